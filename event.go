@@ -1,0 +1,51 @@
+package platform
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Event is something that happened in a tenant, in the attributes of
+// CloudEvents 1.0 (https://github.com/cloudevents/spec) with the tenant as the
+// extension attribute "tenantid".
+type Event struct {
+	// ID is unique for ever; a consumer recognizes a redelivery by it.
+	ID string
+	// Source is the service that speaks: "/user", "/data".
+	Source string
+	// Type is "service.noun.participle": "data.record.created".
+	Type string
+	// Tenant is whose event it is.
+	Tenant TenantID
+	// Subject is what it is about: the id of a record or a user. Events of
+	// one tenant and subject are delivered in the order they were committed.
+	Subject string
+	// Time is when it happened.
+	Time time.Time
+	// Actor is the subject of the principal that caused it, or "".
+	Actor string
+	// Data is a JSON value; its shape belongs to Type.
+	Data json.RawMessage
+}
+
+// Validate reports what an event lacks, as an [*Error] of [KindInvalid].
+func (e Event) Validate() error {
+	var fields []Field
+	for _, f := range []struct{ name, value string }{
+		{"id", e.ID}, {"source", e.Source}, {"type", e.Type}, {"subject", e.Subject},
+	} {
+		if f.value == "" {
+			fields = append(fields, Field{Path: "/" + f.name, Code: "required", Detail: "an event needs " + f.name})
+		}
+	}
+	if e.Time.IsZero() {
+		fields = append(fields, Field{Path: "/time", Code: "required", Detail: "an event needs time"})
+	}
+	if len(e.Data) > 0 && !json.Valid(e.Data) {
+		fields = append(fields, Field{Path: "/data", Code: "format", Detail: "data must be JSON"})
+	}
+	if fields != nil {
+		return Invalid(fields...)
+	}
+	return e.Tenant.Validate()
+}

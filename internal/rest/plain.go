@@ -1,0 +1,107 @@
+package rest
+
+import (
+	"net/http"
+	"reflect"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/acme/platform/internal/problem"
+)
+
+// Description tells OpenAPI about an operation that is plain net/http.
+type Description struct {
+	Params   []Param
+	Request  []Media // what the body may be; nil is no body
+	Response []Media // what a success may be; nil is an empty answer
+}
+
+// Param is one parameter of the query or a header. Parameters of the path are
+// found in it.
+type Param struct {
+	Name        string
+	In          string // "query" or "header"
+	Description string
+	Required    bool
+	Enum        []string
+}
+
+// Media is one media type and the Go type whose JSON form it holds; a nil
+// value describes it as a string.
+type Media struct {
+	Type  string
+	Value any
+}
+
+// HandlerFunc is a plain handler that returns its error to be sent as a
+// problem. It must not have written when it returns one.
+type HandlerFunc func(w http.ResponseWriter, r *http.Request) error
+
+// HandleHTTP registers an operation whose handler reads and writes for itself:
+// a hot route or a stream.
+func (a *API) HandleHTTP(op Operation, d Description, h HandlerFunc) {
+	hop := a.begin(op)
+	if op.Status == 0 {
+		op.Status = http.StatusOK
+	}
+	for _, name := range pathParams(op.Path) {
+		hop.Parameters = append(hop.Parameters, &huma.Param{
+			Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString},
+		})
+	}
+	for _, p := range d.Params {
+		s := &huma.Schema{Type: huma.TypeString}
+		for _, v := range p.Enum {
+			s.Enum = append(s.Enum, v)
+		}
+		hop.Parameters = append(hop.Parameters, &huma.Param{
+			Name: p.Name, In: p.In, Description: p.Description, Required: p.Required, Schema: s,
+		})
+	}
+	if d.Request != nil {
+		hop.RequestBody = &huma.RequestBody{Required: true, Content: a.content(op.ID+"Request", d.Request)}
+	}
+	hop.Responses[strconv.Itoa(op.Status)] = &huma.Response{
+		Description: http.StatusText(op.Status), Content: a.content(op.ID+"Response", d.Response),
+	}
+	a.huma.OpenAPI().AddOperation(&hop)
+	a.noNullArrays()
+	a.route(op, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			problem.Write(w, r, a.log, err)
+		}
+	}))
+}
+
+func (a *API) content(hint string, media []Media) map[string]*huma.MediaType {
+	if media == nil {
+		return nil
+	}
+	content := make(map[string]*huma.MediaType, len(media))
+	for _, m := range media {
+		s := &huma.Schema{Type: huma.TypeString}
+		if m.Value != nil {
+			s = a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(m.Value), true, hint)
+		}
+		content[m.Type] = &huma.MediaType{Schema: s}
+	}
+	return content
+}
+
+// pathParams returns the names in "/a/{b}/{c...}".
+func pathParams(path string) []string {
+	var names []string
+	for i := 0; i < len(path); i++ {
+		if path[i] != '{' {
+			continue
+		}
+		j := i + 1
+		for j < len(path) && path[j] != '}' && path[j] != '.' {
+			j++
+		}
+		names = append(names, path[i+1:j])
+		i = j
+	}
+	return names
+}

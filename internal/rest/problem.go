@@ -1,0 +1,67 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/acme/platform/internal/problem"
+)
+
+// fromHuma turns an error that huma found itself, before our handler ran, into
+// a problem. The rejected values stay behind: one may be a password.
+func fromHuma(ctx context.Context, e *huma.ErrorModel) *problem.Problem {
+	code, detail := "malformed", "the request cannot be read"
+	switch e.Status {
+	case http.StatusUnprocessableEntity:
+		code, detail = "invalid", "the input is not valid"
+	case http.StatusRequestEntityTooLarge:
+		code, detail = "body_too_large", "the body is larger than this operation takes"
+	case http.StatusUnsupportedMediaType:
+		code, detail = "unsupported", "this operation does not take that media type"
+	case http.StatusRequestTimeout:
+		code, detail = "timeout", "the body took too long to arrive"
+	case http.StatusNotAcceptable:
+		code, detail = "not_acceptable", "no answer in that media type; application/json is served"
+	case http.StatusInternalServerError:
+		code, detail = "internal", "something went wrong on our side"
+	}
+	p := problem.New(ctx, e.Status, code, detail)
+	if e.Status >= http.StatusInternalServerError {
+		return p
+	}
+	for _, d := range e.Errors {
+		f := problem.Field{Path: pointer(d.Location), Code: fieldCode(d.Message), Detail: d.Message}
+		if f.Path == "" { // the body as a whole: the decoder's text may quote it
+			f.Path, f.Detail = "/", "the body must be valid JSON of the documented shape"
+		}
+		p.Errors = append(p.Errors, f)
+	}
+	return p
+}
+
+// pointer turns "body.items[0].name" into "/items/0/name" and leaves
+// "query.limit" as it is.
+func pointer(location string) string {
+	rest, ok := strings.CutPrefix(location, "body")
+	if !ok {
+		return location
+	}
+	rest = strings.NewReplacer("[", ".", "]", "").Replace(rest)
+	return strings.ReplaceAll(rest, ".", "/")
+}
+
+// fieldCode names the rule by the start of huma's message, whose texts are
+// constants of its validation package.
+func fieldCode(message string) string {
+	switch {
+	case strings.HasPrefix(message, "expected required"):
+		return "required"
+	case strings.HasPrefix(message, "unexpected property"):
+		return "unknown"
+	default:
+		return "invalid"
+	}
+}

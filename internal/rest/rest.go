@@ -1,0 +1,192 @@
+// Package rest registers a service's HTTP operations and describes them in
+// OpenAPI 3.1. It wraps huma so that nothing of it shows: errors are problems
+// of package problem, no rejected value is ever sent back, and no global of
+// huma's is touched.
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/problem"
+)
+
+// Operation is one HTTP operation of a service.
+type Operation struct {
+	ID          string // "data.records.create"
+	Method      string
+	Path        string // "/v1/data/collections/{collection}"
+	Summary     string
+	Description string
+	Access      platform.Access
+	Status      int   // of success; zero is 200
+	MaxBody     int64 // bytes; zero is 1 MiB, negative is no limit
+	Stream      bool  // see platform.Route
+	Cacheable   bool  // see platform.Route
+}
+
+// API collects the operations of one service. It is filled while the service
+// is made and only read afterwards.
+type API struct {
+	service string
+	log     *slog.Logger
+	huma    huma.API
+	routes  []platform.Route
+	current Operation // the one being registered, for the adapter
+}
+
+// New returns an API for the service of that name, such as "data"; schemas get
+// the name as a prefix. A nil logger is silence.
+func New(service string, log *slog.Logger) *API {
+	a := &API{service: service, log: log}
+	registry := huma.NewMapRegistry("#/components/schemas/", func(t reflect.Type, hint string) string {
+		name := huma.DefaultSchemaNamer(t, hint)
+		prefix := strings.ToUpper(service[:1]) + service[1:]
+		if name == "Problem" || strings.HasPrefix(name, prefix) {
+			return name
+		}
+		return prefix + name
+	})
+	// Errors come in three shapes on their way out, of which only ours leaves.
+	redact := func(ctx huma.Context, _ string, v any) (any, error) {
+		if e, ok := v.(*huma.ErrorModel); ok {
+			return fromHuma(ctx.Context(), e), nil
+		}
+		return v, nil
+	}
+	a.huma = huma.NewAPI(huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			Info: &huma.Info{Title: service, Version: "1"},
+			Components: &huma.Components{
+				Schemas: registry,
+			},
+		},
+		Formats:       formats(),
+		DefaultFormat: "application/json",
+		Transformers:  []huma.Transformer{redact},
+	}, adapter{a})
+	return a
+}
+
+// formats are JSON and the JSON dialects that routes take.
+func formats() map[string]huma.Format {
+	f := huma.Format{
+		Marshal: func(w io.Writer, v any) error {
+			enc := json.NewEncoder(w)
+			enc.SetEscapeHTML(false)
+			return enc.Encode(v)
+		},
+		Unmarshal: json.Unmarshal,
+	}
+	return map[string]huma.Format{"application/json": f, "json": f}
+}
+
+// Handle registers an operation. I is a struct whose fields carry huma's tags
+// (path, query, header, Body); O a struct with header fields and a Body, or a
+// struct without fields for an empty answer. An error that h returns is sent
+// as a problem.
+func Handle[I, O any](a *API, op Operation, h func(context.Context, *I) (*O, error)) {
+	hop := a.begin(op)
+	huma.Register(a.huma, hop, func(ctx context.Context, in *I) (*O, error) {
+		out, err := h(ctx, in)
+		if err != nil {
+			var p *problem.Problem
+			if !errors.As(err, &p) {
+				p = problem.From(ctx, err)
+			}
+			problem.Log(ctx, a.log, p.Status, err)
+			return nil, p
+		}
+		return out, nil
+	})
+	a.noNullArrays()
+}
+
+// begin checks the operation and turns it into huma's.
+func (a *API) begin(op Operation) huma.Operation {
+	if !op.Access.Declared() {
+		panic(fmt.Sprintf("rest: %s declares no access", op.ID))
+	}
+	if op.Status == 0 {
+		op.Status = http.StatusOK
+	}
+	a.current = op
+	return a.humaOperation(op)
+}
+
+func (a *API) humaOperation(op Operation) huma.Operation {
+	hop := huma.Operation{
+		OperationID: op.ID, Method: op.Method, Path: op.Path,
+		Summary: op.Summary, Description: op.Description,
+		DefaultStatus: op.Status, MaxBodyBytes: op.MaxBody,
+		Tags: []string{a.service},
+		Responses: map[string]*huma.Response{"default": {
+			Description: "A problem (RFC 9457)",
+			Content: map[string]*huma.MediaType{problem.ContentType: {
+				Schema: a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem.Problem](), true, ""),
+			}},
+		}},
+		Extensions: map[string]any{},
+	}
+	if !op.Access.Public() {
+		hop.Security = []map[string][]string{{"bearer": {}}, {"apiKey": {}}}
+	}
+	if p := op.Access.Permission(); p != "" {
+		hop.Extensions["x-permission"] = p
+	}
+	return hop
+}
+
+// noNullArrays undoes huma's default, under which each list of a schema may be
+// null; it is a global of huma's that we leave alone.
+func (a *API) noNullArrays() {
+	for _, s := range a.huma.OpenAPI().Components.Schemas.Map() {
+		notNullable(s)
+		for _, p := range s.Properties {
+			notNullable(p)
+		}
+	}
+}
+
+func notNullable(s *huma.Schema) {
+	if s.Type == huma.TypeArray {
+		s.Nullable = false
+	}
+}
+
+// Routes returns the operations in the order in which they were registered.
+func (a *API) Routes() []platform.Route { return a.routes }
+
+// OpenAPI returns the description of the operations.
+func (a *API) OpenAPI() ([]byte, error) { return json.Marshal(a.huma.OpenAPI()) }
+
+// route records an operation that is served by h.
+func (a *API) route(op Operation, h http.Handler) {
+	a.routes = append(a.routes, platform.Route{
+		Operation: op.ID, Method: op.Method, Path: op.Path, Access: op.Access,
+		MaxBody: op.MaxBody, Stream: op.Stream, Cacheable: op.Cacheable,
+		Summary: op.Summary, Handler: h,
+	})
+}
+
+// adapter takes the handlers that huma makes.
+type adapter struct{ a *API }
+
+func (ad adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
+	ad.a.route(ad.a.current, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler(humago.NewContext(op, r, w))
+	}))
+}
+
+func (adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }

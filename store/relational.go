@@ -1,0 +1,127 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"io/fs"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
+
+	"github.com/acme/platform"
+)
+
+// Relational is tables and transactions. The query vocabulary is bun's.
+//
+// Every table that holds a tenant's rows has a column tenant, first in its
+// primary key, and every statement on it names the tenant, also where the
+// database has a wall of its own.
+type Relational interface {
+	// InTenant runs fn in one transaction that may touch the rows of tenant,
+	// and commits when fn returns nil; it returns after the commit is durable.
+	// If fn returns an error or panics, nothing has happened, and that error
+	// or panic is passed on unchanged. A transaction that lost against
+	// another one is an error of [platform.KindConflict]; one that a store
+	// without room or without connection refused, of
+	// [platform.KindUnavailable].
+	//
+	// fn must not keep tx, start goroutines that use it, or call InTenant
+	// or AcrossTenants. It may be run again if the database asks for it, so
+	// it must not have effects outside tx; [Tx.AfterCommit] is for those.
+	InTenant(ctx context.Context, tenant platform.TenantID, fn func(context.Context, Tx) error, opts ...TxOption) error
+
+	// AcrossTenants is InTenant for rows of no tenant or of many: the login
+	// of a user who belongs to several, the relay of the outbox. It is a
+	// method of its own so that whoever reads the code stops at it.
+	AcrossTenants(ctx context.Context, fn func(context.Context, Tx) error, opts ...TxOption) error
+
+	// Migrate brings the tables of a component to their newest form and
+	// returns when they are there. Many processes may call it at once. It
+	// refuses a database that has migrations the component does not know.
+	Migrate(ctx context.Context, m Migrations) error
+
+	// Dialect tells which SQL is spoken, for the few statements that differ.
+	Dialect() schema.Dialect
+
+	// Ping checks that the store answers.
+	Ping(ctx context.Context) error
+}
+
+// Tx is a transaction of a [Relational] store. It is not safe for concurrent
+// use and is dead once the function it was given to has returned.
+type Tx interface {
+	// NewSelect, NewInsert, NewUpdate, NewDelete and NewRaw build a query
+	// that runs in the transaction.
+	NewSelect() *bun.SelectQuery
+	NewInsert() *bun.InsertQuery
+	NewUpdate() *bun.UpdateQuery
+	NewDelete() *bun.DeleteQuery
+	NewRaw(query string, args ...any) *bun.RawQuery
+
+	// Exec, Query and QueryRow run a statement whose parameters are written
+	// "?", in all dialects. They prepare the text once for each connection,
+	// so a hot path uses them with constant texts. A string literal in the
+	// text must not hold a question mark.
+	Exec(ctx context.Context, query string, args ...any) (sql.Result, error)
+	Query(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRow(ctx context.Context, query string, args ...any) *sql.Row
+
+	// Tenant is the tenant that the transaction is bound to, and "" for one
+	// of AcrossTenants.
+	Tenant() platform.TenantID
+
+	// Emit writes events to the outbox, to be published after the commit, at
+	// least once, in the order of the commits per tenant and subject. In a
+	// transaction of a tenant all must be of that tenant.
+	Emit(ctx context.Context, events ...platform.Event) error
+
+	// Once reports whether the event is new to the group, and remembers it
+	// with the transaction. A consumer calls it first and skips what is not
+	// new, so that its effect happens once.
+	Once(ctx context.Context, group string, event platform.Event) (bool, error)
+
+	// AfterCommit has f called once the commit is durable, in the order of
+	// the calls, by a goroutine that must not be held up. It is not called
+	// when the transaction fails, nor after a crash.
+	AfterCommit(f func())
+}
+
+// TxOption changes how a transaction is run.
+type TxOption func(*TxOptions)
+
+// TxOptions is the sum of the [TxOption] values, for drivers.
+type TxOptions struct {
+	// ReadOnly: the transaction reads a snapshot and must not write.
+	ReadOnly bool
+}
+
+// ReadOnly runs the transaction on a snapshot, beside writers. Writing in it
+// is an error.
+func ReadOnly(o *TxOptions) { o.ReadOnly = true }
+
+// NewTxOptions folds opts, for drivers.
+func NewTxOptions(opts []TxOption) TxOptions {
+	var o TxOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return o
+}
+
+// Migrations are the versions of one component's tables.
+type Migrations struct {
+	// Component owns the tables: "user", "outbox".
+	Component string
+	// Files holds one folder per dialect, "sqlite" and "postgres", with files
+	// "0001_name.sql" numbered from 1 without a gap. A released file is
+	// never edited. Statements end with a semicolon at the end of a line.
+	Files fs.FS
+}
+
+// Emitter is a [Relational] that tells when events were committed to its
+// outbox, so that a relay in the same process need not wait for its next look.
+type Emitter interface {
+	// OnEmit has f called after each commit that emitted; f must return at
+	// once. The returned function ends that.
+	OnEmit(f func()) (remove func())
+}
