@@ -21,10 +21,7 @@ var ErrNotStarted = errors.New("platform: not started")
 
 // Health checks all modules at once, each within Config.CheckTimeout.
 func (p *Platform) Health(ctx context.Context) Health {
-	p.mu.Lock()
-	started := p.state == stateStarted
-	p.mu.Unlock()
-
+	started := p.inState(stateStarted)
 	h := Health{Ready: started, Modules: make(map[string]error)}
 	if !started {
 		h.Modules["platform"] = ErrNotStarted

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -75,11 +76,14 @@ type Platform struct {
 	checkTimeout time.Duration
 	modules      []Module
 
-	mu      sync.Mutex
-	state   state
-	started int // how many modules, from the front, Start was called on
-	stopped chan struct{}
-	stopErr error
+	mu    sync.Mutex
+	state state
+
+	starting sync.Mutex // held while modules are started or stopped
+	started  int        // how many modules, from the front, Start was called on
+
+	stopped chan struct{} // closed when Stop has ended, and then
+	stopErr error         // is what it returned
 }
 
 type state uint8
@@ -146,14 +150,34 @@ func (p *Platform) Start(ctx context.Context) error {
 	p.state = stateStarting
 	p.mu.Unlock()
 
+	if err := p.startAll(ctx); err != nil {
+		if errors.Is(err, ErrStopped) {
+			return err
+		}
+		// The caller's context may be what ended: stopping must not.
+		return errors.Join(err, p.Stop(context.WithoutCancel(ctx)))
+	}
+	p.log.InfoContext(ctx, "platform started", slog.Int("modules", len(p.modules)))
+	return nil
+}
+
+// startAll holds starting, so that a Stop meanwhile waits for the module that
+// is being started and then finds it among the started.
+func (p *Platform) startAll(ctx context.Context) error {
+	p.starting.Lock()
+	defer p.starting.Unlock()
 	for _, m := range p.modules {
-		if err := p.startOne(ctx, m); err != nil {
-			if errors.Is(err, ErrStopped) {
-				return err
+		if p.inState(stateStopped) {
+			return ErrStopped
+		}
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("platform: start %s: %w", m.Name(), err)
+		}
+		p.started++
+		if s, ok := m.(Starter); ok {
+			if err := s.Start(ctx); err != nil {
+				return fmt.Errorf("platform: start %s: %w", m.Name(), err)
 			}
-			err = fmt.Errorf("platform: start %s: %w", m.Name(), err)
-			// The caller's context may be what ended: stopping must not.
-			return errors.Join(err, p.Stop(context.WithoutCancel(ctx)))
 		}
 	}
 	p.mu.Lock()
@@ -162,27 +186,13 @@ func (p *Platform) Start(ctx context.Context) error {
 		return ErrStopped
 	}
 	p.state = stateStarted
-	p.log.InfoContext(ctx, "platform started", slog.Int("modules", len(p.modules)))
 	return nil
 }
 
-// startOne holds the lock while one module starts, so that a Stop meanwhile
-// waits for it and then finds it among the started.
-func (p *Platform) startOne(ctx context.Context, m Module) error {
+func (p *Platform) inState(s state) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.state == stateStopped {
-		return ErrStopped
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	p.started++
-	s, ok := m.(Starter)
-	if !ok {
-		return nil
-	}
-	return s.Start(ctx)
+	return p.state == s
 }
 
 // Stop stops the started modules in reverse order, each at most until ctx is
@@ -200,17 +210,16 @@ func (p *Platform) Stop(ctx context.Context) error {
 		}
 	}
 	p.state = stateStopped
-	n := p.started
 	p.mu.Unlock()
 
+	p.starting.Lock()
+	defer p.starting.Unlock()
 	var errs []error
-	for i := n - 1; i >= 0; i-- {
-		s, ok := p.modules[i].(Stopper)
-		if !ok {
-			continue
-		}
-		if err := s.Stop(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("platform: stop %s: %w", p.modules[i].Name(), err))
+	for _, m := range slices.Backward(p.modules[:p.started]) {
+		if s, ok := m.(Stopper); ok {
+			if err := s.Stop(ctx); err != nil {
+				errs = append(errs, fmt.Errorf("platform: stop %s: %w", m.Name(), err))
+			}
 		}
 	}
 	p.stopErr = errors.Join(errs...)

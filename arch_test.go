@@ -1,0 +1,200 @@
+package platform_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/acme/platform"
+
+// rule says what the packages under dir may import besides the standard
+// library: packages of this module by folder ("store/..." is a folder and all
+// below it, "" the root), and of others by module path.
+type rule struct {
+	dir    string
+	ours   []string
+	theirs []string
+}
+
+// rules is the table of DESIGN.md; the first that fits a folder counts. There
+// are four floors, and no arrow goes upwards: vocabulary, store, services
+// beside the gateway, assemblies.
+var rules = []rule{
+	{dir: "examples/...", ours: []string{"..."}, theirs: []string{"..."}},
+	{dir: "integration/...", ours: []string{"..."}, theirs: []string{"..."}},
+
+	{dir: "store/storetest", ours: []string{"", "store", "store/document"}},
+	{dir: "store/document", ours: []string{""}, theirs: []string{"github.com/tidwall/gjson"}},
+	{dir: "store/internal/sqltx", ours: []string{"", "store"}, theirs: []string{"github.com/uptrace/bun"}},
+	{
+		dir: "store/sqlite", ours: []string{"", "store", "store/internal/..."},
+		theirs: []string{"github.com/uptrace/bun", "modernc.org/sqlite"},
+	},
+	{dir: "store/memory", ours: []string{"", "store", "internal/..."}},
+	{dir: "store/sqldocs", ours: []string{"", "store", "store/document", "store/internal/...", "internal/..."}},
+	{dir: "store/sqlevents", ours: []string{"", "store", "store/internal/...", "internal/..."}},
+	{dir: "store/outbox", ours: []string{"", "store", "store/internal/...", "internal/..."}},
+	{dir: "store/queue", ours: []string{"", "store", "store/internal/...", "internal/..."}},
+	// The port speaks bun, and document is the meaning of what it carries.
+	{dir: "store", ours: []string{"", "store/document"}, theirs: []string{"github.com/uptrace/bun"}},
+
+	{dir: "internal/rest", ours: []string{"", "internal/problem"}, theirs: []string{"github.com/danielgtaylor/huma/v2"}},
+	{dir: "internal/...", ours: []string{""}},
+
+	{
+		dir: "user", ours: []string{"", "store", "store/queue", "internal/..."},
+		theirs: []string{
+			"github.com/casbin/casbin/v2", "github.com/go-jose/go-jose/v4", "github.com/hashicorp/golang-lru/v2",
+			"github.com/uptrace/bun", "golang.org/x/crypto", "golang.org/x/text",
+		},
+	},
+	{
+		dir: "data", ours: []string{"", "store", "store/document", "internal/..."},
+		theirs: []string{"github.com/hashicorp/golang-lru/v2", "github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/text"},
+	},
+	{
+		dir: "analytics", ours: []string{"", "store", "store/document", "internal/..."},
+		theirs: []string{"github.com/uptrace/bun"},
+	},
+	{
+		dir: "notify", ours: []string{"", "store", "store/document", "store/queue", "internal/..."},
+		theirs: []string{"github.com/uptrace/bun", "github.com/wneessen/go-mail", "github.com/hashicorp/golang-lru/v2"},
+	},
+	{
+		dir: "gateway", ours: []string{"", "store", "internal/..."},
+		theirs: []string{"github.com/go-jose/go-jose/v4", "github.com/sony/gobreaker/v2", "github.com/ulule/limiter/v3"},
+	},
+	{dir: "."}, // the root: the standard library only
+}
+
+func TestImports(t *testing.T) {
+	packages := 0
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); file != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		packages++
+		checkImports(t, file)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if packages < 10 {
+		t.Fatalf("only %d files were found", packages)
+	}
+}
+
+func checkImports(t *testing.T, file string) {
+	t.Helper()
+	dir := path.Dir(filepath.ToSlash(file))
+	r, ok := ruleFor(dir)
+	if !ok {
+		t.Errorf("%s: no rule says what %s may import", file, dir)
+		return
+	}
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Errorf("%s: %v", file, err)
+		return
+	}
+	for _, spec := range parsed.Imports {
+		p, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		if !r.allows(p) {
+			t.Errorf("%s: %s may not import %s", file, dir, p)
+		}
+	}
+}
+
+func ruleFor(dir string) (rule, bool) {
+	for _, r := range rules {
+		if within(dir, r.dir) {
+			return r, true
+		}
+	}
+	return rule{}, false
+}
+
+// within reports whether a folder or import path fits a pattern.
+func within(p, pattern string) bool {
+	if pattern == "..." {
+		return true
+	}
+	if base, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return p == base || strings.HasPrefix(p, base+"/")
+	}
+	return p == pattern
+}
+
+func (r rule) allows(p string) bool {
+	if p == module || strings.HasPrefix(p, module+"/") {
+		rel := strings.TrimPrefix(strings.TrimPrefix(p, module), "/")
+		for _, pattern := range r.ours {
+			if within(rel, pattern) {
+				return true
+			}
+		}
+		return false
+	}
+	if first, _, _ := strings.Cut(p, "/"); !strings.Contains(first, ".") {
+		return true // the standard library has no dot in its first element
+	}
+	for _, m := range r.theirs {
+		if within(p, m) || within(p, m+"/...") {
+			return true
+		}
+	}
+	return false
+}
+
+// TestImportRules shows that the table refuses what it is there to refuse.
+func TestImportRules(t *testing.T) {
+	for _, c := range []struct {
+		dir, path string
+		allowed   bool
+	}{
+		{".", "net/http", true},
+		{".", "github.com/uptrace/bun", false},
+		{".", module + "/store", false},
+		{"user", module + "/store", true},
+		{"user", module + "/data", false},
+		{"user", module + "/gateway", false},
+		{"user", module + "/store/sqlite", false},
+		{"gateway", module + "/user", false},
+		{"store", module + "/store/sqlite", false},
+		{"store/storetest", "github.com/stretchr/testify", false},
+		{"store/sqlite", "modernc.org/sqlite/lib", true},
+		{"examples/standalone", module + "/user", true},
+	} {
+		r, ok := ruleFor(c.dir)
+		if !ok {
+			t.Errorf("no rule for %s", c.dir)
+			continue
+		}
+		if got := r.allows(c.path); got != c.allowed {
+			t.Errorf("%s imports %s: allowed %v, want %v", c.dir, c.path, got, c.allowed)
+		}
+	}
+	if _, ok := ruleFor("utils"); ok {
+		t.Error("a new top-level folder must need a rule")
+	}
+}
