@@ -1,5 +1,81 @@
 package document
 
-// Filter selects documents. The zero value selects all. It is made by
-// [ParseFilter] and not changed afterwards.
-type Filter struct{}
+import (
+	"encoding/json"
+	"regexp"
+)
+
+// The limits of a filter. They bound what one condition can cost; the time of
+// a whole query is the context's.
+const (
+	MaxFilterBytes  = 64 << 10
+	MaxFilterDepth  = 16
+	MaxFilterNodes  = 200  // conditions, and combinations of them
+	MaxFilterValues = 1000 // in the lists of $in, $nin and $all together
+	MaxPattern      = 512  // bytes of a $regex
+)
+
+// Filter selects records. The zero value selects all. It is made by
+// [ParseFilter], not changed afterwards, and may be used by many goroutines.
+type Filter struct {
+	root *node
+	raw  json.RawMessage
+}
+
+// op is what a node of a filter asks.
+type op uint8
+
+const (
+	opAnd op = iota
+	opOr
+	opNot
+	opEq
+	opGt
+	opGte
+	opLt
+	opLte
+	opIn
+	opExists
+	opType
+	opSize
+	opRegex
+	opElemRecord // $elemMatch with conditions on the fields of an element
+	opElemValue  // $elemMatch with conditions on the element itself
+)
+
+// node is a condition or a combination. Inside [opElemValue] a condition has
+// no path and asks about the element.
+type node struct {
+	op     op
+	path   path
+	kids   []*node
+	arg    operand
+	args   []operand // of $in, in order
+	regexp *regexp.Regexp
+	kinds  [kindBool + 1]bool
+	size   int
+}
+
+// IsZero reports whether f selects all because it asks nothing.
+func (f Filter) IsZero() bool { return f.root == nil }
+
+// String returns the filter as JSON without white space; two filters with the
+// same text select the same.
+func (f Filter) String() string {
+	if f.root == nil {
+		return "{}"
+	}
+	return string(f.raw)
+}
+
+// Match reports whether a record with that data and id meets the filter. Data
+// must be valid JSON, such as [Normalize] returns. The other fields of the
+// store ("@version" and the times) are missing.
+func (f Filter) Match(data json.RawMessage, id string) bool {
+	return f.MatchRecord(&Record{ID: id, Data: data})
+}
+
+// MatchRecord reports whether r meets the filter.
+func (f Filter) MatchRecord(r *Record) bool {
+	return f.root == nil || f.root.match(r, trim(r.Data))
+}

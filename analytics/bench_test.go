@@ -1,0 +1,168 @@
+package analytics_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/analytics"
+)
+
+// sample makes an event such as a web shop sends: some 200 bytes of properties,
+// spread over the 90 days before now.
+func sample(r *rand.Rand, i int) analytics.Event {
+	country := [...]string{"DE", "FR", "US", "IN", "BR", "JP", "GB", "PL"}[r.IntN(8)]
+	return analytics.Event{
+		ID:   platform.NewID("evt"),
+		Name: [...]string{"page.viewed", "page.viewed", "page.viewed", "cart.filled", "order.paid"}[r.IntN(5)],
+		User: fmt.Sprintf("usr_01k0000000000000000%07d", r.IntN(max(1, i/5+1000))),
+		Time: now.Add(-time.Duration(r.Int64N(int64(90 * 24 * time.Hour)))),
+		Properties: []byte(fmt.Sprintf(`{"country":%q,"plan":"pro","path":"/products/%d","referrer":"https://example.com/search","width":%d,"browser":{"name":"Firefox","version":%d},"price":%d.5,"new":%t}`,
+			country, r.IntN(1000), 800+r.IntN(1200), 100+r.IntN(30), r.IntN(100), r.IntN(2) == 0)),
+	}
+}
+
+func samples(n int) []analytics.Event {
+	r := rand.New(rand.NewPCG(1, 2))
+	events := make([]analytics.Event, n)
+	for i := range events {
+		events[i] = sample(r, i)
+	}
+	return events
+}
+
+const benchTenant platform.TenantID = "org_01k00000000000000000000000"
+
+func body(events []analytics.Event) []byte {
+	var b bytes.Buffer
+	b.WriteString(`{"events":[`)
+	for i, e := range events {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"id":%q,"name":%q,"user":%q,"time":%q,"properties":%s}`,
+			e.ID, e.Name, e.User, e.Time.Format(time.RFC3339Nano), e.Properties)
+	}
+	b.WriteString(`]}`)
+	return b.Bytes()
+}
+
+func post(h http.Handler, tenant platform.TenantID, path, body string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	if tenant != "" {
+		r = r.WithContext(platform.WithPrincipal(r.Context(), platform.Principal{Tenant: tenant, Subject: "usr_1"}))
+	}
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func handler(s *analytics.Service) http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range s.Routes() {
+		mux.Handle(r.Method+" "+r.Path, r.Handler)
+	}
+	return mux
+}
+
+func BenchmarkIngest(b *testing.B) {
+	for _, size := range []int{1, 100, 1000} {
+		for _, clients := range []int{1, 16} {
+			b.Run(fmt.Sprintf("events=%d/clients=%d", size, clients), func(b *testing.B) {
+				h := handler(newService(b, analytics.Config{}))
+				bodies := make([]string, b.N)
+				events := samples(b.N * size)
+				for i := range bodies {
+					bodies[i] = string(body(events[i*size : (i+1)*size]))
+				}
+				var next atomic.Int64
+				b.SetParallelism(clients) // times GOMAXPROCS; one client is below
+				b.ResetTimer()
+				work := func() bool {
+					i := int(next.Add(1)) - 1
+					if i >= len(bodies) {
+						return false
+					}
+					if w := post(h, benchTenant, "/v1/analytics/events", bodies[i]); w.Code != http.StatusOK {
+						b.Errorf("got %d %s", w.Code, w.Body)
+					}
+					return true
+				}
+				if clients == 1 {
+					for work() {
+					}
+				} else {
+					b.RunParallel(func(pb *testing.PB) {
+						for pb.Next() {
+							work()
+						}
+					})
+				}
+				b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "events/s")
+			})
+		}
+	}
+}
+
+func BenchmarkQuery(b *testing.B) {
+	for _, n := range []int{100_000, 1_000_000} {
+		if n > 100_000 && testing.Short() {
+			continue
+		}
+		s := newService(b, analytics.Config{})
+		events := samples(n)
+		for i := range events {
+			events[i].Name = "page.viewed"
+		}
+		ingest(b, s, benchTenant, events...)
+		sel := analytics.Selection{Event: "page.viewed", From: now.AddDate(0, 0, -90), To: now}
+		berlin := zone(b, "Europe/Berlin")
+		filtered := sel
+		filtered.Filter = filter(b, `{"country":"DE","width":{"$gte":1000}}`)
+		for _, c := range []struct {
+			name string
+			run  func() error
+		}{
+			{"series-month", func() error {
+				_, err := s.Series(b.Context(), benchTenant, analytics.SeriesQuery{Selection: sel, Interval: analytics.Month, Location: berlin})
+				return err
+			}},
+			{"series-hour", func() error {
+				_, err := s.Series(b.Context(), benchTenant, analytics.SeriesQuery{Selection: sel, Interval: analytics.Hour, Location: berlin})
+				return err
+			}},
+			{"series-filter", func() error {
+				_, err := s.Series(b.Context(), benchTenant, analytics.SeriesQuery{Selection: filtered, Interval: analytics.Day, Location: berlin})
+				return err
+			}},
+			{"series-breakdown", func() error {
+				_, err := s.Series(b.Context(), benchTenant, analytics.SeriesQuery{Selection: sel, Interval: analytics.Day, Location: berlin, Breakdown: "country"})
+				return err
+			}},
+			{"uniques-day", func() error {
+				_, err := s.Uniques(b.Context(), benchTenant, analytics.SeriesQuery{Selection: sel, Interval: analytics.Day, Location: berlin})
+				return err
+			}},
+			{"breakdown", func() error {
+				_, err := s.Breakdown(b.Context(), benchTenant, analytics.BreakdownQuery{Selection: sel, Property: "path"})
+				return err
+			}},
+		} {
+			b.Run(fmt.Sprintf("%s/events=%d", c.name, n), func(b *testing.B) {
+				for b.Loop() {
+					if err := c.run(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package analytics
+
+import (
+	"encoding/json"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/rest"
+)
+
+// The permissions of the routes.
+const (
+	permissionWrite = "analytics.events.write"
+	permissionRead  = "analytics.events.read"
+)
+
+func newAPI(s *Service, log *slog.Logger) *rest.API {
+	a := rest.New("analytics", log)
+	a.HandleHTTP(rest.Operation{
+		ID: "analytics.events.ingest", Method: http.MethodPost, Path: "/v1/analytics/events",
+		Summary: "Send events",
+		Description: "Takes one event, or up to 2,000 as `{\"events\": […]}`. What is counted as accepted is committed. " +
+			"Events of a known id are duplicates and change nothing, so a request may be repeated until it is answered; " +
+			"an event without an id gets one here and has no such protection. A bad event is rejected by itself.",
+		Access: platform.Require(permissionWrite), MaxBody: MaxBody,
+	}, rest.Description{
+		Request:  []rest.Media{{Type: "application/json", Value: ingestBody{}}},
+		Response: []rest.Media{{Type: "application/json", Value: ingestAnswer{}}},
+	}, s.serveIngest)
+	rest.Handle(a, rest.Operation{
+		ID: "analytics.query.series", Method: http.MethodPost, Path: "/v1/analytics/query/series",
+		Summary: "Count events over time", Access: platform.Require(permissionRead),
+	}, s.handleSeries)
+	rest.Handle(a, rest.Operation{
+		ID: "analytics.query.uniques", Method: http.MethodPost, Path: "/v1/analytics/query/uniques",
+		Summary: "Count users over time", Access: platform.Require(permissionRead),
+		Description: "Each user counts once in each point and once in the total of a series. Events without a user are left out.",
+	}, s.handleUniques)
+	rest.Handle(a, rest.Operation{
+		ID: "analytics.query.breakdown", Method: http.MethodPost, Path: "/v1/analytics/query/breakdown",
+		Summary: "Count events by a property", Access: platform.Require(permissionRead),
+	}, s.handleBreakdown)
+	return a
+}
+
+// eventBody is one event of a request, as described; decode reads it by hand.
+type eventBody struct {
+	ID         string         `json:"id,omitempty" maxLength:"128" doc:"Unique in the organization: sent again, the event counts once. Made here where it is absent"`
+	Name       string         `json:"name" minLength:"1" maxLength:"128" example:"order.paid"`
+	User       string         `json:"user,omitempty" maxLength:"256" doc:"Whose act it was, in your own terms"`
+	Time       time.Time      `json:"time,omitempty" doc:"When it happened; now where it is absent"`
+	Properties map[string]any `json:"properties,omitempty" doc:"At most 32 KiB, 256 keys and 16 levels"`
+}
+
+// ingestBody is an envelope or, where Events is absent, an event.
+type ingestBody struct {
+	Events     []eventBody    `json:"events,omitempty" maxItems:"2000" doc:"Several events; then there is nothing else"`
+	ID         string         `json:"id,omitempty" maxLength:"128"`
+	Name       string         `json:"name,omitempty" maxLength:"128"`
+	User       string         `json:"user,omitempty" maxLength:"256"`
+	Time       time.Time      `json:"time,omitempty"`
+	Properties map[string]any `json:"properties,omitempty"`
+}
+
+type ingestAnswer struct {
+	Accepted   int             `json:"accepted" doc:"New events, committed"`
+	Duplicates int             `json:"duplicates" doc:"Events whose id was known"`
+	Rejected   []rejectionBody `json:"rejected" doc:"Events that are not valid"`
+}
+
+type rejectionBody struct {
+	Index  int    `json:"index" doc:"The event's place in the request, from 0"`
+	ID     string `json:"id,omitempty" doc:"Its id, if that is valid"`
+	Code   string `json:"code" doc:"Stable code, for programs"`
+	Detail string `json:"detail" doc:"What would be right"`
+}
+
+func (s *Service) serveIngest(w http.ResponseWriter, r *http.Request) error {
+	principal, err := platform.PrincipalFrom(r.Context())
+	if err != nil {
+		return err
+	}
+	if err := wantJSON(r.Header.Get("Content-Type")); err != nil {
+		return err
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	c, err := s.decode(body, s.now())
+	if err != nil {
+		return err
+	}
+	result, err := s.ingest(r.Context(), principal.Tenant, c)
+	if err != nil {
+		return err
+	}
+	answer := ingestAnswer{
+		Accepted: result.Accepted, Duplicates: result.Duplicates,
+		Rejected: make([]rejectionBody, len(result.Rejected)),
+	}
+	for i, rejection := range result.Rejected {
+		answer.Rejected[i] = rejectionBody(rejection)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(answer)
+}
+
+// wantJSON takes what says that it is JSON, or does not say what it is.
+func wantJSON(contentType string) error {
+	if contentType == "" {
+		return nil
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") {
+		return platform.Errorf(platform.KindUnsupported, "", "this operation takes application/json")
+	}
+	return nil
+}
+
+// readBody reads the body into one string, of which the rows will be parts.
+func readBody(w http.ResponseWriter, r *http.Request) (string, error) {
+	var b strings.Builder
+	if r.ContentLength > 0 {
+		b.Grow(int(min(r.ContentLength, MaxBody)))
+	}
+	if _, err := io.Copy(&b, http.MaxBytesReader(w, r.Body, MaxBody)); err != nil {
+		return "", err
+	}
+	return b.String(), nil
+}

@@ -1,0 +1,131 @@
+package analytics
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+)
+
+// Ingest takes up to [MaxEvents] events. It returns once those that are valid
+// are committed, all in one transaction; the others are named in the result,
+// and are no error.
+//
+// An error means that none of the events was taken, or that it is not known;
+// sending them again is right in either case. A call whose context ends while
+// its events wait takes none; once they are being written the call stays for
+// the outcome.
+//
+// Errors: KindTooLarge for more than MaxEvents; KindUnavailable where too many
+// events wait already, or after Stop; those of [store.Relational].
+func (s *Service) Ingest(ctx context.Context, tenant platform.TenantID, events []Event) (Result, error) {
+	if len(events) > MaxEvents {
+		return Result{}, tooManyEvents()
+	}
+	now := s.now()
+	var c collector
+	for i := range events {
+		c.add(i, s.rowOf(&events[i], now), nil, now)
+	}
+	return s.ingest(ctx, tenant, c)
+}
+
+func tooManyEvents() error {
+	return platform.Errorf(platform.KindTooLarge, "too_many_events", "one request takes at most %d events", MaxEvents)
+}
+
+func (s *Service) rowOf(e *Event, now time.Time) row {
+	r := row{id: e.ID, name: e.Name, user: e.User, time: e.Time.UnixMicro(), properties: "{}"}
+	if r.id == "" {
+		r.id = s.newID("evt")
+	}
+	if e.Time.IsZero() {
+		r.time = now.UnixMicro()
+	}
+	if e.Properties != nil {
+		r.properties = string(e.Properties)
+	}
+	return r
+}
+
+// collector sorts the events of a call into rows and rejections.
+type collector struct {
+	rows     []row
+	rejected []Rejection
+}
+
+// add takes the event at index i, unless f or a look at it says otherwise.
+func (c *collector) add(i int, r row, f *flaw, now time.Time) {
+	if f == nil {
+		f = r.check(now)
+	}
+	if f == nil {
+		c.rows = append(c.rows, r)
+		return
+	}
+	rejection := Rejection{Index: i, Code: f.code, Detail: f.detail}
+	if validID(r.id) {
+		rejection.ID = r.id
+	}
+	c.rejected = append(c.rejected, rejection)
+}
+
+func (s *Service) ingest(ctx context.Context, tenant platform.TenantID, c collector) (Result, error) {
+	if err := tenant.Validate(); err != nil {
+		return Result{}, err
+	}
+	result := Result{Rejected: c.rejected}
+	if len(c.rows) == 0 {
+		return result, nil
+	}
+	fresh, err := s.batches.submit(ctx, tenant, c.rows)
+	if err != nil {
+		return Result{}, fmt.Errorf("analytics: ingest: %w", err)
+	}
+	result.Accepted = fresh
+	result.Duplicates = len(c.rows) - fresh
+	return result, nil
+}
+
+// write commits the rows of the calls in one transaction and tells each call
+// how many of its rows were new.
+func (s *Service) write(ctx context.Context, tenant platform.TenantID, calls []*call) error {
+	received := s.now().UnixMicro()
+	return s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		for _, c := range calls {
+			c.fresh = 0 // the transaction may be a second try
+			for i := range c.rows {
+				isNew, err := insert(ctx, tx, &c.rows[i], received)
+				if err != nil {
+					return err
+				}
+				// What is kept beside the events, such as counters, is
+				// written here, for new events alone: that makes it as
+				// idempotent as the table.
+				if isNew {
+					c.fresh++
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// insertEvent is one row a statement: the answer to "was it new" comes with
+// it, and a prepared statement costs an embedded database no round trip.
+const insertEvent = `INSERT INTO analytics_events (tenant, id, name, user_id, time, received_at, properties)
+VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, id) DO NOTHING`
+
+func insert(ctx context.Context, tx store.Tx, r *row, received int64) (isNew bool, err error) {
+	res, err := tx.Exec(ctx, insertEvent, string(tx.Tenant()), r.id, r.name, r.user, r.time, received, r.properties)
+	if err != nil {
+		return false, fmt.Errorf("insert event: %w", err)
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return false, fmt.Errorf("insert event: %w", err)
+	}
+	return n == 1, nil
+}

@@ -1,0 +1,123 @@
+package analytics
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/rest"
+	"github.com/acme/platform/internal/setting"
+	"github.com/acme/platform/store"
+)
+
+//go:embed migrations
+var migrationFiles embed.FS
+
+// Config configures a [Service].
+type Config struct {
+	// DB keeps the events. It must be set.
+	DB store.Relational
+	// Logger takes faults of the HTTP layer; nil is silence.
+	Logger *slog.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	// NewID makes the ids of events that come without one; nil is
+	// [platform.NewID].
+	NewID func(prefix string) string
+	// MaxRows is how many events one question may read; zero is 5,000,000,
+	// some seconds of one core.
+	MaxRows int
+	// MaxGroups is how many distinct users, values of a property, or values
+	// in one interval a question may hold in memory, some 150 bytes each;
+	// zero is 1,000,000.
+	MaxGroups int
+	// MaxPending is how many events may wait for their transaction, over all
+	// tenants; beyond it Ingest answers KindUnavailable. Zero is 50,000.
+	MaxPending int
+}
+
+// Service takes events and answers questions about them. Its methods are safe
+// for concurrent use, from the end of Start to the call of Stop.
+type Service struct {
+	db        store.Relational
+	now       func() time.Time
+	newID     func(prefix string) string
+	maxRows   int
+	maxGroups int
+	batches   *batcher
+	api       *rest.API
+}
+
+var (
+	_ platform.Starter   = (*Service)(nil)
+	_ platform.Stopper   = (*Service)(nil)
+	_ platform.Describer = (*Service)(nil)
+	_ platform.Router    = (*Service)(nil)
+)
+
+// New makes a service. It touches no store before [Service.Start].
+func New(cfg Config) (*Service, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.NewID == nil {
+		cfg.NewID = platform.NewID
+	}
+	for _, d := range []struct {
+		field *int
+		value int
+	}{{&cfg.MaxRows, 5_000_000}, {&cfg.MaxGroups, 1_000_000}, {&cfg.MaxPending, 50_000}} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	c := setting.For("analytics")
+	c.Need(cfg.DB != nil, "DB", "must be set")
+	c.Need(cfg.MaxRows > 0, "MaxRows", "must not be negative")
+	c.Need(cfg.MaxGroups > 0, "MaxGroups", "must not be negative")
+	c.Need(cfg.MaxPending >= MaxEvents, "MaxPending", fmt.Sprintf("must be at least %d, one full request", MaxEvents))
+	if err := c.Err(); err != nil {
+		return nil, err
+	}
+	s := &Service{
+		db: cfg.DB, now: cfg.Now, newID: cfg.NewID,
+		maxRows: cfg.MaxRows, maxGroups: cfg.MaxGroups,
+	}
+	s.batches = newBatcher(cfg.MaxPending, s.write)
+	s.api = newAPI(s, cfg.Logger)
+	return s, nil
+}
+
+// Name returns "analytics".
+func (s *Service) Name() string { return "analytics" }
+
+// Start brings the tables to their newest form.
+func (s *Service) Start(ctx context.Context) error {
+	files, err := fs.Sub(migrationFiles, "migrations")
+	if err == nil {
+		err = s.db.Migrate(ctx, store.Migrations{Component: "analytics", Files: files})
+	}
+	if err != nil {
+		return fmt.Errorf("analytics: migrate: %w", err)
+	}
+	return nil
+}
+
+// Stop refuses new events and waits until those that were taken are committed
+// or refused, at most until ctx is done.
+func (s *Service) Stop(ctx context.Context) error {
+	if err := s.batches.stop(ctx); err != nil {
+		return fmt.Errorf("analytics: stop: %w", err)
+	}
+	return nil
+}
+
+// Routes returns the HTTP operations.
+func (s *Service) Routes() []platform.Route { return s.api.Routes() }
+
+// OpenAPI describes the HTTP operations.
+func (s *Service) OpenAPI() ([]byte, error) { return s.api.OpenAPI() }

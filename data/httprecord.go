@@ -1,0 +1,378 @@
+package data
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/rest"
+	"github.com/acme/platform/store/document"
+)
+
+// The bodies of requests, for OpenAPI and, where small, for decoding.
+type (
+	createBody struct {
+		ID   string         `json:"id,omitempty" doc:"1 to 128 letters, digits and characters of \"._~:-\"; made where absent"`
+		Data map[string]any `json:"data"`
+	}
+	replaceBody struct {
+		Data map[string]any `json:"data"`
+	}
+	queryBody struct {
+		Filter json.RawMessage `json:"filter,omitempty" doc:"The filter language's object"`
+		Sort   words           `json:"sort,omitempty" doc:"Fields, '-' before one sorts downwards"`
+		Fields words           `json:"fields,omitempty" doc:"Paths to keep of each record's data"`
+		Limit  *int            `json:"limit,omitempty" minimum:"1" maximum:"1000" default:"50"`
+		Cursor string          `json:"cursor,omitempty" doc:"The next_cursor of the page before"`
+		Count  bool            `json:"count,omitempty" doc:"Also tell how many match"`
+	}
+	countBody struct {
+		Filter json.RawMessage `json:"filter,omitempty" doc:"The filter language's object"`
+	}
+	countOutput struct {
+		Count int64 `json:"count"`
+	}
+)
+
+// words is a list of strings, or one string with commas.
+type words []string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (w *words) UnmarshalJSON(raw []byte) error {
+	var one string
+	if err := json.Unmarshal(raw, &one); err == nil {
+		*w = splitWords(one)
+		return nil
+	}
+	if err := json.Unmarshal(raw, (*[]string)(w)); err != nil {
+		return platform.Invalid(platform.Field{
+			Path: "/", Code: "type", Detail: "sort and fields are lists of strings, or strings with commas",
+		})
+	}
+	return nil
+}
+
+func splitWords(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, ",")
+}
+
+const (
+	mediaJSON  = "application/json"
+	mediaPatch = "application/merge-patch+json"
+)
+
+func (s *Service) routeRecords() {
+	read := platform.Require("data.records.read")
+	write := platform.Require("data.records.write")
+	media := func(v any, types ...string) []rest.Media {
+		if types == nil {
+			types = []string{mediaJSON}
+		}
+		var m []rest.Media
+		for _, t := range types {
+			m = append(m, rest.Media{Type: t, Value: v})
+		}
+		return m
+	}
+	match := rest.Param{Name: "If-Match", In: "header", Description: "The ETag of the record that is meant; 412 if it changed since"}
+	selection := []rest.Param{
+		{Name: "filter", In: "query", Description: "The filter language's object, in JSON"},
+		{Name: "sort", In: "query", Description: "Fields with commas, '-' before one sorts downwards"},
+		{Name: "fields", In: "query", Description: "Paths to keep of each record's data, with commas"},
+	}
+	listing := append(append([]rest.Param{}, selection...),
+		rest.Param{Name: "limit", In: "query", Description: "1 to 1000; 50 by default"},
+		rest.Param{Name: "cursor", In: "query", Description: "The next_cursor of the page before"},
+		rest.Param{Name: "count", In: "query", Description: "Also tell how many match", Enum: []string{"false", "true"}},
+	)
+	maxBody := s.maxRecordBody()
+	s.api.HandleHTTP(rest.Operation{
+		ID: "data.records.create", Method: http.MethodPost, Path: recordsPath, Access: write,
+		Status: http.StatusCreated, MaxBody: maxBody, Summary: "Create a record",
+	}, rest.Description{Request: media(createBody{}), Response: media(recordBody{})}, s.serveCreate)
+	s.api.HandleHTTP(rest.Operation{
+		ID: "data.records.list", Method: http.MethodGet, Path: recordsPath, Access: read,
+		Summary: "List records that match a filter, in an order, page by page",
+	}, rest.Description{Params: listing, Response: media(pageBody{})}, s.serveList)
+	s.api.HandleHTTP(rest.Operation{
+		ID: "data.records.get", Method: http.MethodGet, Path: recordPath, Access: read, Cacheable: true,
+		Summary: "Get a record",
+	}, rest.Description{
+		Params:   []rest.Param{{Name: "If-None-Match", In: "header", Description: "An ETag; 304 if the record is still that"}},
+		Response: media(recordBody{}),
+	}, s.serveGet)
+	s.api.HandleHTTP(rest.Operation{
+		ID: "data.records.replace", Method: http.MethodPut, Path: recordPath, Access: write, MaxBody: maxBody,
+		Summary:     "Replace a record's data",
+		Description: "A record that is not there is 404. With If-None-Match: * the record is created (201), and one that is there is 412.",
+	}, rest.Description{
+		Params: []rest.Param{match, {
+			Name: "If-None-Match", In: "header", Description: "Only '*': create, do not replace", Enum: []string{"*"},
+		}},
+		Request: media(replaceBody{}), Response: media(recordBody{}),
+	}, s.serveReplace)
+	s.api.HandleHTTP(rest.Operation{
+		ID: "data.records.patch", Method: http.MethodPatch, Path: recordPath, Access: write, MaxBody: maxBody,
+		Summary: "Change a record's data by a JSON merge patch (RFC 7396)",
+	}, rest.Description{
+		Params: []rest.Param{match}, Request: media(map[string]any{}, mediaPatch, mediaJSON), Response: media(recordBody{}),
+	}, s.servePatch)
+	s.api.HandleHTTP(rest.Operation{
+		ID: "data.records.delete", Method: http.MethodDelete, Path: recordPath,
+		Access: platform.Require("data.records.delete"), Status: http.StatusNoContent, Summary: "Delete a record",
+	}, rest.Description{Params: []rest.Param{match}}, s.serveDelete)
+	s.api.HandleHTTP(rest.Operation{
+		ID: "data.records.query", Method: http.MethodPost, Path: collectionPath + "/query", Access: read,
+		MaxBody: maxQueryBody, Summary: "List records, with the query in the body",
+	}, rest.Description{Request: media(queryBody{}), Response: media(pageBody{})}, s.serveQuery)
+	s.api.HandleHTTP(rest.Operation{
+		ID: "data.records.count", Method: http.MethodPost, Path: collectionPath + "/count", Access: read,
+		MaxBody: maxQueryBody, Summary: "Count the records that match a filter",
+	}, rest.Description{Request: media(countBody{}), Response: media(countOutput{})}, s.serveCount)
+}
+
+const maxQueryBody = 2 * document.MaxFilterBytes
+
+// maxRecordBody leaves room for the envelope and for white space.
+func (s *Service) maxRecordBody() int64 { return int64(s.maxRecord) + 64<<10 }
+
+func (s *Service) serveCreate(w http.ResponseWriter, r *http.Request) error {
+	p, id, data, err := s.incoming(w, r, true)
+	if err != nil {
+		return err
+	}
+	collection := r.PathValue("collection")
+	rec, err := s.create(r.Context(), p, collection, id, data)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", recordLocation(collection, rec.ID))
+	s.sendRecord(w, http.StatusCreated, &rec)
+	return nil
+}
+
+func recordLocation(collection, id string) string {
+	return collectionsPath + "/" + collection + "/records/" + id
+}
+
+// incoming reads what creates or replaces a record.
+func (s *Service) incoming(w http.ResponseWriter, r *http.Request, withID bool) (p platform.Principal, id string, data json.RawMessage, err error) {
+	if p, err = platform.PrincipalFrom(r.Context()); err != nil {
+		return p, "", nil, err
+	}
+	if err = wantMedia(r, mediaJSON); err != nil {
+		return p, "", nil, err
+	}
+	body, done, err := s.body(w, r, s.maxRecordBody())
+	if err != nil {
+		return p, "", nil, err
+	}
+	defer done()
+	id, data, err = envelope(body, withID)
+	return p, id, data, err
+}
+
+func (s *Service) serveGet(w http.ResponseWriter, r *http.Request) error {
+	p, err := platform.PrincipalFrom(r.Context())
+	if err != nil {
+		return err
+	}
+	rec, err := s.Record(r.Context(), p.Tenant, r.PathValue("collection"), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "private, no-cache")
+	if none := r.Header["If-None-Match"]; none != nil && ifNoneMatch(none, rec.Version) {
+		w.Header().Set("ETag", etag(rec.Version))
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	s.sendRecord(w, http.StatusOK, &rec)
+	return nil
+}
+
+func (s *Service) serveReplace(w http.ResponseWriter, r *http.Request) error {
+	p, _, data, err := s.incoming(w, r, false)
+	if err != nil {
+		return err
+	}
+	collection, id := r.PathValue("collection"), r.PathValue("id")
+	if none := r.Header["If-None-Match"]; none != nil {
+		return s.createAt(w, r, p, data, none)
+	}
+	rec, err := s.replace(r.Context(), p, collection, id, data, ifMatch(r.Header["If-Match"]))
+	if err != nil {
+		return err
+	}
+	s.sendRecord(w, http.StatusOK, &rec)
+	return nil
+}
+
+// createAt is a replace with If-None-Match, of which only "*" has a use.
+func (s *Service) createAt(w http.ResponseWriter, r *http.Request, p platform.Principal, data json.RawMessage, none []string) error {
+	if t := tags(none); len(t) != 1 || t[0] != "*" {
+		return platform.Invalid(platform.Field{Path: "header.If-None-Match", Code: "enum", Detail: "must be '*' here, or be left out"})
+	}
+	collection := r.PathValue("collection")
+	rec, err := s.create(r.Context(), p, collection, r.PathValue("id"), data)
+	if errors.Is(err, &platform.Error{Kind: platform.KindConflict, Code: "exists"}) {
+		return platform.Errorf(platform.KindStale, "exists", "there is a record already")
+	}
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", recordLocation(collection, rec.ID))
+	s.sendRecord(w, http.StatusCreated, &rec)
+	return nil
+}
+
+func (s *Service) servePatch(w http.ResponseWriter, r *http.Request) error {
+	p, err := platform.PrincipalFrom(r.Context())
+	if err != nil {
+		return err
+	}
+	if err := wantMedia(r, mediaPatch, mediaJSON); err != nil {
+		return err
+	}
+	body, done, err := s.body(w, r, s.maxRecordBody())
+	if err != nil {
+		return err
+	}
+	defer done()
+	rec, err := s.PatchRecord(r.Context(), p, r.PathValue("collection"), r.PathValue("id"), body, ifMatch(r.Header["If-Match"]))
+	if err != nil {
+		return err
+	}
+	s.sendRecord(w, http.StatusOK, &rec)
+	return nil
+}
+
+func (s *Service) serveDelete(w http.ResponseWriter, r *http.Request) error {
+	p, err := platform.PrincipalFrom(r.Context())
+	if err != nil {
+		return err
+	}
+	err = s.DeleteRecord(r.Context(), p, r.PathValue("collection"), r.PathValue("id"), ifMatch(r.Header["If-Match"]))
+	if err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Service) serveList(w http.ResponseWriter, r *http.Request) error {
+	values, err := params(r, "filter", "sort", "fields", "limit", "cursor", "count")
+	if err != nil {
+		return err
+	}
+	q := listQuery(values)
+	if q.Cursor = values.Get("cursor"); values.Has("limit") {
+		if q.Limit, err = strconv.Atoi(values.Get("limit")); err != nil || q.Limit == 0 {
+			return badLimit()
+		}
+	}
+	count, err := oneOf(values, "count", "false", "true")
+	if err != nil {
+		return err
+	}
+	return s.sendPage(w, r, q, count == "true")
+}
+
+// listQuery reads what list and export have in common.
+func listQuery(values url.Values) Query {
+	return Query{
+		Filter: json.RawMessage(values.Get("filter")), Sort: values.Get("sort"), Fields: splitWords(values.Get("fields")),
+	}
+}
+
+func (s *Service) serveQuery(w http.ResponseWriter, r *http.Request) error {
+	var in queryBody
+	if err := s.decode(w, r, &in); err != nil {
+		return err
+	}
+	q := Query{Filter: in.Filter, Sort: strings.Join(in.Sort, ","), Fields: in.Fields, Cursor: in.Cursor}
+	if in.Limit != nil {
+		if q.Limit = *in.Limit; q.Limit == 0 {
+			return badLimit()
+		}
+	}
+	return s.sendPage(w, r, q, in.Count)
+}
+
+func (s *Service) decode(w http.ResponseWriter, r *http.Request, v any) error {
+	if err := wantMedia(r, mediaJSON); err != nil {
+		return err
+	}
+	body, done, err := s.body(w, r, maxQueryBody)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return decodeBody(body, v)
+}
+
+func (s *Service) serveCount(w http.ResponseWriter, r *http.Request) error {
+	p, err := platform.PrincipalFrom(r.Context())
+	if err != nil {
+		return err
+	}
+	var in countBody
+	if err := s.decode(w, r, &in); err != nil {
+		return err
+	}
+	n, err := s.Count(r.Context(), p.Tenant, r.PathValue("collection"), in.Filter)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(countOutput{n})
+	if err != nil {
+		return err
+	}
+	send(w, http.StatusOK, body)
+	return nil
+}
+
+func (s *Service) sendPage(w http.ResponseWriter, r *http.Request, q Query, count bool) error {
+	p, err := platform.PrincipalFrom(r.Context())
+	if err != nil {
+		return err
+	}
+	collection, total := r.PathValue("collection"), int64(-1)
+	found, err := s.Find(r.Context(), p.Tenant, collection, q)
+	if err != nil {
+		return err
+	}
+	if count {
+		if total, err = s.Count(r.Context(), p.Tenant, collection, q.Filter); err != nil {
+			return err
+		}
+	}
+	buf := s.buffers.Get().(*[]byte)
+	defer s.recycle(buf)
+	*buf = appendPage((*buf)[:0], &found, total)
+	w.Header().Set("Cache-Control", "private, no-cache")
+	send(w, http.StatusOK, *buf)
+	return nil
+}
+
+func (s *Service) sendRecord(w http.ResponseWriter, status int, rec *Record) {
+	buf := s.buffers.Get().(*[]byte)
+	defer s.recycle(buf)
+	*buf = appendRecord((*buf)[:0], rec)
+	w.Header().Set("ETag", etag(rec.Version))
+	send(w, status, *buf)
+}
+
+func send(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Type", mediaJSON)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the caller is gone if this fails
+}

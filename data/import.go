@@ -1,0 +1,333 @@
+package data
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+)
+
+// Limits of an import. A batch is one transaction and one event.
+const (
+	maxBatchRecords = 500
+	maxBatchBytes   = 1 << 20
+	maxImportErrors = 1000
+)
+
+// Format is how records are written in an import or an export.
+type Format string
+
+// The formats.
+const (
+	NDJSON Format = "ndjson" // one JSON object a line (application/x-ndjson)
+	JSON   Format = "json"   // one array of JSON objects (application/json)
+	CSV    Format = "csv"    // RFC 4180 with a header (text/csv)
+)
+
+// ImportOptions say how an import is read.
+type ImportOptions struct {
+	// Format is what the input is written in; it must be set.
+	Format Format
+	// Key is a member of each record whose value, a string that can be an id
+	// or an integer, becomes the record's id. The import is then an upsert,
+	// and running it again changes nothing but versions. Empty has ids made.
+	Key string
+	// Infer makes numbers and booleans of the cells of a CSV file that are
+	// written as JSON would write them, where the schema says nothing about
+	// the column. "00501" is no number in JSON and stays as it is.
+	Infer bool
+}
+
+// ImportResult is the outcome of an import.
+type ImportResult struct {
+	Imported int64         `json:"imported" doc:"Records created"`
+	Updated  int64         `json:"updated" doc:"Records replaced"`
+	Failed   int64         `json:"failed" doc:"Lines refused"`
+	Errors   []ImportError `json:"errors" nullable:"false" doc:"The first 1,000 refused lines"`
+}
+
+// ImportError is one refused line.
+type ImportError struct {
+	Line   int64  `json:"line" doc:"The line of the input on which the record begins; of a JSON array the element, from 1"`
+	Code   string `json:"code" doc:"Stable code, for programs"`
+	Detail string `json:"detail" doc:"What would be right"`
+}
+
+// item is one record of the input, or why there is none.
+type item struct {
+	line int64
+	raw  []byte // valid until the next call
+	err  error
+	// last ends the input after this item: what follows cannot be read.
+	last bool
+}
+
+// source reads the records of an input one by one, in memory that a record
+// bounds. Its error is io.EOF at the end, and otherwise one that ends the
+// import.
+type source interface {
+	next() (item, error)
+}
+
+// Import reads records from r until its end and writes those that are valid, in
+// batches of at most 500 records and about 1 MiB, each one transaction and one
+// event. A record that is refused is named in the result and does not stop the
+// others; what is not valid JSON ends a JSON array there, since its elements
+// cannot be told apart any more. An error means that the rest was not read;
+// the batches before it stay, and the result counts them. Errors:
+// [platform.KindNotFound] for the collection, [platform.KindInvalid] for the
+// header of a CSV file, [platform.KindMalformed] where r breaks off, and those
+// of the store.
+func (s *Service) Import(
+	ctx context.Context, p platform.Principal, collection string, r io.Reader, o ImportOptions,
+) (ImportResult, error) {
+	im := importer{
+		service: s, principal: p, collection: collection, key: o.Key,
+		result: ImportResult{Errors: []ImportError{}},
+	}
+	c, err := s.Collection(ctx, p.Tenant, collection)
+	if err != nil {
+		return im.result, err
+	}
+	if im.schema, err = s.schemas.of(p.Tenant, &c); err != nil {
+		return im.result, err
+	}
+	src, err := newSource(r, o, c.Schema, s.maxRecord)
+	if err != nil {
+		return im.result, err
+	}
+	err = im.run(ctx, src)
+	return im.result, err
+}
+
+func newSource(r io.Reader, o ImportOptions, schema json.RawMessage, maxRecord int) (source, error) {
+	switch o.Format {
+	case NDJSON:
+		return newLines(r, maxRecord), nil
+	case JSON:
+		return newArray(r, maxRecord), nil
+	case CSV:
+		return newTable(r, schema, o.Infer, maxRecord)
+	}
+	return nil, fmt.Errorf("data: import: unknown format %q", o.Format)
+}
+
+// importer is the state of one import.
+type importer struct {
+	service    *Service
+	principal  platform.Principal
+	collection string
+	key        string
+	schema     *schema
+	result     ImportResult
+
+	changes []store.Change
+	lines   []int64 // of the changes
+	size    int
+}
+
+func (im *importer) run(ctx context.Context, src source) error {
+	for {
+		it, err := src.next()
+		if errors.Is(err, io.EOF) {
+			return im.flush(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		if it.err == nil {
+			it.err = im.add(it)
+		}
+		if it.err != nil {
+			if err := im.refuse(it.line, it.err); err != nil {
+				return err
+			}
+		}
+		if it.last {
+			return im.flush(ctx)
+		}
+		if len(im.changes) >= maxBatchRecords || im.size >= maxBatchBytes {
+			if err := im.flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// add checks one record and puts it in the batch.
+func (im *importer) add(it item) error {
+	data, err := compactObject(it.raw, "")
+	if err != nil {
+		return err
+	}
+	if len(data) > im.service.maxRecord {
+		return im.service.tooLarge()
+	}
+	change := store.Change{Op: store.OpInsert, Data: data}
+	if im.key != "" {
+		change.Op = store.OpUpsert
+		if change.ID, err = keyOf(data, im.key); err != nil {
+			return err
+		}
+	} else {
+		change.ID = im.service.newID("rec")
+	}
+	if err := im.schema.validate(data, ""); err != nil {
+		return err
+	}
+	im.changes = append(im.changes, change)
+	im.lines = append(im.lines, it.line)
+	im.size += len(data)
+	return nil
+}
+
+// refuse notes a refused line. It returns errors that are not about the line.
+func (im *importer) refuse(line int64, err error) error {
+	var e *platform.Error
+	if !errors.As(err, &e) || e.Kind == platform.KindInternal || e.Kind == platform.KindUnavailable {
+		return err
+	}
+	im.result.Failed++
+	if len(im.result.Errors) >= maxImportErrors {
+		return nil
+	}
+	refused := ImportError{Line: line, Code: e.CodeOrKind(), Detail: e.Message}
+	if len(e.Fields) > 0 {
+		f := e.Fields[0]
+		refused.Code, refused.Detail = f.Code, f.Path+" "+f.Detail
+		if more := len(e.Fields) - 1; more > 0 {
+			refused.Detail += fmt.Sprintf(" (and %d more)", more)
+		}
+	}
+	im.result.Errors = append(im.result.Errors, refused)
+	return nil
+}
+
+// flush writes the batch. Where the store refuses a change, those before it are
+// written on their own and the rest is tried again without it: each record is
+// sent twice at most, however many are refused.
+func (im *importer) flush(ctx context.Context) error {
+	changes, lines := im.changes, im.lines
+	im.changes, im.lines, im.size = nil, nil, 0
+	for len(changes) > 0 {
+		err := im.write(ctx, changes)
+		var refused *store.ChangeError
+		if !errors.As(err, &refused) {
+			return err
+		}
+		if i := refused.Index; i > 0 {
+			err = im.write(ctx, changes[:i])
+			var again *store.ChangeError
+			if errors.As(err, &again) { // another writer came between
+				refused = again
+			} else if err != nil {
+				return err
+			}
+			if again != nil && again.Index > 0 {
+				// Those before it go in with the next round.
+				if err := im.refuse(lines[again.Index], again.Err); err != nil {
+					return err
+				}
+				changes = append(changes[:again.Index:again.Index], changes[again.Index+1:]...)
+				lines = append(lines[:again.Index:again.Index], lines[again.Index+1:]...)
+				continue
+			}
+		}
+		if err := im.refuse(lines[refused.Index], refused.Err); err != nil {
+			return err
+		}
+		changes, lines = changes[refused.Index+1:], lines[refused.Index+1:]
+	}
+	return nil
+}
+
+// writes is how often a batch is sent that lost against another transaction.
+const writes = 3
+
+// write applies changes as one batch with one event.
+func (im *importer) write(ctx context.Context, changes []store.Change) error {
+	var err error
+	for range writes {
+		var docs []store.Document
+		docs, err = im.service.docs.Apply(ctx, im.principal.Tenant, im.collection, changes, im.event)
+		if err == nil {
+			for i := range docs {
+				if docs[i].Version == 1 {
+					im.result.Imported++
+				} else {
+					im.result.Updated++
+				}
+			}
+			return nil
+		}
+		var refused *store.ChangeError
+		if errors.As(err, &refused) || !errors.Is(err, platform.ErrConflict) {
+			break
+		}
+	}
+	return err
+}
+
+func (im *importer) event(applied []store.Document) []platform.Event {
+	var created, updated []byte
+	for i := range applied {
+		list := &updated
+		if applied[i].Version == 1 {
+			list = &created
+		}
+		if len(*list) > 0 {
+			*list = append(*list, ',')
+		}
+		*list = appendString(*list, applied[i].ID)
+	}
+	data := appendString([]byte(`{"collection":`), im.collection)
+	data = append(append(data, `,"created":[`...), created...)
+	data = append(append(data, `],"updated":[`...), updated...)
+	return []platform.Event{im.service.event(im.principal, "data.records.imported", im.collection, append(data, `]}`...))}
+}
+
+// keyOf takes the id out of compact data.
+func keyOf(data []byte, key string) (string, error) {
+	value, ok := member(data, key)
+	at := "/" + escapePointer(key)
+	if !ok {
+		return "", platform.Invalid(platform.Field{Path: at, Code: "key_missing", Detail: "is the key and must be there"})
+	}
+	id := string(value)
+	switch {
+	case value[0] == '"':
+		if err := json.Unmarshal(value, &id); err != nil {
+			return "", fmt.Errorf("data: decode key: %w", err)
+		}
+	case numberLength(value) == 0 || !isInteger(value):
+		return "", platform.Invalid(platform.Field{Path: at, Code: "key_type", Detail: "is the key and must be a string or an integer"})
+	}
+	if !validRecordID(id) {
+		return "", platform.Invalid(platform.Field{Path: at, Code: "key_format", Detail: "is the key and " + idRule})
+	}
+	return id, nil
+}
+
+// isInteger reports whether a number is written as an integer.
+func isInteger(number []byte) bool {
+	for _, c := range number {
+		if c == '.' || c == 'e' || c == 'E' {
+			return false
+		}
+	}
+	return true
+}
+
+// member returns the value of a member of a compact object.
+func member(object []byte, name string) ([]byte, bool) {
+	for key, value := range members(object) {
+		if key == name {
+			return value, true
+		}
+	}
+	return nil, false
+}

@@ -1,0 +1,163 @@
+package data
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/page"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/document"
+)
+
+// Limits of a query.
+const (
+	defaultLimit = 50
+	maxLimit     = 1000
+)
+
+// Query asks for a page of records. The filter language and the orders are
+// those of package document.
+type Query struct {
+	// Filter is a JSON object such as {"year": {"$gte": 1990}}; nil selects all.
+	Filter json.RawMessage
+	// Sort lists fields, "-year,title"; empty is by id.
+	Sort string
+	// Fields are the paths to keep of each record's data; nil keeps all.
+	Fields []string
+	// Limit is 1 to 1,000; zero is 50.
+	Limit int
+	// Cursor continues after an earlier page with the same filter and sort.
+	Cursor string
+}
+
+// Page is one page of records.
+type Page struct {
+	Records []Record
+	// Next continues after the last record; empty on the last page.
+	Next string
+}
+
+// Find returns a page of a collection's records. A record that is there during
+// all pages of a query and whose place in the order does not change is on one
+// page exactly. Errors: [platform.KindInvalid] for what is wrong with the
+// query, [platform.KindMalformed] "bad_cursor" for a cursor of another query,
+// [platform.KindNotFound] for the collection.
+func (s *Service) Find(ctx context.Context, tenant platform.TenantID, collection string, q Query) (Page, error) {
+	if !collectionPattern.MatchString(collection) {
+		return Page{}, noCollection()
+	}
+	plan, err := planQuery(collection, q)
+	if err != nil {
+		return Page{}, err
+	}
+	return s.find(ctx, tenant, collection, plan)
+}
+
+// plan is a query that was checked.
+type plan struct {
+	store.Query
+	fields []string
+	seal   [sealSize]byte
+}
+
+func planQuery(collection string, q Query) (plan, error) {
+	p := plan{fields: q.Fields}
+	var err error
+	if p.Filter, err = document.ParseFilter(q.Filter); err != nil {
+		return plan{}, err
+	}
+	if p.Sort, err = document.ParseSort(q.Sort); err != nil {
+		return plan{}, err
+	}
+	for i, f := range q.Fields {
+		if err := document.CheckPath(fmt.Sprintf("/fields/%d", i), f); err != nil {
+			return plan{}, err
+		}
+	}
+	switch p.Limit = q.Limit; {
+	case q.Limit == 0:
+		p.Limit = defaultLimit
+	case q.Limit < 1 || q.Limit > maxLimit:
+		return plan{}, badLimit()
+	}
+	p.seal = sealOf(collection, p.Filter.String(), q.Sort)
+	p.Cursor, err = p.open(q.Cursor)
+	return p, err
+}
+
+func badLimit() error {
+	return platform.Invalid(platform.Field{Path: "query.limit", Code: "range", Detail: "must be a number from 1 to 1000"})
+}
+
+func (s *Service) find(ctx context.Context, tenant platform.TenantID, collection string, p plan) (Page, error) {
+	found, err := s.docs.Find(ctx, tenant, collection, p.Query)
+	if err != nil {
+		return Page{}, cursorFault(err)
+	}
+	if p.fields != nil {
+		for i := range found.Documents {
+			d := &found.Documents[i]
+			d.Data = document.Select(d.Data, p.fields)
+		}
+	}
+	return Page{Records: found.Documents, Next: p.close(found.Next)}, nil
+}
+
+// cursorFault turns the store's word on a cursor into that of lists.
+func cursorFault(err error) error {
+	if platform.KindOf(err) == platform.KindMalformed {
+		return page.BadCursor().Because(err)
+	}
+	return err
+}
+
+// Count returns how many records match a filter; nil is all. Errors:
+// [platform.KindInvalid], [platform.KindNotFound] for the collection.
+func (s *Service) Count(ctx context.Context, tenant platform.TenantID, collection string, filter json.RawMessage) (int64, error) {
+	if !collectionPattern.MatchString(collection) {
+		return 0, noCollection()
+	}
+	f, err := document.ParseFilter(filter)
+	if err != nil {
+		return 0, err
+	}
+	return s.docs.Count(ctx, tenant, collection, f)
+}
+
+// A cursor on the outside is a version byte, a checksum and the store's
+// cursor, in base 64. The checksum ties it to collection, filter and order, so
+// that a caller who mixes them up is told; it is no protection, and none is
+// needed: the tenant of a query never comes from a cursor.
+const (
+	cursorVersion = 1
+	sealSize      = 8
+)
+
+func sealOf(collection, filter, sort string) [sealSize]byte {
+	sum := sha256.Sum256([]byte(collection + "\x00" + filter + "\x00" + sort))
+	return [sealSize]byte(sum[:sealSize])
+}
+
+func (p *plan) close(c store.Cursor) string {
+	if len(c) == 0 {
+		return ""
+	}
+	raw := make([]byte, 0, 1+sealSize+len(c))
+	raw = append(append(append(raw, cursorVersion), p.seal[:]...), c...)
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+func (p *plan) open(cursor string) (store.Cursor, error) {
+	if cursor == "" {
+		return nil, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || len(raw) <= 1+sealSize || raw[0] != cursorVersion || [sealSize]byte(raw[1:1+sealSize]) != p.seal {
+		return nil, page.BadCursor()
+	}
+	return store.Cursor(raw[1+sealSize:]), nil
+}

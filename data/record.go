@@ -1,0 +1,207 @@
+package data
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/document"
+)
+
+// Record is one record: an id, a version that counts its changes, times, and
+// its data, a JSON object.
+type Record = store.Document
+
+// CreateRecord creates a record. An empty id has one made; a given one has at
+// most 128 letters, digits and characters of "._~:-". Errors:
+// [platform.KindMalformed] and [platform.KindInvalid] for data that is no JSON
+// object, breaks the rules of package data or the collection's schema, with
+// pointers under /data; [platform.KindTooLarge]; [platform.KindNotFound] for
+// the collection; [platform.KindConflict] "exists" and "unique".
+func (s *Service) CreateRecord(
+	ctx context.Context, p platform.Principal, collection, id string, data json.RawMessage,
+) (Record, error) {
+	compact, err := compactObject(data, "/data")
+	if err != nil {
+		return Record{}, err
+	}
+	return s.create(ctx, p, collection, id, compact)
+}
+
+// create is CreateRecord for data that [compactObject] returned.
+func (s *Service) create(ctx context.Context, p platform.Principal, collection, id string, data json.RawMessage) (Record, error) {
+	if id == "" {
+		id = s.newID("rec")
+	} else if !validRecordID(id) {
+		return Record{}, platform.Invalid(platform.Field{Path: "/id", Code: "format", Detail: idRule})
+	}
+	if err := s.checkData(ctx, p.Tenant, collection, data); err != nil {
+		return Record{}, err
+	}
+	return s.apply(ctx, p, collection, store.Change{Op: store.OpInsert, ID: id, Data: data})
+}
+
+const idRule = `must be 1 to 128 letters, digits and characters of "._~:-"`
+
+// checkData checks compact data against the limit and the collection's schema.
+// A schema that changes meanwhile holds for what comes after it.
+func (s *Service) checkData(ctx context.Context, tenant platform.TenantID, collection string, data json.RawMessage) error {
+	if len(data) > s.maxRecord {
+		return s.tooLarge()
+	}
+	c, err := s.Collection(ctx, tenant, collection)
+	if err != nil {
+		return err
+	}
+	compiled, err := s.schemas.of(tenant, &c)
+	if err != nil {
+		return err
+	}
+	return compiled.validate(data, "/data")
+}
+
+func (s *Service) tooLarge() error {
+	return platform.Errorf(platform.KindTooLarge, "record_too_large", "the data of a record may have %d bytes", s.maxRecord)
+}
+
+// Record returns one record. Error: [platform.KindNotFound], for the record
+// and for the collection.
+func (s *Service) Record(ctx context.Context, tenant platform.TenantID, collection, id string) (Record, error) {
+	if !collectionPattern.MatchString(collection) {
+		return Record{}, noCollection()
+	}
+	return s.docs.Get(ctx, tenant, collection, id)
+}
+
+// ReplaceRecord gives a record new data. ifMatch are the versions that the
+// caller means; nil is any. Errors: those of CreateRecord,
+// [platform.KindNotFound] for the record, [platform.KindStale].
+func (s *Service) ReplaceRecord(
+	ctx context.Context, p platform.Principal, collection, id string, data json.RawMessage, ifMatch []int64,
+) (Record, error) {
+	compact, err := compactObject(data, "/data")
+	if err != nil {
+		return Record{}, err
+	}
+	return s.replace(ctx, p, collection, id, compact, ifMatch)
+}
+
+// replace is ReplaceRecord for data that [compactObject] returned.
+func (s *Service) replace(
+	ctx context.Context, p platform.Principal, collection, id string, data json.RawMessage, ifMatch []int64,
+) (Record, error) {
+	if err := s.checkData(ctx, p.Tenant, collection, data); err != nil {
+		return Record{}, err
+	}
+	version, err := s.meant(ctx, p.Tenant, collection, id, ifMatch)
+	if err != nil {
+		return Record{}, err
+	}
+	return s.apply(ctx, p, collection, store.Change{Op: store.OpReplace, ID: id, IfVersion: version, Data: data})
+}
+
+// meant returns the one version of ifMatch that a change may find; 0 is any.
+func (s *Service) meant(
+	ctx context.Context, tenant platform.TenantID, collection, id string, ifMatch []int64,
+) (int64, error) {
+	switch {
+	case ifMatch == nil:
+		return 0, nil
+	case len(ifMatch) == 1 && ifMatch[0] > 0:
+		return ifMatch[0], nil
+	}
+	// A list, or what can match nothing: the record tells which it is. What
+	// changes between this look and the change is found by the change.
+	d, err := s.Record(ctx, tenant, collection, id)
+	if err != nil {
+		return 0, err
+	}
+	if !slices.Contains(ifMatch, d.Version) {
+		return 0, stale("record")
+	}
+	return d.Version, nil
+}
+
+// PatchRecord applies a JSON merge patch (RFC 7396) to a record's data. The
+// errors are those of ReplaceRecord; without ifMatch a patch that meets another
+// change is applied to the newer data, and [platform.KindConflict] "contended"
+// is for one that never finds a pause.
+func (s *Service) PatchRecord(
+	ctx context.Context, p platform.Principal, collection, id string, patch json.RawMessage, ifMatch []int64,
+) (Record, error) {
+	compact, err := compactObject(patch, "")
+	if err != nil {
+		return Record{}, err
+	}
+	var out Record
+	once := func() error {
+		d, err := s.Record(ctx, p.Tenant, collection, id)
+		if err != nil {
+			return err
+		}
+		if ifMatch != nil && !slices.Contains(ifMatch, d.Version) {
+			return stale("record")
+		}
+		merged := document.MergePatch(d.Data, compact)
+		if err := s.checkData(ctx, p.Tenant, collection, merged); err != nil {
+			return err
+		}
+		out, err = s.apply(ctx, p, collection, store.Change{Op: store.OpReplace, ID: id, IfVersion: d.Version, Data: merged})
+		return err
+	}
+	if ifMatch != nil {
+		err = once()
+	} else {
+		err = retryStale(ctx, once)
+	}
+	return out, err
+}
+
+// DeleteRecord removes a record. ifMatch are the versions that the caller
+// means; nil is any. Errors: [platform.KindNotFound], [platform.KindStale].
+func (s *Service) DeleteRecord(ctx context.Context, p platform.Principal, collection, id string, ifMatch []int64) error {
+	version, err := s.meant(ctx, p.Tenant, collection, id, ifMatch)
+	if err != nil {
+		return err
+	}
+	_, err = s.apply(ctx, p, collection, store.Change{Op: store.OpDelete, ID: id, IfVersion: version})
+	return err
+}
+
+// apply makes one change and its event.
+func (s *Service) apply(ctx context.Context, p platform.Principal, collection string, change store.Change) (Record, error) {
+	if !collectionPattern.MatchString(collection) {
+		return Record{}, noCollection()
+	}
+	typ := "data.record.updated"
+	switch change.Op {
+	case store.OpInsert:
+		typ = "data.record.created"
+	case store.OpDelete:
+		typ = "data.record.deleted"
+	}
+	docs, err := s.docs.Apply(ctx, p.Tenant, collection, []store.Change{change}, func(applied []store.Document) []platform.Event {
+		data := make([]byte, 0, 64+len(collection)+len(change.ID))
+		data = appendString(append(data, `{"collection":`...), collection)
+		data = appendString(append(data, `,"id":`...), change.ID)
+		data = strconv.AppendInt(append(data, `,"version":`...), applied[0].Version, 10)
+		return []platform.Event{s.event(p, typ, change.ID, append(data, '}'))}
+	})
+	if err != nil {
+		return Record{}, single(err)
+	}
+	return docs[0], nil
+}
+
+// single takes the reason out of a [store.ChangeError] of an only change.
+func single(err error) error {
+	var refused *store.ChangeError
+	if errors.As(err, &refused) {
+		return refused.Err
+	}
+	return err
+}

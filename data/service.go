@@ -1,0 +1,133 @@
+package data
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/rest"
+	"github.com/acme/platform/internal/setting"
+	"github.com/acme/platform/store"
+)
+
+// Config configures a [Service]. Only Documents must be set.
+type Config struct {
+	// Documents keeps the collections and their records.
+	Documents store.Documents
+	// Logger takes faults of ours that a caller is not told; nil is silence.
+	Logger *slog.Logger
+	// Now is the clock; nil is [time.Now]. It dates events; the times of
+	// records are the store's.
+	Now func() time.Time
+	// NewID makes ids of records and events; nil is [platform.NewID].
+	NewID func(prefix string) string
+	// MaxRecord is how large the data of one record may be, in bytes without
+	// white space, from 1 KiB to 8 MiB; zero is 1 MiB.
+	MaxRecord int
+}
+
+// Service is the document API. It is made by [New]; its methods are safe for
+// concurrent use. It runs nothing in the background.
+type Service struct {
+	docs      store.Documents
+	log       *slog.Logger
+	now       func() time.Time
+	newID     func(prefix string) string
+	maxRecord int
+	schemas   schemas
+	api       *rest.API
+	buffers   sync.Pool // of *[]byte, for answers
+}
+
+var (
+	_ platform.Router    = (*Service)(nil)
+	_ platform.Describer = (*Service)(nil)
+)
+
+// New returns a service over cfg.Documents. The error names every field of cfg
+// that is wrong.
+func New(cfg Config) (*Service, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.NewID == nil {
+		cfg.NewID = platform.NewID
+	}
+	if cfg.MaxRecord == 0 {
+		cfg.MaxRecord = 1 << 20
+	}
+	check := setting.For("data")
+	check.Need(cfg.Documents != nil, "Documents", "must be set")
+	check.Need(cfg.MaxRecord >= 1<<10 && cfg.MaxRecord <= 8<<20, "MaxRecord", "must be from 1 KiB to 8 MiB")
+	if err := check.Err(); err != nil {
+		return nil, err
+	}
+	schemas, err := newSchemas()
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{
+		docs: cfg.Documents, log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, maxRecord: cfg.MaxRecord,
+		schemas: schemas, api: rest.New("data", cfg.Logger),
+	}
+	s.buffers.New = func() any {
+		b := make([]byte, 0, 4<<10)
+		return &b
+	}
+	s.routeCollections()
+	s.routeRecords()
+	s.routeBulk()
+	return s, nil
+}
+
+// Name implements [platform.Module].
+func (*Service) Name() string { return "data" }
+
+// Routes implements [platform.Router].
+func (s *Service) Routes() []platform.Route { return s.api.Routes() }
+
+// OpenAPI implements [platform.Describer].
+func (s *Service) OpenAPI() ([]byte, error) { return s.api.OpenAPI() }
+
+var (
+	collectionPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`)
+	// An id stands in paths of URLs as it is: RFC 3986's unreserved
+	// characters and ':'. "." and ".." would be taken for steps.
+	recordPattern = regexp.MustCompile(`^[A-Za-z0-9._~:-]{1,128}$`)
+)
+
+func validRecordID(id string) bool {
+	return recordPattern.MatchString(id) && id != "." && id != ".."
+}
+
+// event makes an event of a principal's doing.
+func (s *Service) event(p platform.Principal, typ, subject string, data []byte) platform.Event {
+	return platform.Event{
+		ID: s.newID("evt"), Source: "/data", Type: typ, Tenant: p.Tenant, Subject: subject,
+		Time: s.now().UTC(), Actor: p.Subject, Data: data,
+	}
+}
+
+// attempts is how often a change that lost against another one is made anew
+// where the caller did not say which version it means.
+const attempts = 10
+
+// retryStale calls f until it does something else than find a newer version.
+func retryStale(ctx context.Context, f func() error) error {
+	for range attempts {
+		if err := f(); !errors.Is(err, platform.ErrStale) {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return platform.Errorf(platform.KindConflict, "contended", "others change this at the same time; try again")
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+)
+
+// printOpenAPI describes the routes without serving them. It needs a store to
+// assemble the services over, so it makes one that is thrown away.
+func printOpenAPI(ctx context.Context, o options, stdout, _ io.Writer) (err error) {
+	dir, err := os.MkdirTemp("", "acme-openapi-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	o.data = dir
+	a, err := assemble(ctx, o, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.platform.Stop(ctx), a.db.Close()) }()
+	doc, err := a.gateway.OpenAPI()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%s\n", doc)
+	return err
+}
+
+// healthcheck asks the server at the address for its readiness.
+func healthcheck(ctx context.Context, o options, stdout, _ io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+o.addr+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: %s", resp.Status)
+	}
+	_, err = fmt.Fprintln(stdout, "ready")
+	return err
+}

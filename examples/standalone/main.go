@@ -1,0 +1,83 @@
+// Command standalone is the platform as a server of its own: accounts,
+// documents, analytics and notifications behind the gateway, over one SQLite
+// file. It needs nothing installed.
+//
+//	standalone [serve] [--addr 127.0.0.1:8080] [--data acme-data]
+//	standalone openapi        print the OpenAPI document
+//	standalone healthcheck    exit 0 if a running server is ready
+//	standalone version
+//
+// Every flag can also be set in the environment: --log-format is
+// PLATFORM_LOG_FORMAT. A flag wins over the environment.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	_ "time/tzdata" // time zones also where the system has none
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, env func(string) (string, bool), stdout, stderr io.Writer) int {
+	command := "serve"
+	if len(args) > 0 && len(args[0]) > 0 && args[0][0] != '-' {
+		command, args = args[0], args[1:]
+	}
+	commands := map[string]func(context.Context, options, io.Writer, io.Writer) error{
+		"serve":       serve,
+		"openapi":     printOpenAPI,
+		"healthcheck": healthcheck,
+		"version":     printVersion,
+	}
+	do, ok := commands[command]
+	if !ok {
+		fmt.Fprintf(stderr, "standalone: there is no command %q; there are serve, openapi, healthcheck and version\n", command)
+		return 2
+	}
+	opts, err := parse(args, env, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintln(stderr, "standalone:", err)
+		return 2
+	}
+	if err := do(ctx, opts, stdout, stderr); err != nil {
+		fmt.Fprintln(stderr, "standalone:", err)
+		return 1
+	}
+	return 0
+}
+
+func printVersion(_ context.Context, _ options, stdout, _ io.Writer) error {
+	_, err := fmt.Fprintln(stdout, version())
+	return err
+}
+
+// version is that of the module the program was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && info.Main.Version == "(devel)" {
+			return "devel-" + s.Value
+		}
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// serve runs the server until ctx is done, then lets what goes on end.
+func serve(ctx context.Context, o options, _, stderr io.Writer) error {
+	log := o.logger(stderr)
+	// The address first: a port in use is found before any data is touched.
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", o.addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", o.addr, err)
+	}
+	defer listener.Close()
+
+	a, err := assemble(ctx, o, log)
+	if err != nil {
+		return err
+	}
+	if err := a.platform.Start(ctx); err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           a.gateway,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	log.InfoContext(ctx, "listening", slog.String("addr", listener.Addr().String()),
+		slog.String("docs", "http://"+listener.Addr().String()+"/docs"), slog.String("data", o.data))
+
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		log.InfoContext(ctx, "stopping", slog.Duration("timeout", o.shutdown))
+	}
+	// ctx has ended or may end any moment: stopping has a time of its own.
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.shutdown)
+	defer cancel()
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	return errors.Join(err, server.Shutdown(stopCtx), a.platform.Stop(stopCtx))
+}

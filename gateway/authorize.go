@@ -1,0 +1,42 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/problem"
+)
+
+// Authorize lets requests pass whose principal may use the permission. It goes
+// behind [Authenticate]; without a principal the answer is a problem of status
+// 401, with one that may not it is 403. It panics on a nil Authorizer or an
+// empty permission.
+func Authorize(a Authorizer, permission string, log *slog.Logger) func(http.Handler) http.Handler {
+	if a == nil || permission == "" {
+		panic("gateway: Authorize needs an Authorizer and a permission")
+	}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			p, err := platform.PrincipalFrom(r.Context())
+			if err == nil {
+				err = a.Authorize(r.Context(), p, permission)
+			}
+			if err != nil {
+				problem.Write(w, r, log, err)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// withPrincipal returns the request's context with the principal, and tells
+// the access log.
+func withPrincipal(w http.ResponseWriter, r *http.Request, p platform.Principal) context.Context {
+	if rw := watcher(w); rw != nil {
+		rw.principal = p
+	}
+	return platform.WithPrincipal(r.Context(), p)
+}

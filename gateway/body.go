@@ -1,0 +1,36 @@
+package gateway
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/problem"
+)
+
+// BodyLimit refuses request bodies of more than max bytes with a problem of
+// status 413: at once where the length is declared, and otherwise by an
+// [*http.MaxBytesError] for the handler that reads on. The connection is then
+// closed rather than read to the end. A negative max is no limit.
+func BodyLimit(max int64, log *slog.Logger) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		if max < 0 {
+			return next
+		}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
+				next.ServeHTTP(w, r)
+				return
+			}
+			if r.ContentLength > max {
+				w.Header().Set("Connection", "close")
+				problem.Write(w, r, log, platform.Errorf(platform.KindTooLarge, "body_too_large",
+					"the body is larger than the %d bytes that this operation takes", max))
+				return
+			}
+			limited := *r
+			limited.Body = http.MaxBytesReader(innermost(w), r.Body, max)
+			next.ServeHTTP(w, &limited)
+		})
+	}
+}

@@ -1,0 +1,67 @@
+package gateway
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// ClientAddress returns a function that tells the address of a request's
+// client: whoever connected, unless that is one of the trusted proxies; then
+// the rightmost address in X-Forwarded-For that is none of them. What stands
+// left of it was written by the client and is never believed. The result is
+// the zero Addr where the address is not known, as on a Unix socket.
+//
+// It is only as safe as the trusted proxies, each of which must append the
+// address it sees to X-Forwarded-For.
+func ClientAddress(trusted ...netip.Prefix) func(*http.Request) netip.Addr {
+	isTrusted := func(a netip.Addr) bool {
+		for _, p := range trusted {
+			if p.Contains(a) {
+				return true
+			}
+		}
+		return false
+	}
+	return func(r *http.Request) netip.Addr {
+		peer, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err != nil {
+			return netip.Addr{}
+		}
+		addr := peer.Addr().Unmap().WithZone("")
+		if len(trusted) == 0 || !isTrusted(addr) {
+			return addr
+		}
+		lines := r.Header["X-Forwarded-For"]
+		for i := len(lines) - 1; i >= 0; i-- {
+			rest, more := lines[i], true
+			for more {
+				var hop string
+				if comma := strings.LastIndexByte(rest, ','); comma >= 0 {
+					rest, hop = rest[:comma], rest[comma+1:]
+				} else {
+					hop, more = rest, false
+				}
+				next, err := netip.ParseAddr(strings.TrimSpace(hop))
+				if err != nil {
+					return addr // the last one that a trusted proxy vouched for
+				}
+				if addr = next.Unmap().WithZone(""); !isTrusted(addr) {
+					return addr
+				}
+			}
+		}
+		return addr
+	}
+}
+
+// clientKey is what clients are counted by: an IPv4 address, or the /64 of an
+// IPv6 one, of which a single host can use every address.
+func clientKey(a netip.Addr) string {
+	if a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.Addr().String()
+		}
+	}
+	return a.String() // "invalid IP" for all whose address is not known
+}

@@ -1,0 +1,25 @@
+// Package gateway is the edge before the services: one [http.Handler] that
+// knows every operation, who may call it and how often, and where it is
+// served: in this process, or by a remote upstream.
+//
+//	gw, err := gateway.New(gateway.Config{Verifier: users, Authorizer: users, Cache: cache}, users, records)
+//	mux.Handle("/api/", http.StripPrefix("/api", gw)) // with Config.BasePath: "/api"
+//
+// A request passes, in this order: request id, recovery, access log, security
+// headers, CORS, routing; then, by the route: body limit, authentication, rate
+// limit, authorization, deadline, response cache, handler. Each of these is
+// also a plain func(http.Handler) http.Handler for a host with a router of its
+// own: [RequestID], [Recover], [AccessLog], [SecurityHeaders], [AllowOrigins],
+// [BodyLimit], [Authenticate], [RateLimit], [Authorize], [Timeout], [Cache].
+// Their constructors panic on settings that cannot work, as they run once,
+// when the program starts; [New] returns an error instead.
+//
+// Whatever the gateway itself refuses is application/problem+json (RFC 9457),
+// unknown paths and wrong methods included.
+//
+// # What the host's server must do
+//
+// The gateway opens no listener. The host's [http.Server] must bound how long
+// headers and bodies may take to arrive (ReadHeaderTimeout, ReadTimeout or
+// [http.ResponseController.SetReadDeadline] in streams): a handler cannot.
+package gateway

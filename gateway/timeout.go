@@ -1,0 +1,33 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/problem"
+)
+
+// Timeout gives the request's context a deadline. It does not interrupt a
+// handler that ignores its context, and answers with a problem of status 504
+// only where the handler returned late without an answer of its own. It panics
+// where d is not positive.
+func Timeout(d time.Duration, log *slog.Logger) func(http.Handler) http.Handler {
+	if d <= 0 {
+		panic("gateway: Timeout needs a positive duration")
+	}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithTimeout(r.Context(), d)
+			defer cancel()
+			rw := watch(w)
+			next.ServeHTTP(rw, r.WithContext(ctx))
+			if rw.status == 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				problem.Write(rw, r, log, platform.Errorf(platform.KindTimeout, "", "the answer took too long"))
+			}
+		})
+	}
+}

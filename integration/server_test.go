@@ -1,0 +1,276 @@
+package integration
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long a test waits for what must come.
+const patience = 30 * time.Second
+
+var kills = flag.Int("kills", 25, "how often TestKill kills the server")
+
+// binary is the program under test, built once.
+var binary string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(buildAndRun(m))
+}
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "standalone-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "standalone")
+	build := exec.Command("go", "build", "-o", binary, "../examples/standalone")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// server is a running program.
+type server struct {
+	t    *testing.T
+	url  string
+	data string
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the process has ended
+
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+// start runs the program over the data folder and waits until it is ready.
+func start(t *testing.T, data string, flags ...string) *server {
+	t.Helper()
+	s, err := launch(t, data, flags...)
+	if err != nil {
+		t.Fatalf("start: %v\n%s", err, s.logged())
+	}
+	return s
+}
+
+// launch is start that returns the failure. The server ends with the test.
+func launch(t *testing.T, data string, flags ...string) (*server, error) {
+	t.Helper()
+	args := append([]string{"serve", "--addr", "127.0.0.1:0", "--data", data, "--log-format", "json", "--public-url", "http://platform.test"}, flags...)
+	s := &server{t: t, data: data, cmd: exec.Command(binary, args...), done: make(chan struct{})}
+	stderr, err := s.cmd.StderrPipe()
+	if err != nil {
+		return s, err
+	}
+	if err := s.cmd.Start(); err != nil {
+		return s, err
+	}
+	listening := make(chan string, 1)
+	go func() {
+		defer close(s.done)
+		lines := bufio.NewScanner(stderr)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			s.mu.Lock()
+			s.log.Write(append(lines.Bytes(), '\n'))
+			s.mu.Unlock()
+			var line struct{ Msg, Addr string }
+			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "listening" {
+				listening <- line.Addr
+			}
+		}
+		_ = s.cmd.Wait()
+	}()
+	t.Cleanup(s.kill)
+	select {
+	case addr := <-listening:
+		s.url = "http://" + addr
+	case <-s.done:
+		return s, errors.New("it ended: " + s.cmd.ProcessState.String())
+	case <-time.After(patience):
+		return s, errors.New("it does not listen")
+	}
+	resp, err := http.Get(s.url + "/readyz")
+	if err != nil {
+		return s, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(resp.Body)
+		return s, fmt.Errorf("not ready: %s %s", resp.Status, body)
+	}
+	return s, nil
+}
+
+// kill ends the process as a crash would, and waits for its end.
+func (s *server) kill() {
+	_ = s.cmd.Process.Kill()
+	<-s.done
+}
+
+// stop ends the process with SIGTERM and returns its exit code.
+func (s *server) stop() int {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		s.t.Fatal(err)
+	}
+	select {
+	case <-s.done:
+	case <-time.After(patience):
+		s.t.Fatalf("it does not stop\n%s", s.logged())
+	}
+	return s.cmd.ProcessState.ExitCode()
+}
+
+func (s *server) logged() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.String()
+}
+
+// client calls a server with one credential.
+type client struct {
+	t     *testing.T
+	url   string
+	token string
+	http  *http.Client
+}
+
+func (s *server) client(token string) *client {
+	tr := &http.Transport{MaxIdleConnsPerHost: 32}
+	s.t.Cleanup(tr.CloseIdleConnections)
+	return &client{t: s.t, url: s.url, token: token, http: &http.Client{Transport: tr}}
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// into decodes the body.
+func (a answer) into(t *testing.T, v any) {
+	t.Helper()
+	if err := json.Unmarshal(a.body, v); err != nil {
+		t.Fatalf("decode %s: %v", a.body, err)
+	}
+}
+
+// try sends a request and returns an error only where no answer came.
+func (c *client) try(ctx context.Context, method, path, contentType string, body io.Reader, header ...string) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.url+path, body)
+	if err != nil {
+		return answer{}, err
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	return answer{status: resp.StatusCode, header: resp.Header, body: got}, err
+}
+
+// do sends a JSON body (nil is none) and fails the test where no answer came.
+func (c *client) do(method, path string, body any, header ...string) answer {
+	c.t.Helper()
+	var r io.Reader
+	contentType := ""
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		r, contentType = bytes.NewReader(raw), "application/json"
+	}
+	a, err := c.try(c.t.Context(), method, path, contentType, r, header...)
+	if err != nil {
+		c.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return a
+}
+
+// want sends a JSON body, checks the status and decodes the answer into v.
+func (c *client) want(status int, method, path string, body, v any) answer {
+	c.t.Helper()
+	a := c.do(method, path, body)
+	if a.status != status {
+		c.t.Fatalf("%s %s: got %d %s, want %d", method, path, a.status, a.body, status)
+	}
+	if v != nil {
+		a.into(c.t, v)
+	}
+	return a
+}
+
+type tokens struct {
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token"`
+}
+
+// signUp makes an organization and returns a client of its owner.
+func (s *server) signUp(email, organization string) *client {
+	s.t.Helper()
+	var out struct{ Tokens tokens }
+	c := s.client("")
+	c.want(http.StatusCreated, "POST", "/v1/auth/signup", map[string]string{
+		"email": email, "password": password, "name": "Owner", "organization": organization,
+	}, &out)
+	if out.Tokens.AccessToken == "" {
+		s.t.Fatal("a sign-up must answer tokens")
+	}
+	c.token = out.Tokens.AccessToken
+	return c
+}
+
+const password = "correct horse battery staple"
+
+// logIn returns a client with a new session.
+func (s *server) logIn(email string) *client {
+	s.t.Helper()
+	var out tokens
+	c := s.client("")
+	c.want(http.StatusOK, "POST", "/v1/auth/login", map[string]string{"email": email, "password": password}, &out)
+	c.token = out.AccessToken
+	return c
+}
+
+// eventually polls until f is true. What it waits for happens in another
+// process, so there is nothing to be woken by.
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !f() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s did not come true", what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}

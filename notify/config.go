@@ -1,0 +1,175 @@
+package notify
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/mail"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/setting"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/queue"
+)
+
+// Config configures a [Service]. DB, Events, Queue and Directory are required.
+type Config struct {
+	// DB holds messages, deliveries, templates, rules and endpoints.
+	DB store.Relational
+	// Events is the stream that rules and endpoints listen to.
+	Events store.Events
+	// Queue runs the deliveries; its store must be DB.
+	Queue *queue.Queue
+	// Directory knows the tenants' people.
+	Directory Directory
+	// SMTP is the server for e-mail. Nil is no e-mail: sending to the e-mail
+	// channel is then refused with the code "email_not_configured".
+	SMTP *SMTP
+	// Rules hold for every tenant, under the id "builtin:" and their ID. A
+	// tenant can switch one off, not change it. They cannot refer to a
+	// template.
+	Rules []Rule
+	// AllowPrivateNetworks lets webhooks go to loopback and private
+	// addresses, and over plain http. It hands every tenant who may write
+	// endpoints a way to the services of this machine and its network: set it
+	// for tests and where the tenants are trusted with that.
+	AllowPrivateNetworks bool
+	// DisableAfter is how long an endpoint may fail without one success until
+	// it is switched off; zero is five days.
+	DisableAfter time.Duration
+	// SecretGrace is how long the old secret of an endpoint signs beside the
+	// new one after a rotation; zero is 24 hours.
+	SecretGrace time.Duration
+	// Notices are those who are told that an endpoint was switched off; the
+	// zero value is the roles owner and admin.
+	Notices Audience
+	// Logger takes failures that no caller sees; nil is silence.
+	Logger *slog.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	// NewID makes ids; nil is platform.NewID. Ids must not contain a dot.
+	NewID func(prefix string) string
+	// Rand returns numbers evenly from [0, 1) for the jitter of retries; nil
+	// is math/rand/v2. Many goroutines call it at once.
+	Rand func() float64
+}
+
+// SMTP says how e-mail leaves.
+type SMTP struct {
+	// Host and Port are the server's; both are required.
+	Host string
+	Port int
+	// TLS is required: there is no silent default.
+	TLS TLSPolicy
+	// Username and Password, where they are set, are sent only over TLS: they
+	// need TLSMandatory or TLSImplicit.
+	Username, Password string
+	// From is the sender, "Acme <no-reply@acme.example>"; required.
+	From string
+	// HELO is the name this host greets with; empty is the host's name.
+	HELO string
+	// Timeout bounds the connecting and the sending of one e-mail each; zero
+	// is 15 s.
+	Timeout time.Duration
+	// TLSConfig replaces the default (TLS 1.2, the system's roots, Host).
+	TLSConfig *tls.Config
+}
+
+// TLSPolicy says how the connection to the SMTP server is protected.
+type TLSPolicy uint8
+
+// The policies.
+const (
+	_ TLSPolicy = iota
+	// TLSMandatory sends only after STARTTLS (RFC 3207).
+	TLSMandatory
+	// TLSOpportunistic uses STARTTLS where the server offers it. Whoever sits
+	// between can take the offer away.
+	TLSOpportunistic
+	// TLSNone sends in the clear, for a relay on the same machine.
+	TLSNone
+	// TLSImplicit speaks TLS from the first byte (RFC 8314), usually on port 465.
+	TLSImplicit
+)
+
+// rolesOwnerAdmin are the roles that the user service gives to those who
+// answer for an organization.
+func rolesOwnerAdmin() Audience { return Audience{Roles: []string{"owner", "admin"}} }
+
+var builtinName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
+
+// withDefaults returns a filled copy of cfg, or one error that names every
+// field that is wrong.
+func (cfg Config) withDefaults() (Config, error) {
+	check := setting.For("notify")
+	check.Need(cfg.DB != nil, "DB", "must be set")
+	check.Need(cfg.Events != nil, "Events", "must be set")
+	check.Need(cfg.Queue != nil, "Queue", "must be set")
+	check.Need(cfg.Directory != nil, "Directory", "must be set")
+	check.Need(cfg.DisableAfter >= 0, "DisableAfter", "must not be negative")
+	check.Need(cfg.SecretGrace >= 0, "SecretGrace", "must not be negative")
+	if cfg.SMTP != nil {
+		smtp := *cfg.SMTP
+		cfg.SMTP = &smtp
+		smtp.check(check)
+		if cfg.SMTP.Timeout == 0 {
+			cfg.SMTP.Timeout = 15 * time.Second
+		}
+	}
+	cfg.Rules = slices.Clone(cfg.Rules)
+	seen := make(map[string]bool)
+	for i := range cfg.Rules {
+		r := &cfg.Rules[i]
+		field := fmt.Sprintf("Rules[%d]", i)
+		r.ID = strings.TrimPrefix(r.ID, builtinPrefix)
+		check.Need(builtinName.MatchString(r.ID) && !seen[r.ID], field+".ID", "must be a unique name of a-z, 0-9, '-' and '_'")
+		seen[r.ID] = true
+		r.ID = builtinPrefix + r.ID
+		check.Need(r.Template == "", field+".Template", "must be empty: a built-in rule has its text in itself")
+		if err := r.validate(cfg.SMTP != nil); err != nil {
+			check.Need(false, field, "is not valid: "+err.Error())
+		}
+	}
+	if err := check.Err(); err != nil {
+		return Config{}, err
+	}
+	if cfg.DisableAfter == 0 {
+		cfg.DisableAfter = 5 * 24 * time.Hour
+	}
+	if cfg.SecretGrace == 0 {
+		cfg.SecretGrace = 24 * time.Hour
+	}
+	if cfg.Notices.IsZero() {
+		cfg.Notices = rolesOwnerAdmin()
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.NewID == nil {
+		cfg.NewID = platform.NewID
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Float64
+	}
+	return cfg, nil
+}
+
+func (s *SMTP) check(c *setting.Check) {
+	c.Need(s.Host != "", "SMTP.Host", "must be set")
+	c.Need(s.Port > 0 && s.Port < 1<<16, "SMTP.Port", "must be 1 to 65535")
+	c.Need(s.TLS >= TLSMandatory && s.TLS <= TLSImplicit, "SMTP.TLS",
+		"must be set to TLSMandatory, TLSOpportunistic, TLSNone or TLSImplicit")
+	_, err := mail.ParseAddress(s.From)
+	c.Need(err == nil, "SMTP.From", "must be an address")
+	c.Need(s.Username == "" || s.TLS == TLSMandatory || s.TLS == TLSImplicit, "SMTP.Username",
+		"needs TLSMandatory or TLSImplicit, or the password could travel in the clear")
+	c.Need(s.Timeout >= 0, "SMTP.Timeout", "must not be negative")
+}

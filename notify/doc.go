@@ -1,0 +1,37 @@
+// Package notify brings messages to people and programs: an inbox in the
+// product, e-mail over SMTP, and signed webhooks (Standard Webhooks,
+// https://www.standardwebhooks.com).
+//
+// # From cause to message
+//
+// A message has two causes. Somebody sends it, with [Service.Send], with
+// [Service.SendIn] in a transaction of their own, or over HTTP. Or a [Rule]
+// makes it of an event of the platform: rules belong to a tenant, and the host
+// gives some to all tenants with [Config.Rules]. A rule or a message names an
+// audience, which the host's [Directory] turns into people, and its text,
+// which is a template of the tenant or stands in the rule itself.
+//
+// # What is durable
+//
+// A message, the inbox entries of its recipients and a delivery for every
+// e-mail and webhook commit in one transaction, in a rule's case together with
+// the note that the event was handled: an event delivered twice makes one
+// message. Deliveries are jobs of store/queue and outlive the process. Each
+// attempt is recorded with its outcome. An e-mail or webhook may, after a
+// crash between sending and recording, be sent twice; its Message-ID or
+// webhook-id is then the same, by which receivers tell.
+//
+// # Order and time
+//
+// Inbox entries are in the order in which their events were committed, per
+// subject. A rule looks its audience up at most five seconds before it uses
+// it; an event of the user service makes the next look-up fresh.
+//
+// # Webhooks and private networks
+//
+// Tenants choose the addresses that webhooks go to. The address that is
+// dialled, after resolving the name, must be a public one, redirects are not
+// followed and no proxy is used, so that a tenant cannot reach the host's own
+// network; [Config.AllowPrivateNetworks] lifts that for installations whose
+// tenants are trusted.
+package notify

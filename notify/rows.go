@@ -1,0 +1,230 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/queue"
+)
+
+// bulk inserts rows with a few constant statements of 64, 16, 4 and 1 rows,
+// which the store keeps prepared.
+type bulk struct {
+	width int
+	texts [len(bulkSizes)]string
+}
+
+var bulkSizes = [...]int{64, 16, 4, 1}
+
+func newBulk(table string, columns ...string) bulk {
+	b := bulk{width: len(columns)}
+	head := "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES "
+	row := "(?" + strings.Repeat(", ?", len(columns)-1) + ")"
+	for i, n := range bulkSizes {
+		b.texts[i] = head + row + strings.Repeat(", "+row, n-1)
+	}
+	return b
+}
+
+// exec inserts the rows whose values stand one after the other in args.
+func (b *bulk) exec(ctx context.Context, tx store.Tx, args []any) error {
+	for i, n := range bulkSizes {
+		for len(args) >= n*b.width {
+			if _, err := tx.Exec(ctx, b.texts[i], args[:n*b.width]...); err != nil {
+				return err
+			}
+			args = args[n*b.width:]
+		}
+	}
+	return nil
+}
+
+var (
+	insertMessages = newBulk("notify_messages", "tenant", "id", "created_at", "status", "reason", "title", "body",
+		"html", "channels", "audience", "inbox", "rule", "event", "actor", "digest")
+	insertInbox      = newBulk("notify_inbox", "tenant", "user_id", "created_at", "message_id")
+	insertDeliveries = newBulk("notify_deliveries", "tenant", "id", "message_id", "event_id", "event_type", "channel",
+		"recipient", "address", "name", "status", "reason", "attempts", "tries", "created_at", "updated_at", "body")
+)
+
+// plan is what one cause leads to: rows that are all made before the
+// transaction which writes them.
+type plan struct {
+	message    *messageRow // nil for an event that only goes to endpoints
+	inbox      []string    // user ids
+	deliveries []deliveryRow
+	fanOut     bool // the audience is looked up by a job
+}
+
+type messageRow struct {
+	id             string
+	createdAt      int64
+	status         MessageStatus
+	reason         string
+	text           rendered
+	channels       []Channel
+	audience       target
+	rule, event    string
+	actor, digest  string
+	inboxRecipient int
+}
+
+// target is the audience as it is kept with a message until it is looked up.
+type target struct {
+	Audience
+	Emails  []string `json:"emails,omitempty"`
+	Exclude string   `json:"exclude,omitempty"`
+}
+
+type deliveryRow struct {
+	id                  string
+	message             string
+	eventID, eventType  string
+	channel             Channel
+	recipient           string
+	address, name, body string
+	status              DeliveryStatus
+	reason              string
+	createdAt           int64
+}
+
+// write inserts the rows of all plans and enqueues their jobs.
+func (s *Service) write(ctx context.Context, tx store.Tx, plans []*plan) error {
+	var (
+		tenant                      = tx.Tenant()
+		messages, inbox, deliveries []any
+		unread                      = make(map[string]int)
+	)
+	for _, p := range plans {
+		if m := p.message; m != nil {
+			audience := ""
+			if p.fanOut {
+				raw, err := json.Marshal(m.audience)
+				if err != nil { // strings always marshal
+					return err
+				}
+				audience = string(raw)
+			}
+			messages = append(messages, tenant, m.id, m.createdAt, m.status, m.reason, m.text.title, m.text.body,
+				m.text.html, joinChannels(m.channels), audience, len(p.inbox), m.rule, m.event, m.actor, m.digest)
+			for _, user := range p.inbox {
+				inbox = append(inbox, tenant, user, m.createdAt, m.id)
+				unread[user]++
+			}
+		}
+		for _, d := range p.deliveries {
+			deliveries = append(deliveries, tenant, d.id, d.message, d.eventID, d.eventType, d.channel,
+				d.recipient, d.address, d.name, d.status, d.reason, 0, 0, d.createdAt, d.createdAt, d.body)
+		}
+	}
+	if err := insertMessages.exec(ctx, tx, messages); err != nil {
+		return fmt.Errorf("notify: write messages: %w", err)
+	}
+	if err := insertInbox.exec(ctx, tx, inbox); err != nil {
+		return fmt.Errorf("notify: write inbox: %w", err)
+	}
+	if err := addUnread(ctx, tx, unread); err != nil {
+		return err
+	}
+	if err := insertDeliveries.exec(ctx, tx, deliveries); err != nil {
+		return fmt.Errorf("notify: write deliveries: %w", err)
+	}
+	for _, p := range plans {
+		if err := s.enqueue(ctx, tx, p); err != nil {
+			return fmt.Errorf("notify: enqueue: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *Service) enqueue(ctx context.Context, tx store.Tx, p *plan) error {
+	if p.fanOut {
+		_, err := s.cfg.Queue.Enqueue(ctx, tx, queue.Job{Kind: jobFanOut, Payload: jobPayload(p.message.id)})
+		if err != nil {
+			return err
+		}
+	}
+	for _, d := range p.deliveries {
+		if d.status != DeliveryPending {
+			continue
+		}
+		if err := s.enqueueDelivery(ctx, tx, d.id, d.channel); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) enqueueDelivery(ctx context.Context, tx store.Tx, id string, c Channel) error {
+	kind := jobWebhook
+	if c == ChannelEmail {
+		kind = jobEmail
+	}
+	_, err := s.cfg.Queue.Enqueue(ctx, tx, queue.Job{Kind: kind, Payload: jobPayload(id), UniqueKey: id})
+	return err
+}
+
+// addUnread raises the counters that the inbox list answers from.
+func addUnread(ctx context.Context, tx store.Tx, unread map[string]int) error {
+	for user, n := range unread {
+		_, err := tx.Exec(ctx, `INSERT INTO notify_unread (tenant, user_id, unread) VALUES (?, ?, ?)
+ON CONFLICT (tenant, user_id) DO UPDATE SET unread = notify_unread.unread + excluded.unread`, tx.Tenant(), user, n)
+		if err != nil {
+			return fmt.Errorf("notify: count unread: %w", err)
+		}
+	}
+	return nil
+}
+
+func joinChannels(channels []Channel) string {
+	switch len(channels) {
+	case 0:
+		return ""
+	case 1:
+		return string(channels[0])
+	}
+	parts := make([]string, len(channels))
+	for i, c := range channels {
+		parts[i] = string(c)
+	}
+	return strings.Join(parts, ",")
+}
+
+func splitChannels(s string) []Channel {
+	if s == "" {
+		return nil
+	}
+	parts := strings.Split(s, ",")
+	channels := make([]Channel, len(parts))
+	for i, p := range parts {
+		channels[i] = Channel(p)
+	}
+	return channels
+}
+
+// jobPayload is the JSON of an id, which holds nothing that needs escaping.
+func jobPayload(id string) json.RawMessage { return json.RawMessage(`"` + id + `"`) }
+
+func jobID(job queue.Job) (string, error) {
+	var id string
+	if err := json.Unmarshal(job.Payload, &id); err != nil {
+		return "", queue.Discard(fmt.Errorf("notify: job %s has no id: %w", job.ID, err))
+	}
+	return id, nil
+}
+
+// emit writes an event of this service to the outbox.
+func (s *Service) emit(ctx context.Context, tx store.Tx, eventType, subject, actor string, data any) error {
+	raw, err := json.Marshal(data)
+	if err != nil { // strings and lists of them always marshal
+		return err
+	}
+	return tx.Emit(ctx, platform.Event{
+		ID: s.cfg.NewID("evt"), Source: "/notify", Type: eventType, Tenant: tx.Tenant(),
+		Subject: subject, Time: s.cfg.Now().UTC(), Actor: actor, Data: raw,
+	})
+}

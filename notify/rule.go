@@ -1,0 +1,134 @@
+package notify
+
+import (
+	"encoding/json"
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store/document"
+)
+
+// builtinPrefix begins the ids of the host's rules.
+const builtinPrefix = "builtin:"
+
+// Rule turns events of the platform into messages. Events of this service
+// ("notify.…") never match, so that no rule can feed itself.
+type Rule struct {
+	// ID is chosen by the service; for a rule of [Config.Rules] by the host.
+	ID string
+	// Name is for people, at most 100 bytes.
+	Name string
+	// Event is the type of the events: exact ("data.record.created"), all of
+	// a prefix ("data.*"), or "*".
+	Event string
+	// Filter selects by the event's data, in the filter language of records;
+	// empty is all.
+	Filter json.RawMessage
+	// Channels are the ways to bring the message.
+	Channels []Channel
+	// To is who gets it.
+	To RuleAudience
+	// Template is the id or name of a template; or Title and Body are
+	// templates themselves. The variables are .event (id, type, source,
+	// subject, time, actor) and .data, the event's own.
+	Template    string
+	Title, Body string
+	// Disabled keeps the rule without applying it.
+	Disabled bool
+	// Builtin tells a rule of the host's.
+	Builtin bool
+
+	CreatedAt, UpdatedAt time.Time
+}
+
+// RuleAudience names who gets the message of a rule.
+type RuleAudience struct {
+	Audience
+	// Actor adds who caused the event.
+	Actor bool `json:"actor,omitempty"`
+	// ExcludeActor leaves out who caused the event.
+	ExcludeActor bool `json:"exclude_actor,omitempty"`
+}
+
+var eventPattern = regexp.MustCompile(`^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$`)
+
+// validate reports everything that is wrong with the rule itself.
+func (r *Rule) validate(email bool) error {
+	var f fields
+	if r.Name == "" || len(r.Name) > 100 {
+		f.add("/name", "required", "must be 1 to 100 bytes")
+	}
+	if len(r.Event) > 200 || !eventPattern.MatchString(r.Event) {
+		f.add("/event", "format", `must be an event type, a prefix with ".*", or "*"`)
+	}
+	f.audience("/to", r.To.Audience)
+	f.channels(r.Channels, email)
+	if r.To.IsZero() && !r.To.Actor && !slices.Equal(r.Channels, []Channel{ChannelWebhook}) {
+		f.add("/to", "required", "must name users, roles, everyone or the actor")
+	}
+	if r.To.Actor && r.To.ExcludeActor {
+		f.add("/to/exclude_actor", "conflict", "the actor cannot be both in and out")
+	}
+	if len(r.Filter) > 0 {
+		if _, err := document.ParseFilter(r.Filter); err != nil {
+			f.merge(err)
+		}
+	}
+	if r.Template != "" {
+		if r.Title != "" || r.Body != "" {
+			f.add("/template", "conflict", "give a template or a title and body, not both")
+		}
+		return f.err()
+	}
+	if _, err := compile(r.Title, r.Body, ""); err != nil {
+		f.merge(err)
+	}
+	return f.err()
+}
+
+// merge adds the fields of another check's error.
+func (f *fields) merge(err error) {
+	var e *platform.Error
+	if errors.As(err, &e) && len(e.Fields) > 0 {
+		*f = append(*f, e.Fields...)
+		return
+	}
+	f.add("/", "invalid", err.Error())
+}
+
+// typeMatches reports whether a pattern takes an event type.
+func typeMatches(pattern, eventType string) bool {
+	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
+		return strings.HasPrefix(eventType, prefix)
+	}
+	return pattern == eventType
+}
+
+// activeRule is a rule ready to be applied.
+type activeRule struct {
+	Rule
+	filter document.Filter
+	text   *compiled
+}
+
+// activate compiles the rule with its text, which is the template's where it
+// has one.
+func activate(r Rule, t *Template) (*activeRule, error) {
+	a := &activeRule{Rule: r}
+	var err error
+	if len(r.Filter) > 0 {
+		if a.filter, err = document.ParseFilter(r.Filter); err != nil {
+			return nil, err
+		}
+	}
+	if t != nil {
+		a.text, err = compile(t.Title, t.Body, t.HTML)
+	} else {
+		a.text, err = compile(r.Title, r.Body, "")
+	}
+	return a, err
+}

@@ -1,0 +1,146 @@
+package notify
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/background"
+	"github.com/acme/platform/internal/rest"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/queue"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Group is the consumer group under which the service reads the stream.
+const Group = "notify"
+
+// Service is the messages of all tenants. It is made by [New]; its methods are
+// safe for concurrent use.
+type Service struct {
+	cfg    Config
+	log    *slog.Logger
+	db     store.Relational
+	api    *rest.API
+	books  *books
+	people *directoryCache
+	client *http.Client
+
+	group   background.Group
+	last    atomic.Int64 // the newest creation time given, in microseconds
+	reading atomic.Pointer[error]
+}
+
+// New returns a service and registers its jobs with the queue, which must not
+// have been started. It does no I/O.
+func New(cfg Config) (*Service, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{
+		cfg: cfg, log: cfg.Logger, db: cfg.DB,
+		people: newDirectoryCache(cfg.Directory, cfg.Now),
+		client: newHTTPClient(cfg.AllowPrivateNetworks),
+	}
+	if s.books, err = newBooks(cfg); err != nil {
+		return nil, err
+	}
+	cfg.Queue.Handle(jobEmail, s.runEmail, deliveryOptions)
+	cfg.Queue.Handle(jobWebhook, s.runWebhook, deliveryOptions)
+	cfg.Queue.Handle(jobFanOut, s.runFanOut, queue.Options{MaxAttempts: fanOutAttempts, MaxBackoff: 10 * time.Minute})
+	s.register()
+	return s, nil
+}
+
+// Name is "notify".
+func (*Service) Name() string { return "notify" }
+
+// Routes returns the HTTP operations.
+func (s *Service) Routes() []platform.Route { return s.api.Routes() }
+
+// OpenAPI describes them.
+func (s *Service) OpenAPI() ([]byte, error) { return s.api.OpenAPI() }
+
+// Start migrates the tables and begins to read the stream.
+func (s *Service) Start(ctx context.Context) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil { // the folder is embedded
+		return err
+	}
+	if err := s.db.Migrate(ctx, store.Migrations{Component: "notify", Files: files}); err != nil {
+		return err
+	}
+	s.group.Go(s.read)
+	return nil
+}
+
+// Stop ends the reading of the stream. Deliveries end with the queue.
+func (s *Service) Stop(ctx context.Context) error {
+	err := s.group.Stop(ctx)
+	s.client.CloseIdleConnections()
+	return err
+}
+
+// Check reports why the stream cannot be read at present.
+func (s *Service) Check(context.Context) error {
+	if err := s.reading.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// read consumes until the service stops. A stream that failed for good is
+// tried again: until it answers, Check tells.
+func (s *Service) read(ctx context.Context) {
+	const least, most = time.Second, time.Minute
+	pause := least
+	for ctx.Err() == nil {
+		began := s.cfg.Now()
+		err := s.cfg.Events.Consume(ctx, Group, func(ctx context.Context, batch []platform.Event) error {
+			s.reading.Store(nil)
+			return s.consume(ctx, batch)
+		})
+		if ctx.Err() != nil || err == nil {
+			return
+		}
+		s.reading.Store(&err)
+		s.log.ErrorContext(ctx, "reading events failed", slog.String("group", Group), slog.Any("error", err))
+		if s.cfg.Now().Sub(began) > most {
+			pause = least
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+			pause = min(2*pause, most)
+		}
+	}
+}
+
+// stamp returns the present in microseconds, later than every stamp before:
+// entries of one batch keep the order of their events.
+func (s *Service) stamp() int64 {
+	now := s.cfg.Now().UnixMicro()
+	for {
+		last := s.last.Load()
+		next := max(now, last+1)
+		if s.last.CompareAndSwap(last, next) {
+			return next
+		}
+	}
+}
+
+// micros turns a stored time into one for callers; a zero is no time.
+func micros(v int64) time.Time {
+	if v == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(v).UTC()
+}

@@ -1,0 +1,346 @@
+package document
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/acme/platform"
+)
+
+// MaxIndexKeys is the most keys that one record has in one index: the product
+// of the numbers of values of the fields.
+const MaxIndexKeys = 1000
+
+// Index makes the keys under which records stand in an index. It is not
+// changed once it is made and may be used by many goroutines.
+type Index struct {
+	fields []SortField
+	paths  []path
+}
+
+// NewIndex returns the index over the fields. Errors are those of [CheckSort]
+// with the field "/fields".
+func NewIndex(fields []SortField) (*Index, error) {
+	if err := CheckSort("/fields", fields); err != nil {
+		return nil, err
+	}
+	x := &Index{fields: slices.Clone(fields), paths: make([]path, len(fields))}
+	for i, f := range fields {
+		x.paths[i], _ = parsePath(f.Path)
+	}
+	return x, nil
+}
+
+// Entries are the keys of one record in one index.
+type Entries struct {
+	// Keys are in order, each once. A key is that of each field, one after
+	// the other.
+	Keys [][]byte
+	// Arrays has bit i set where field i met an array on its way. Where it is
+	// not set the field has one value, which is its place in an order too.
+	Arrays uint8
+	// Cut has bit i set where a value of field i was too long for a key.
+	Cut uint8
+	// Present is set where the record has at least one of the fields.
+	Present bool
+}
+
+// Keys returns the keys of r: for each combination of the values of the fields
+// one. The values of a field that holds an array are its elements. An error is
+// of KindInvalid: there are more than [MaxIndexKeys].
+func (x *Index) Keys(r *Record) (Entries, error) {
+	var e Entries
+	root := trim(r.Data)
+	e.Keys = [][]byte{make([]byte, 0, 32)}
+	var values []([]byte)
+	for i := range x.paths {
+		c := collector{desc: x.fields[i].Desc, keys: values[:0]}
+		c.field(&x.paths[i], r, root)
+		values = c.keys
+		e.Present = e.Present || c.present
+		if c.cut {
+			e.Cut |= 1 << i
+		}
+		if !c.array {
+			e.Keys = appendToAll(e.Keys, values[0])
+			continue
+		}
+		e.Arrays |= 1 << i
+		slices.SortFunc(values, bytes.Compare)
+		values = slices.CompactFunc(values, bytes.Equal)
+		if len(values)*len(e.Keys) > MaxIndexKeys {
+			return Entries{}, platform.Invalid(platform.Field{
+				Path: "/data", Code: "too_many",
+				Detail: fmt.Sprintf("the arrays in an index over %s have more than %d combinations", x, MaxIndexKeys),
+			})
+		}
+		e.Keys = product(e.Keys, values)
+	}
+	return e, nil
+}
+
+// String returns the fields as [ParseSort] reads them.
+func (x *Index) String() string {
+	var b []byte
+	for i, f := range x.fields {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, f.String()...)
+	}
+	return string(b)
+}
+
+func appendToAll(keys [][]byte, value []byte) [][]byte {
+	for i := range keys {
+		keys[i] = append(keys[i], value...)
+	}
+	return keys
+}
+
+// product keeps the order: the keys of values are no beginnings of each other.
+func product(keys, values [][]byte) [][]byte {
+	all := make([][]byte, 0, len(keys)*len(values))
+	for _, k := range keys {
+		for _, v := range values {
+			all = append(all, slices.Concat(k, v))
+		}
+	}
+	return all
+}
+
+// collector finds the values of one field. They are those that a condition on
+// the path may be met by, save whole arrays, and null for each way on which
+// there is none.
+type collector struct {
+	desc                bool
+	keys                [][]byte
+	array, cut, present bool
+}
+
+func (c *collector) field(p *path, r *Record, root []byte) {
+	if p.system {
+		c.add(r.system(p.text))
+		return
+	}
+	c.along(root, p.names)
+}
+
+func (c *collector) add(v []byte) {
+	c.present = c.present || v != nil
+	key := appendKey(make([]byte, 0, len(v)+8), v, c.desc)
+	c.cut = c.cut || len(key) == MaxKeyBytes
+	c.keys = append(c.keys, key)
+}
+
+func (c *collector) along(v []byte, names []name) {
+	if len(names) == 0 {
+		c.end(v)
+		return
+	}
+	switch kindOf(v) {
+	case kindObject:
+		if v = lookup(v, names[0].text); v != nil {
+			c.along(v, names[1:])
+			return
+		}
+		c.add(nil)
+	case kindArray:
+		c.array = true
+		c.through(v, names)
+	default:
+		c.add(nil)
+	}
+}
+
+// through goes on into the elements of an array that is not the end.
+func (c *collector) through(array []byte, names []name) {
+	i := 0
+	for e := (elements{raw: array}); e.next(); i++ {
+		k := kindOf(e.value)
+		if k == kindObject {
+			c.along(e.value, names)
+		} else {
+			c.add(nil)
+		}
+		if i != names[0].index {
+			continue
+		}
+		switch {
+		case len(names) == 1:
+			c.add(e.value)
+			c.end(e.value)
+		case k == kindObject || k == kindArray:
+			c.along(e.value, names[1:])
+		}
+	}
+	if i == 0 {
+		c.add(nil)
+	}
+}
+
+func (c *collector) end(v []byte) {
+	if kindOf(v) != kindArray {
+		c.add(v)
+		return
+	}
+	c.array = true
+	empty := true
+	for e := (elements{raw: v}); e.next(); empty = false {
+		c.add(e.value)
+	}
+	if empty {
+		c.present = true
+		c.keys = append(c.keys, appendEmptyArray(nil, c.desc))
+	}
+}
+
+func appendEmptyArray(dst []byte, desc bool) []byte {
+	if desc {
+		return append(dst, ^byte(tagEmptyArray))
+	}
+	return append(dst, tagEmptyArray)
+}
+
+// Order places records. It is not changed once it is made and may be used by
+// many goroutines.
+type Order struct {
+	fields []SortField
+	paths  []path
+}
+
+// NewOrder returns the order by the fields. Errors are those of [CheckSort]
+// with the field "/sort".
+func NewOrder(fields []SortField) (*Order, error) {
+	if err := CheckSort("/sort", fields); err != nil {
+		return nil, err
+	}
+	o := &Order{fields: slices.Clone(fields), paths: make([]path, len(fields))}
+	for i, f := range fields {
+		o.paths[i], _ = parsePath(f.Path)
+	}
+	return o, nil
+}
+
+// AppendKey appends the key of r's place: keys in bytewise order are records
+// in this order. Where no field of r meets an array or is too long for an
+// index, the key is that of an [Index] over the same fields.
+//
+// Values that agree in the first 2,000 bytes of their keys are ordered in a
+// way that is fixed but not that of [Compare].
+func (o *Order) AppendKey(dst []byte, r *Record) []byte {
+	root := trim(r.Data)
+	for i := range o.paths {
+		f := finder{desc: o.fields[i].Desc}
+		if p := &o.paths[i]; p.system {
+			f.value, f.found = r.system(p.text), true
+		} else {
+			f.along(root, p.names)
+		}
+		dst = f.appendKey(dst)
+	}
+	return dst
+}
+
+// finder takes the least value of a field, or the greatest.
+type finder struct {
+	desc         bool
+	found, empty bool // empty: an empty array, which is less than null
+	value        []byte
+}
+
+// longKey bounds the key of one value in an order, so that cursors are bounded.
+const longKey = 2000
+
+func (f *finder) appendKey(dst []byte) []byte {
+	if f.empty {
+		return appendEmptyArray(dst, f.desc)
+	}
+	return appendLongKey(dst, f.value, f.desc)
+}
+
+func (f *finder) take(v []byte, empty bool) {
+	better := !f.found
+	if f.found {
+		c := compareBools(f.empty, empty) // an empty array is the least
+		if c == 0 {
+			c = compare(v, f.value)
+		}
+		better = c != 0 && (c > 0) == f.desc
+	}
+	if better {
+		f.found, f.empty, f.value = true, empty, v
+	}
+}
+
+func (f *finder) along(v []byte, names []name) {
+	if len(names) == 0 {
+		f.end(v)
+		return
+	}
+	switch kindOf(v) {
+	case kindObject:
+		if v = lookup(v, names[0].text); v != nil {
+			f.along(v, names[1:])
+			return
+		}
+		f.take(nil, false)
+	case kindArray:
+		f.through(v, names)
+	default:
+		f.take(nil, false)
+	}
+}
+
+func (f *finder) through(array []byte, names []name) {
+	if names[0].index >= 0 {
+		if v := element(array, names[0].index); v != nil {
+			f.along(v, names[1:])
+			return
+		}
+	}
+	empty := true
+	for e := (elements{raw: array}); e.next(); empty = false {
+		if kindOf(e.value) == kindObject {
+			f.along(e.value, names)
+		} else {
+			f.take(nil, false)
+		}
+	}
+	if empty {
+		f.take(nil, false)
+	}
+}
+
+func (f *finder) end(v []byte) {
+	if kindOf(v) != kindArray {
+		f.take(v, false)
+		return
+	}
+	empty := true
+	for e := (elements{raw: v}); e.next(); empty = false {
+		f.take(e.value, false)
+	}
+	if empty {
+		f.take(nil, true)
+	}
+}
+
+// Value returns what stands at path where no array is on the way; nil where
+// there is none.
+func Value(data json.RawMessage, field string) json.RawMessage {
+	p, bad := parsePath(field)
+	v := trim(data)
+	if bad != "" || p.system {
+		return nil
+	}
+	for _, n := range p.names {
+		if kindOf(v) != kindObject {
+			return nil
+		}
+		v = lookup(v, n.text)
+	}
+	return v
+}

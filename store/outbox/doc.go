@@ -1,0 +1,29 @@
+// Package outbox publishes what transactions emitted: the relay of the
+// transactional outbox (https://microservices.io/patterns/data/transactional-outbox.html).
+//
+// [store.Tx].Emit writes an event into a table in the transaction that changes
+// the state, so that there is never one without the other. A [Relay] moves the
+// rows to a [store.Events] and deletes them once they are durable there. A crash
+// between the two publishes them again: delivery is at least once, and consumers
+// tell duplicates by the event's id.
+//
+// # Order
+//
+// Events leave in the order of the table's sequence. On SQLite, with its one
+// writer, that is the order of the commits. A database with several writers
+// numbers rows before they commit; the relay takes what it sees and deletes
+// exactly that, so a row that commits late is moved late but never passed over,
+// as it would be by a cursor. Writers of one tenant and subject must then wait
+// for each other (a row lock, a version) for their order to mean anything.
+//
+// # One relay for each store
+//
+// One relay must be at work on a store at a time. On SQLite that is so in the
+// file's one process if the host makes one. A second one breaks no promise about
+// loss, but order, and it publishes events twice.
+//
+// # Tenants
+//
+// The outbox holds rows of all tenants in one order, and the relay acts for none
+// of them: it is a case for AcrossTenants. It looks at no content.
+package outbox

@@ -1,0 +1,220 @@
+package outbox
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+)
+
+// row is an event in the outbox.
+type row struct {
+	seq   int64
+	event platform.Event
+	cause error // why no stream will take it
+}
+
+// drain moves events until there are none.
+func (r *Relay) drain(ctx context.Context) error {
+	if empty, err := r.empty(ctx); err != nil || empty {
+		return err
+	}
+	for ctx.Err() == nil {
+		limit := r.cfg.Batch
+		if r.singly > 0 {
+			limit = 1
+		}
+		n, err := r.move(ctx, limit, nil)
+		if err != nil && refused(err) {
+			if limit > 1 {
+				r.singly = limit
+				continue
+			}
+			n, err = r.move(ctx, 1, err)
+		}
+		if err != nil {
+			return err
+		}
+		if r.singly > 0 {
+			r.singly--
+		}
+		if n < limit {
+			r.singly = 0
+			return nil
+		}
+	}
+	return ctx.Err()
+}
+
+// refused reports whether the stream will never take one of the events, in
+// contrast to a stream that is away.
+func refused(err error) bool {
+	switch platform.KindOf(err) {
+	case platform.KindInvalid, platform.KindMalformed, platform.KindNoTenant, platform.KindTooLarge:
+		return true
+	}
+	return false
+}
+
+// empty looks without getting in the way of writers: most looks find nothing.
+func (r *Relay) empty(ctx context.Context) (empty bool, err error) {
+	err = r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		var n int
+		err := tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT seq FROM outbox LIMIT 1) AS first`).Scan(&n)
+		empty = n == 0
+		return err
+	}, store.ReadOnly)
+	if err != nil {
+		return false, fmt.Errorf("outbox: look: %w", err)
+	}
+	return empty, nil
+}
+
+// move publishes or sets aside the first events, at most limit, and returns how
+// many. With a cause all are set aside.
+func (r *Relay) move(ctx context.Context, limit int, cause error) (n int, err error) {
+	var dead []row
+	if r.tx != nil {
+		err = r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+			rows, err := claim(ctx, tx, limit)
+			if err != nil {
+				return err
+			}
+			n = len(rows)
+			var events []platform.Event
+			if events, dead = split(rows, cause); len(events) > 0 {
+				if err := r.tx.PublishTx(ctx, tx, events...); err != nil {
+					return fmt.Errorf("outbox: publish: %w", err)
+				}
+			}
+			return r.bury(ctx, tx, dead)
+		})
+	} else {
+		n, dead, err = r.moveAway(ctx, limit, cause)
+	}
+	if err != nil {
+		return 0, err
+	}
+	for _, d := range dead {
+		r.log.ErrorContext(ctx, "event set aside", slog.Int64("seq", d.seq), slog.String("event", d.event.ID),
+			slog.String("type", d.event.Type), slog.String("tenant", string(d.event.Tenant)), slog.Any("error", d.cause))
+	}
+	return n, nil
+}
+
+// moveAway is move to a stream that is not in the store: rows are deleted only
+// once the stream has them.
+func (r *Relay) moveAway(ctx context.Context, limit int, cause error) (int, []row, error) {
+	var rows []row
+	err := r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		rows, err = query(ctx, tx, `SELECT seq, id, source, type, tenant, subject, time, actor, data
+			FROM outbox ORDER BY seq LIMIT ?`, limit)
+		return err
+	}, store.ReadOnly)
+	if err != nil || len(rows) == 0 {
+		return 0, nil, err
+	}
+	events, dead := split(rows, cause)
+	if len(events) > 0 {
+		if err := r.cfg.Events.Publish(ctx, events...); err != nil {
+			return 0, nil, fmt.Errorf("outbox: publish: %w", err)
+		}
+	}
+	// What is published should be deleted although the relay is stopping:
+	// otherwise it is published again.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTime)
+	defer cancel()
+	err = r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		seqs := make([]int64, len(rows))
+		for i := range rows {
+			seqs[i] = rows[i].seq
+		}
+		// Exactly these: a row between them may have been committed since.
+		if _, err := tx.NewDelete().Table("outbox").Where("seq IN (?)", bun.List(seqs)).Exec(ctx); err != nil {
+			return fmt.Errorf("outbox: delete: %w", err)
+		}
+		return r.bury(ctx, tx, dead)
+	})
+	return len(rows), dead, err
+}
+
+// deleteTime bounds the delete of what was published.
+const deleteTime = 5 * time.Second
+
+// claim takes the first rows out of the outbox.
+func claim(ctx context.Context, tx store.Tx, limit int) ([]row, error) {
+	rows, err := query(ctx, tx, `DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox ORDER BY seq LIMIT ?)
+		RETURNING seq, id, source, type, tenant, subject, time, actor, data`, limit)
+	if err != nil {
+		return nil, err
+	}
+	// RETURNING promises no order.
+	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.seq, b.seq) })
+	return rows, nil
+}
+
+func query(ctx context.Context, tx store.Tx, text string, limit int) ([]row, error) {
+	found, err := tx.Query(ctx, text, limit)
+	if err != nil {
+		return nil, fmt.Errorf("outbox: read: %w", err)
+	}
+	defer found.Close()
+	var rows []row
+	for found.Next() {
+		var (
+			w    row
+			at   int64
+			data []byte
+		)
+		if err := found.Scan(&w.seq, &w.event.ID, &w.event.Source, &w.event.Type, (*string)(&w.event.Tenant),
+			&w.event.Subject, &at, &w.event.Actor, &data); err != nil {
+			return nil, fmt.Errorf("outbox: read: %w", err)
+		}
+		w.event.Time = time.UnixMicro(at).UTC()
+		if len(data) > 0 {
+			w.event.Data = json.RawMessage(data)
+		}
+		rows = append(rows, w)
+	}
+	if err := found.Err(); err != nil {
+		return nil, fmt.Errorf("outbox: read: %w", err)
+	}
+	return rows, nil
+}
+
+// split parts what can be published from what never can.
+func split(rows []row, cause error) (events []platform.Event, dead []row) {
+	events = make([]platform.Event, 0, len(rows))
+	for _, w := range rows {
+		w.cause = cause
+		if cause == nil {
+			w.cause = w.event.Validate()
+		}
+		if w.cause != nil {
+			dead = append(dead, w)
+			continue
+		}
+		events = append(events, w.event)
+	}
+	return events, dead
+}
+
+func (r *Relay) bury(ctx context.Context, tx store.Tx, dead []row) error {
+	for _, d := range dead {
+		if _, err := tx.Exec(ctx, `INSERT INTO outbox_dead (tenant, seq, id, source, type, subject, time, actor, data, cause, died)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, seq) DO NOTHING`,
+			string(d.event.Tenant), d.seq, d.event.ID, d.event.Source, d.event.Type, d.event.Subject,
+			d.event.Time.UnixMicro(), d.event.Actor, string(d.event.Data), d.cause.Error(), r.cfg.Now().UnixMicro()); err != nil {
+			return fmt.Errorf("outbox: set aside: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,214 @@
+package outbox
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/background"
+	"github.com/acme/platform/internal/setting"
+	"github.com/acme/platform/store"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// TxPublisher is a [store.Events] whose events are rows of a relational store.
+// With one that shares the relay's store, events move in a single transaction:
+// one commit less for each batch, and no duplicates after a crash.
+type TxPublisher interface {
+	// PublishTx appends the events, in order, as a part of tx, which is one
+	// of AcrossTenants.
+	PublishTx(ctx context.Context, tx store.Tx, events ...platform.Event) error
+	// SharesStore reports whether a transaction of db reaches the events.
+	SharesStore(db store.Relational) bool
+}
+
+// Config configures a [Relay]. DB and Events are required.
+type Config struct {
+	// DB is the store whose outbox is emptied. Where it is a [store.Emitter],
+	// each commit that emitted wakes the relay.
+	DB store.Relational
+	// Events is where the events go.
+	Events store.Events
+	// Logger takes failures, once when they begin and once when they end, and
+	// every event that is set aside; nil is silence.
+	Logger *slog.Logger
+	// Now is the clock for ages; nil is time.Now.
+	Now func() time.Time
+	// Rand returns numbers evenly from [0, 1) for jitter; nil is math/rand/v2.
+	Rand func() float64
+	// Batch is the most events that are moved at once, up to 10,000; zero is
+	// 500.
+	Batch int
+	// Interval is how often the outbox is looked at unasked; zero is one
+	// second.
+	Interval time.Duration
+	// Cooldown is the least time between two looks, so that what many callers
+	// commit meanwhile leaves together; zero is 10 ms. An event after a quiet
+	// time is not held up.
+	Cooldown time.Duration
+	// MinBackoff and MaxBackoff bound the pause after a failure: it doubles
+	// from the first to the second, and a random half of it is left out. Zero
+	// is 100 ms and 30 s.
+	MinBackoff, MaxBackoff time.Duration
+}
+
+func (c *Config) setDefaults() {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Float64
+	}
+	if c.Batch == 0 {
+		c.Batch = 500
+	}
+	if c.Interval == 0 {
+		c.Interval = time.Second
+	}
+	if c.Cooldown == 0 {
+		c.Cooldown = 10 * time.Millisecond
+	}
+	if c.MinBackoff == 0 {
+		c.MinBackoff = 100 * time.Millisecond
+	}
+	if c.MaxBackoff == 0 {
+		c.MaxBackoff = 30 * time.Second
+	}
+}
+
+func (c *Config) validate() error {
+	check := setting.For("outbox")
+	check.Need(c.DB != nil, "DB", "must be set")
+	check.Need(c.Events != nil, "Events", "must be set")
+	check.Need(c.Batch >= 1 && c.Batch <= 10_000, "Batch", "must be 1 to 10,000")
+	check.Need(c.Interval > 0, "Interval", "must be positive")
+	check.Need(c.Cooldown > 0, "Cooldown", "must be positive")
+	check.Need(c.MinBackoff > 0, "MinBackoff", "must be positive")
+	check.Need(c.MaxBackoff >= c.MinBackoff, "MaxBackoff", "must be at least MinBackoff")
+	return check.Err()
+}
+
+// Relay moves events from the outbox of a store to a stream. It is made by
+// [New]; its methods are safe for concurrent use.
+type Relay struct {
+	cfg Config
+	log *slog.Logger
+	tx  TxPublisher // nil where the stream is elsewhere
+
+	wake       chan struct{}
+	background background.Group
+	// singly is how many of the next events are moved one by one, to find
+	// the one that the stream refuses. Only the relay's goroutine uses it.
+	singly int
+}
+
+// New returns a relay; it begins with [Relay.Start].
+func New(cfg Config) (*Relay, error) {
+	cfg.setDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	r := &Relay{
+		cfg: cfg, log: cfg.Logger.With(slog.String("module", "outbox")),
+		wake: make(chan struct{}, 1),
+	}
+	if tx, ok := cfg.Events.(TxPublisher); ok && tx.SharesStore(cfg.DB) {
+		r.tx = tx
+	}
+	return r, nil
+}
+
+// Name is "outbox".
+func (*Relay) Name() string { return "outbox" }
+
+// Start makes the relay's table and begins to move events, those that an
+// earlier process left first. It must be called once, after the stream is
+// started.
+func (r *Relay) Start(ctx context.Context) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	if err := r.cfg.DB.Migrate(ctx, store.Migrations{Component: "outbox_relay", Files: files}); err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	r.background.Go(r.run)
+	return nil
+}
+
+// Stop ends the relay once what it is moving is moved. Events that are left wait
+// for the next start.
+func (r *Relay) Stop(ctx context.Context) error { return r.background.Stop(ctx) }
+
+func (r *Relay) run(ctx context.Context) {
+	if emitter, ok := r.cfg.DB.(store.Emitter); ok {
+		defer emitter.OnEmit(r.poke)()
+	}
+	failures := 0
+	for {
+		err := r.drain(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			if failures++; failures == 1 {
+				r.log.WarnContext(ctx, "events cannot be published; they wait in the outbox", slog.Any("error", err))
+			}
+			r.sleep(ctx, r.pause(failures))
+			continue
+		}
+		if failures > 0 {
+			r.log.InfoContext(ctx, "events are published again", slog.Int("failures", failures))
+			failures = 0
+		}
+		r.sleep(ctx, r.cfg.Cooldown)
+		r.wait(ctx, r.cfg.Interval)
+	}
+}
+
+// poke has the relay look soon; any number of calls while it is busy are one.
+func (r *Relay) poke() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// pause returns how long to wait after the n-th failure in a row: between half
+// and all of a bound that doubles.
+func (r *Relay) pause(n int) time.Duration {
+	bound := r.cfg.MaxBackoff
+	if shift := n - 1; shift < 20 {
+		bound = min(bound, r.cfg.MinBackoff<<shift)
+	}
+	return bound/2 + time.Duration(r.cfg.Rand()*float64(bound/2))
+}
+
+func (r *Relay) sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+func (r *Relay) wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.wake:
+	case <-ctx.Done():
+	}
+}

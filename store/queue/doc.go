@@ -1,0 +1,2 @@
+// Package queue runs durable jobs over any relational store.
+package queue

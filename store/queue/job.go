@@ -1,0 +1,76 @@
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/acme/platform"
+)
+
+// Job is one piece of work of one tenant. The caller of [Queue.Enqueue] sets
+// Kind, Payload, RunAt, UniqueKey and Priority; a [Handler] sees all of it.
+type Job struct {
+	// Kind chooses the handler: "notify.deliver". At most 100 bytes.
+	Kind string
+	// Payload is a JSON value of at most [MaxPayload] bytes, or empty. It is
+	// stored as it is: no secrets.
+	Payload json.RawMessage
+	// RunAt is the earliest time to run; the zero time is now.
+	RunAt time.Time
+	// UniqueKey, where it is not empty, allows one unfinished job of the
+	// tenant, kind and key: enqueuing another returns the id of the first,
+	// whose payload stays. Done and dead jobs are finished. At most 200 bytes.
+	UniqueKey string
+	// Priority orders the waiting jobs of one tenant and kind: higher first,
+	// 0 is usual. Between tenants it has no say, so that no tenant can push
+	// another aside.
+	Priority int
+
+	// Tenant is whose job it is. Enqueue takes it from the transaction; it
+	// needs to be set only in a transaction of AcrossTenants.
+	Tenant platform.TenantID
+	// ID is chosen by Enqueue.
+	ID string
+	// Attempt counts the runs, from 1.
+	Attempt int
+	// EnqueuedAt is when Enqueue was called.
+	EnqueuedAt time.Time
+
+	claim *claim
+}
+
+// MaxPayload is the most bytes of a job's payload. What is larger belongs in a
+// table, and its id in the job.
+const MaxPayload = 256 << 10
+
+// Handler does the work of one job. Its context ends with the timeout of the
+// attempt, when the job's lease is lost, and when the queue stops; a handler
+// must then return soon. A nil return finishes the job; an error, or a panic,
+// has it run again later, unless it is from [Discard] or it was the last
+// attempt. The error's text is kept with the job: it must hold no secrets.
+//
+// A handler may run more than once for one job, because a process can end
+// between the effect and its record. [Finish] joins the two.
+type Handler func(ctx context.Context, job Job) error
+
+// Options says how the jobs of one kind are run. The zero value is valid.
+type Options struct {
+	// MaxAttempts is how often a job is run before it is set aside as dead;
+	// zero is 12.
+	MaxAttempts int
+	// Timeout bounds one attempt; zero is one minute.
+	Timeout time.Duration
+	// Concurrency is the most jobs of the kind that run at once in this
+	// process; zero is Config.Workers.
+	Concurrency int
+	// TenantConcurrency is the most jobs of the kind that run at once for one
+	// tenant in this process; zero is Config.TenantWorkers.
+	TenantConcurrency int
+	// Backoff is the longest pause after the first failure; it doubles with
+	// each further one up to MaxBackoff. The pause is drawn evenly between
+	// zero and that bound ("full jitter",
+	// https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
+	// Zero is 5 s and one hour.
+	Backoff, MaxBackoff time.Duration
+}

@@ -1,0 +1,292 @@
+package sqlevents
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+)
+
+// commitEvery is the longest time that a finished batch waits for its offset to
+// be stored: a trickle of events then costs ten writes a second, not one each.
+const commitEvery = 100 * time.Millisecond
+
+// maxBatchBytes ends a batch early; one event alone may be larger.
+const maxBatchBytes = 4 << 20
+
+// shrink is by how much a failed batch gets smaller, and a good one larger: 500
+// events are down to a single one in three failures.
+const shrink = 8
+
+// Consume is as [store.Events] says; package sqlevents tells the rest. It may be
+// called before Start, for which it then waits. It returns an error where the
+// group has no name, or one of more than 100 bytes, and after Stop.
+func (e *Events) Consume(ctx context.Context, group string, h store.EventHandler) error {
+	if group == "" || len(group) > 100 {
+		return fmt.Errorf("events: a group needs a name of 1 to 100 bytes")
+	}
+	wake, leave, err := e.join()
+	if err != nil {
+		return err
+	}
+	defer leave()
+
+	outer := ctx
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.lifetime, cancel)()
+
+	select {
+	case <-e.started:
+		c := &consumer{
+			Events: e, group: group, owner: e.cfg.NewID("con"), handle: h, wake: wake,
+			store: trouble{log: e.log, what: "the store fails", group: group},
+		}
+		c.run(ctx)
+	case <-ctx.Done():
+	}
+	if outer.Err() == nil {
+		return errStopped
+	}
+	return nil
+}
+
+// consumer is one call of Consume.
+type consumer struct {
+	*Events
+	group, owner string
+	handle       store.EventHandler
+	wake         chan struct{}
+	store        trouble
+}
+
+// run stands by for the lease and works while it has it, until ctx is done.
+func (c *consumer) run(ctx context.Context) {
+	for failures := 0; ctx.Err() == nil; {
+		seq, held, err := c.acquire(ctx, c.group, c.owner)
+		switch {
+		case ctx.Err() != nil && !held:
+		case err != nil:
+			c.store.begin(ctx, err)
+			failures++
+			c.sleep(ctx, c.pause(failures))
+		case held:
+			c.store.end(ctx)
+			failures = 0
+			c.hold(ctx, seq)
+		default:
+			c.store.end(ctx)
+			failures = 0
+			c.wait(ctx, c.cfg.Interval)
+		}
+	}
+}
+
+// hold works for the group until the lease is lost or ctx is done; in the
+// second case it gives the lease back.
+func (c *consumer) hold(ctx context.Context, seq int64) {
+	held, lose := context.WithCancelCause(ctx)
+	defer lose(nil)
+	o := &offset{consumer: c, done: seq, stored: seq, storedAt: c.cfg.Now(), lose: lose}
+
+	var renewing sync.WaitGroup
+	renewing.Go(func() { o.keepLease(held) })
+
+	c.work(held, o)
+
+	lose(nil)
+	renewing.Wait()
+	if errors.Is(context.Cause(held), errLeaseLost) {
+		c.log.WarnContext(ctx, "consumer lost its lease", slog.String("group", c.group))
+		return
+	}
+	if err := c.release(ctx, c.group, c.owner, o.finished()); err != nil {
+		c.log.WarnContext(ctx, "consumer could not store its last offset; events will come again",
+			slog.String("group", c.group), slog.Any("error", err))
+	}
+}
+
+// work delivers one batch after the other until ctx is done.
+func (c *consumer) work(ctx context.Context, o *offset) {
+	handler := trouble{log: c.log, what: "the handler fails", group: c.group}
+	size, failures, unread := c.cfg.Batch, 0, 0
+	for ctx.Err() == nil {
+		batch, last, err := c.read(ctx, o.finished(), size)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			c.store.begin(ctx, err)
+			unread++
+			c.sleep(ctx, c.pause(unread))
+			continue
+		case len(batch) == 0:
+			c.store.end(ctx)
+			c.wait(ctx, o.storeIfDue(ctx))
+			continue
+		}
+		c.store.end(ctx)
+		unread = 0
+
+		err = c.deliver(ctx, batch)
+		if err == nil {
+			handler.end(ctx)
+			failures = 0
+			o.finish(last)
+			if len(batch) == size && size == c.cfg.Batch {
+				o.store(ctx)
+			} else {
+				o.storeIfDue(ctx)
+			}
+			size = min(size*shrink, c.cfg.Batch)
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		handler.begin(ctx, err)
+		if failures++; len(batch) == 1 && failures == alone {
+			c.log.ErrorContext(ctx, "an event holds up its consumers", slog.String("group", c.group),
+				slog.String("event", batch[0].ID), slog.String("type", batch[0].Type),
+				slog.String("tenant", string(batch[0].Tenant)), slog.Any("error", err))
+		}
+		size = max(1, len(batch)/shrink)
+		c.sleep(ctx, c.pause(failures))
+	}
+}
+
+// alone is how many failures in a row leave little doubt that it is the event
+// that fails and not the moment.
+const alone = 8
+
+// deliver calls the handler; a panic in it is a failure like any other, since
+// it must not end the process of all tenants.
+func (c *consumer) deliver(ctx context.Context, batch []platform.Event) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.ErrorContext(ctx, "the handler of events panicked", slog.String("group", c.group),
+				slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			err = fmt.Errorf("events: panic: %v", p)
+		}
+	}()
+	return c.handle(ctx, batch)
+}
+
+// read returns the next events after seq, and the seq of the last.
+func (c *consumer) read(ctx context.Context, seq int64, limit int) (batch []platform.Event, last int64, err error) {
+	err = c.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		batch, last = batch[:0], seq
+		rows, err := tx.Query(ctx, `SELECT seq, id, source, type, tenant, subject, time, actor, data
+			FROM event_log WHERE seq > ? ORDER BY seq LIMIT ?`, seq, limit)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for size := 0; size < maxBatchBytes && rows.Next(); {
+			var (
+				ev   platform.Event
+				at   int64
+				data []byte
+			)
+			if err := rows.Scan(&last, &ev.ID, &ev.Source, &ev.Type, (*string)(&ev.Tenant), &ev.Subject, &at, &ev.Actor, &data); err != nil {
+				return err
+			}
+			ev.Time = time.UnixMicro(at).UTC()
+			if len(data) > 0 {
+				ev.Data = json.RawMessage(data)
+			}
+			batch = append(batch, ev)
+			size += len(data)
+		}
+		return rows.Err()
+	}, store.ReadOnly)
+	return batch, last, wrap("read", err)
+}
+
+// offset is how far a consumer has come, in memory and in the store.
+type offset struct {
+	*consumer
+	lose context.CancelCauseFunc
+
+	mu       sync.Mutex
+	done     int64 // finished by the handler
+	stored   int64
+	storedAt time.Time
+}
+
+func (o *offset) finished() int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.done
+}
+
+func (o *offset) finish(seq int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.done = seq
+}
+
+// storeIfDue stores what is finished where it waited long enough, and returns
+// how long the consumer may wait before it has to ask again.
+func (o *offset) storeIfDue(ctx context.Context) time.Duration {
+	o.mu.Lock()
+	pending, age := o.done != o.stored, o.cfg.Now().Sub(o.storedAt)
+	o.mu.Unlock()
+	switch {
+	case !pending:
+		return o.cfg.Interval
+	case age < commitEvery:
+		return min(commitEvery-age, o.cfg.Interval)
+	}
+	o.store(ctx)
+	return o.cfg.Interval
+}
+
+// store stores what is finished and extends the lease with it.
+func (o *offset) store(ctx context.Context) {
+	seq := o.finished()
+	err := o.renew(ctx, o.group, o.owner, seq)
+	switch {
+	case errors.Is(err, errLeaseLost):
+		o.lose(err)
+	case err != nil:
+		// It is tried again with the next batch or renewal: until then the
+		// lease still runs, and after it others may have the group.
+		if ctx.Err() == nil {
+			o.log.WarnContext(ctx, "offset not stored", slog.String("group", o.group), slog.Any("error", err))
+		}
+	default:
+		o.mu.Lock()
+		o.stored, o.storedAt = max(o.stored, seq), o.cfg.Now()
+		o.mu.Unlock()
+	}
+}
+
+// keepLease renews the lease while the handler or the stream has nothing to
+// store, and gives up when it could not for the length of the lease.
+func (o *offset) keepLease(ctx context.Context) {
+	every := o.cfg.Lease / 3
+	for ctx.Err() == nil {
+		o.sleep(ctx, every)
+		o.mu.Lock()
+		age := o.cfg.Now().Sub(o.storedAt)
+		o.mu.Unlock()
+		if ctx.Err() != nil || age < every {
+			continue
+		}
+		o.store(ctx)
+		o.mu.Lock()
+		age = o.cfg.Now().Sub(o.storedAt)
+		o.mu.Unlock()
+		if age >= o.cfg.Lease {
+			o.lose(errLeaseLost)
+		}
+	}
+}

@@ -1,0 +1,203 @@
+package sqlevents
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/background"
+	"github.com/acme/platform/internal/setting"
+	"github.com/acme/platform/store"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Config configures [Events]. DB is required.
+type Config struct {
+	// DB holds the stream.
+	DB store.Relational
+	// Logger takes failures, once when they begin and once when they end; nil
+	// is silence.
+	Logger *slog.Logger
+	// Now is the clock for leases and retention; nil is time.Now.
+	Now func() time.Time
+	// NewID names the holders of leases; nil is platform.NewID.
+	NewID func(prefix string) string
+	// Rand returns numbers evenly from [0, 1) for jitter and may be called by
+	// many goroutines at once; nil is math/rand/v2.
+	Rand func() float64
+	// Batch is the most events that a handler gets at once; zero is 500.
+	Batch int
+	// Interval is how often a consumer looks for events that other processes
+	// published; those of this process wake it. Zero is one second.
+	Interval time.Duration
+	// Lease is how long a group waits for a consumer that is not heard of
+	// before another takes over; zero is 30 s, the least is 1 s.
+	Lease time.Duration
+	// MinBackoff and MaxBackoff bound the pause before a failed batch is
+	// delivered again: it doubles from the first to the second, and a random
+	// half of it is left out. Zero is 100 ms and 30 s.
+	MinBackoff, MaxBackoff time.Duration
+	// Retention is how long events are kept; zero is 7 days, the least is one
+	// minute.
+	Retention time.Duration
+}
+
+func (c *Config) setDefaults() {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.NewID == nil {
+		c.NewID = platform.NewID
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Float64
+	}
+	if c.Batch == 0 {
+		c.Batch = 500
+	}
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&c.Interval, time.Second},
+		{&c.Lease, 30 * time.Second},
+		{&c.MinBackoff, 100 * time.Millisecond},
+		{&c.MaxBackoff, 30 * time.Second},
+		{&c.Retention, 7 * 24 * time.Hour},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+}
+
+func (c *Config) validate() error {
+	check := setting.For("events")
+	check.Need(c.DB != nil, "DB", "must be set")
+	check.Need(c.Batch >= 1 && c.Batch <= 10_000, "Batch", "must be 1 to 10,000")
+	check.Need(c.Interval > 0, "Interval", "must be positive")
+	check.Need(c.Lease >= time.Second, "Lease", "must be at least 1 s")
+	check.Need(c.MinBackoff > 0, "MinBackoff", "must be positive")
+	check.Need(c.MaxBackoff >= c.MinBackoff, "MaxBackoff", "must be at least MinBackoff")
+	check.Need(c.Retention >= time.Minute, "Retention", "must be at least one minute")
+	return check.Err()
+}
+
+// Events is a durable stream in a relational store. It is made by [New]; its
+// methods are safe for concurrent use.
+type Events struct {
+	cfg Config
+	log *slog.Logger
+
+	started    chan struct{} // closed when the tables are there
+	lifetime   context.Context
+	end        context.CancelFunc
+	background background.Group
+
+	mu        sync.Mutex
+	stopped   bool
+	consuming sync.WaitGroup
+	waiting   map[chan struct{}]struct{} // one for each Consume call
+}
+
+var _ store.Events = (*Events)(nil)
+
+// New returns a stream. It is usable once [Events.Start] has returned.
+func New(cfg Config) (*Events, error) {
+	cfg.setDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	e := &Events{
+		cfg: cfg, log: cfg.Logger.With(slog.String("module", "events")),
+		started: make(chan struct{}), waiting: make(map[chan struct{}]struct{}),
+	}
+	e.lifetime, e.end = context.WithCancel(context.Background())
+	return e, nil
+}
+
+// Name is "events".
+func (*Events) Name() string { return "events" }
+
+// Start makes the tables and begins to trim what is older than the retention.
+// It must be called once, before the modules that consume are started.
+func (e *Events) Start(ctx context.Context) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return fmt.Errorf("events: %w", err)
+	}
+	if err := e.cfg.DB.Migrate(ctx, store.Migrations{Component: "events", Files: files}); err != nil {
+		return fmt.Errorf("events: %w", err)
+	}
+	e.background.Go(e.trimLoop)
+	close(e.started)
+	return nil
+}
+
+// errStopped is what Consume returns when the stream was stopped under it.
+var errStopped = errors.New("events: stopped")
+
+// Stop ends all Consume calls, each once its handler has returned, and waits
+// for them.
+func (e *Events) Stop(ctx context.Context) error {
+	e.mu.Lock()
+	e.stopped = true
+	e.mu.Unlock()
+	e.end()
+
+	ended := make(chan struct{})
+	go func() {
+		e.consuming.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return e.background.Stop(ctx)
+	case <-ctx.Done():
+		return errors.Join(fmt.Errorf("events: a handler did not return: %w", ctx.Err()), e.background.Stop(ctx))
+	}
+}
+
+// join counts a Consume call in and gives it a channel that wakes it when there
+// may be something to do.
+func (e *Events) join() (wake chan struct{}, leave func(), err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopped {
+		return nil, nil, errStopped
+	}
+	e.consuming.Add(1)
+	wake = make(chan struct{}, 1)
+	e.waiting[wake] = struct{}{}
+	return wake, func() {
+		e.mu.Lock()
+		delete(e.waiting, wake)
+		e.mu.Unlock()
+		e.consuming.Done()
+	}, nil
+}
+
+// wakeAll tells every Consume call of this process to look. A call that is busy
+// looks when it has done what it does.
+func (e *Events) wakeAll() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for wake := range e.waiting {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	}
+}

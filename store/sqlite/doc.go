@@ -1,0 +1,27 @@
+// Package sqlite is the relational store that needs nothing installed: one
+// file, through the pure-Go modernc.org/sqlite.
+//
+// # Durability
+//
+// The file is in WAL mode with synchronous=FULL: a transaction is acknowledged
+// after its commit was forced to the disk, so it survives the crash of the
+// process and the loss of power. [Synchronous] trades the second away.
+//
+// # One writer, many readers
+//
+// SQLite has one writer at a time. Writers queue in the order of their calls,
+// and those that wait while the disk works share the next commit: each runs in
+// a savepoint of its own, in its caller's goroutine, one after the other, and
+// is acknowledged when the shared transaction is durable. One of them failing
+// leaves the others as they are; the commit failing fails them all. Grouping
+// never waits for company, so a lone writer pays nothing for it.
+//
+// Readers ([store.ReadOnly]) have connections of their own and a snapshot;
+// they wait for no writer and no writer waits for them. Their number is
+// bounded ([Readers]).
+//
+// # One process
+//
+// A file is open in one process, once; a lock beside it (file.lock) enforces
+// that and ends with the process. The file must be on a local disk.
+package sqlite

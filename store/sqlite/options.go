@@ -1,0 +1,61 @@
+package sqlite
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+)
+
+// Option changes how [Open] opens a file.
+type Option func(*options)
+
+type options struct {
+	synchronous Level
+	readers     int
+	now         func() time.Time
+}
+
+func newOptions(given []Option) (options, error) {
+	o := options{
+		synchronous: Full,
+		readers:     min(4*runtime.GOMAXPROCS(0), 16),
+		now:         time.Now,
+	}
+	for _, opt := range given {
+		opt(&o)
+	}
+	switch {
+	case o.synchronous != Full && o.synchronous != Normal:
+		return o, fmt.Errorf("Synchronous must be Full or Normal, not %q", o.synchronous)
+	case o.readers < 1:
+		return o, fmt.Errorf("Readers must be at least 1, not %d", o.readers)
+	case o.now == nil:
+		return o, fmt.Errorf("Clock must not be nil")
+	}
+	return o, nil
+}
+
+// Level is how much is forced to the disk before a commit is acknowledged.
+type Level string
+
+const (
+	// Full forces every commit to the disk. It is the default.
+	Full Level = "FULL"
+	// Normal forces only checkpoints. Acknowledged commits survive the crash
+	// of the process, but those since the last checkpoint are LOST when the
+	// machine loses power or its kernel crashes; the file stays consistent.
+	// It is several times faster, and fit for data that can be had again.
+	Normal Level = "NORMAL"
+)
+
+// Synchronous sets the durability of commits.
+func Synchronous(l Level) Option { return func(o *options) { o.synchronous = l } }
+
+// Readers bounds how many read-only transactions run at once; more wait. Each
+// holds a connection with a page cache of up to 4 MiB. The default is four
+// for each CPU that Go uses, at most 16.
+func Readers(n int) Option { return func(o *options) { o.readers = n } }
+
+// Clock replaces time.Now where the store records a time: when a migration
+// was applied, when an event was seen by [store.Tx.Once].
+func Clock(now func() time.Time) Option { return func(o *options) { o.now = now } }

@@ -1,0 +1,128 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/internal/sqltx"
+)
+
+// readers runs read-only transactions on a bounded number of connections. The
+// one used last is used first, so that an idle store has one warm cache and
+// not many.
+type readers struct {
+	db    *DB
+	pool  *pool
+	slots chan struct{}
+
+	mu     sync.Mutex
+	idle   []*session
+	closed bool
+	taken  int // slots that close has taken for good
+}
+
+func newReaders(db *DB, p *pool, n int) *readers {
+	return &readers{db: db, pool: p, slots: make(chan struct{}, n)}
+}
+
+func (r *readers) get(ctx context.Context) (*session, error) {
+	select {
+	case r.slots <- struct{}{}:
+	default:
+		select {
+		case r.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("sqlite: waiting for a reader: %w", ctx.Err())
+		}
+	}
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		<-r.slots
+		return nil, errClosed()
+	}
+	var s *session
+	if n := len(r.idle); n > 0 {
+		s, r.idle = r.idle[n-1], r.idle[:n-1]
+	}
+	r.mu.Unlock()
+	if s != nil {
+		return s, nil
+	}
+	s, err := r.pool.open(false)
+	if err != nil {
+		<-r.slots
+		return nil, fmt.Errorf("sqlite: connect: %w", err)
+	}
+	return s, nil
+}
+
+func (r *readers) put(s *session) {
+	r.mu.Lock()
+	r.idle = append(r.idle, s)
+	r.mu.Unlock()
+	<-r.slots
+}
+
+// drop is put for a connection that cannot be used again.
+func (r *readers) drop(s *session) {
+	_ = s.close()
+	<-r.slots
+}
+
+func (r *readers) run(ctx context.Context, tenant platform.TenantID, fn func(context.Context, store.Tx) error) error {
+	s, err := r.get(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.do(func(c *conn) error { return c.run(begin) }); err != nil {
+		r.drop(s)
+		return fmt.Errorf("sqlite: begin: %w", err)
+	}
+	tx := sqltx.New(sqltx.Config{DB: r.db.bun, Conn: s.sql, Tenant: tenant, ReadOnly: true, Detach: true, Now: r.db.now})
+	// Deferred, for a panic or runtime.Goexit in fn.
+	defer func() {
+		tx.End()
+		err := s.do(func(c *conn) error {
+			c.closeRows()
+			c.reset()
+			return c.run(commit)
+		})
+		if err != nil {
+			r.drop(s)
+			return
+		}
+		r.put(s)
+	}()
+	if err := fn(r.db.inside(ctx), tx); err != nil {
+		return err
+	}
+	for _, f := range tx.Callbacks() {
+		f()
+	}
+	return nil
+}
+
+// close refuses new transactions, waits for those that run and closes the
+// connections. It may be called again after ctx has ended it.
+func (r *readers) close(ctx context.Context) error {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	for r.taken < cap(r.slots) {
+		select {
+		case r.slots <- struct{}{}:
+			r.taken++
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	for _, s := range r.idle {
+		_ = s.close()
+	}
+	r.idle = nil
+	return nil
+}

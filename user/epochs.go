@@ -1,0 +1,153 @@
+package user
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"hash/maphash"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+)
+
+// epochs tell whether what was read from the store is older than a change. A
+// change of a session, key, user or tenant bumps a counter; what is kept in
+// memory holds the counters as they were before it was read, and is good only
+// while they are the same. Counters are shared by hash: two things on one
+// counter cost a needless read, never a stale answer. That keeps them few,
+// without locks, whatever the number of tenants.
+type epochs struct {
+	seed  maphash.Seed
+	total atomic.Uint64 // bumps of any counter
+	slots [1 << 12]atomic.Uint64
+}
+
+// stamp is the state of up to three counters and of the one for everything.
+type stamp struct {
+	slots  [4]uint16 // a slot that is not used is that of everything
+	values [4]uint64
+}
+
+func newEpochs() *epochs { return &epochs{seed: maphash.MakeSeed()} }
+
+// everything is the slot that all stamps hold besides their own.
+const everything = 0
+
+func (e *epochs) slot(key string) uint16 {
+	return uint16(maphash.String(e.seed, key)%uint64(len(e.slots)-1)) + 1
+}
+
+// stamp returns the state of the counters of at most three keys.
+func (e *epochs) stamp(keys ...string) stamp {
+	var st stamp
+	for i := range st.slots {
+		if i < len(keys) && i < len(st.slots)-1 {
+			st.slots[i] = e.slot(keys[i])
+		}
+		st.values[i] = e.slots[st.slots[i]].Load()
+	}
+	return st
+}
+
+// fresh reports whether nothing was bumped since the stamp was taken.
+func (e *epochs) fresh(st stamp) bool {
+	for i, slot := range st.slots {
+		if e.slots[slot].Load() != st.values[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *epochs) bump(keys ...string) {
+	for _, k := range keys {
+		e.slots[e.slot(k)].Add(1)
+	}
+	e.total.Add(1)
+}
+
+// The keys of epochs.
+func tenantKey(t platform.TenantID) string { return "t:" + string(t) }
+func userKey(id string) string             { return "u:" + id }
+func credentialKey(id string) string       { return "c:" + id }
+
+// changesTopic carries bumps between processes.
+const changesTopic = "user.changes"
+
+// changed makes a committed change act: in this process before it returns, in
+// others when the message arrives. A message that is lost costs VerifyTTL.
+func (s *Service) changed(ctx context.Context, keys ...string) {
+	s.changes.bump(keys...)
+	if s.cfg.PubSub == nil {
+		return
+	}
+	payload, err := json.Marshal(keys)
+	if err != nil { // strings always marshal
+		return
+	}
+	// The change is committed: a caller who has left must not keep it from others.
+	ctx = context.WithoutCancel(ctx)
+	if err := s.cfg.PubSub.Publish(ctx, store.NoTenant, changesTopic, payload); err != nil {
+		s.log.WarnContext(ctx, "user: change not published", slog.Any("error", err))
+	}
+}
+
+var errNoSubscription = errors.New("user: the subscription to changes ended at once")
+
+// startListening returns when the first subscription is in place.
+func (s *Service) startListening(ctx context.Context) error {
+	ready := make(chan error, 1)
+	s.tasks.Go(func(ctx context.Context) { s.listen(ctx, ready) })
+	select {
+	case err := <-ready:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// listen bumps what other processes changed. After a gap of any kind it takes
+// everything for changed.
+func (s *Service) listen(ctx context.Context, ready chan<- error) {
+	for first := true; ctx.Err() == nil; first = false {
+		sub, err := s.cfg.PubSub.Subscribe(ctx, store.NoTenant, changesTopic)
+		if first {
+			ready <- err
+			if err != nil {
+				return
+			}
+		}
+		if err == nil {
+			s.bumpEverything()
+			for m := range sub.C() {
+				s.take(m)
+			}
+			err = errors.Join(errNoSubscription, sub.Close())
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		s.log.WarnContext(ctx, "user: no news of changes from other processes", slog.Any("error", err))
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (s *Service) take(m store.Message) {
+	var keys []string
+	if m.Dropped > 0 || json.Unmarshal(m.Payload, &keys) != nil {
+		s.bumpEverything()
+		return
+	}
+	s.changes.bump(keys...)
+}
+
+func (s *Service) bumpEverything() {
+	s.changes.slots[everything].Add(1)
+	s.changes.total.Add(1)
+}

@@ -1,0 +1,54 @@
+package user
+
+import (
+	"time"
+
+	"github.com/acme/platform"
+)
+
+// Errors that are the same for different causes, so that none tells more than
+// another.
+
+func errBadLogin() error {
+	return platform.Errorf(platform.KindUnauthenticated, "invalid_credentials", "the e-mail or the password is wrong")
+}
+
+func errBadCredential() error {
+	return platform.Errorf(platform.KindUnauthenticated, "invalid_token", "the credential is not valid or has ended")
+}
+
+func errBadRefresh() error {
+	return platform.Errorf(platform.KindUnauthenticated, "invalid_refresh_token", "the refresh token is not valid or has ended")
+}
+
+func errForbidden(permission string) error {
+	return platform.Errorf(platform.KindForbidden, "forbidden", "this needs the permission %s", permission)
+}
+
+func errUserNeeded() error {
+	return platform.Errorf(platform.KindForbidden, "user_required", "this needs a signed-in user; an API key cannot do it")
+}
+
+func errAboveOwn() error {
+	return platform.Errorf(platform.KindForbidden, "above_own_rights", "this would grant or change more than you may do yourself")
+}
+
+func field(path, code, detail string) error {
+	return platform.Invalid(platform.Field{Path: path, Code: code, Detail: detail})
+}
+
+// Times are kept as microseconds since 1970 UTC; 0 is never.
+
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}

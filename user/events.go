@@ -1,0 +1,87 @@
+package user
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+)
+
+// The events of this package, each emitted in the transaction of its cause.
+// The subject is the id of what the event is about.
+//
+//	user.signed_up              user          {user_id, email, name, organization}
+//	user.organization.created   organization  {organization, name, user_id}
+//	user.member.joined          user          {membership_id, user_id, roles, invitation_id}
+//	user.member.updated         user          {membership_id, user_id, roles, status}
+//	user.member.removed         user          {membership_id, user_id}
+//	user.invitation.created     invitation    {invitation_id, email, roles, invited_by}
+//	user.role.changed           role          {role_id, name, change, permissions}
+//	user.api_key.created        API key       {key_id, name, user_id}
+//	user.api_key.rotated        API key       {key_id, name, user_id}
+//	user.api_key.revoked        API key       {key_id, name, user_id}
+//	user.session.reused         session       {session_id, user_id}
+//	user.password.changed       user          {user_id}
+
+type signedUpEvent struct {
+	UserID       string `json:"user_id"`
+	Email        string `json:"email"`
+	Name         string `json:"name"`
+	Organization string `json:"organization"`
+}
+
+type organizationEvent struct {
+	Organization string `json:"organization"`
+	Name         string `json:"name"`
+	UserID       string `json:"user_id"`
+}
+
+type memberEvent struct {
+	MembershipID string   `json:"membership_id"`
+	UserID       string   `json:"user_id"`
+	Roles        []string `json:"roles,omitempty"`
+	Status       string   `json:"status,omitempty"`
+	InvitationID string   `json:"invitation_id,omitempty"`
+}
+
+type invitationEvent struct {
+	InvitationID string   `json:"invitation_id"`
+	Email        string   `json:"email"`
+	Roles        []string `json:"roles"`
+	InvitedBy    string   `json:"invited_by"`
+}
+
+type roleEvent struct {
+	RoleID      string   `json:"role_id"`
+	Name        string   `json:"name"`
+	Change      string   `json:"change"`
+	Permissions []string `json:"permissions"`
+}
+
+type keyEvent struct {
+	KeyID  string `json:"key_id"`
+	Name   string `json:"name"`
+	UserID string `json:"user_id"`
+}
+
+type sessionEvent struct {
+	SessionID string `json:"session_id"`
+	UserID    string `json:"user_id"`
+}
+
+type userEvent struct {
+	UserID string `json:"user_id"`
+}
+
+// emit adds an event to the transaction's outbox.
+func (s *Service) emit(ctx context.Context, tx store.Tx, tenant platform.TenantID, kind, subject, actor string, data any) error {
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return err
+	}
+	return tx.Emit(ctx, platform.Event{
+		ID: s.newID("evt"), Source: "/user", Type: kind, Tenant: tenant,
+		Subject: subject, Time: s.now().UTC(), Actor: actor, Data: raw,
+	})
+}

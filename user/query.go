@@ -1,0 +1,41 @@
+package user
+
+import (
+	"context"
+
+	"github.com/acme/platform/store"
+)
+
+// scanner is a *sql.Row or *sql.Rows.
+type scanner interface{ Scan(dest ...any) error }
+
+// queryAll returns the rows of a query, each read by scan.
+func queryAll[T any](ctx context.Context, tx store.Tx, scan func(scanner) (T, error), query string, args ...any) (all []T, err error) {
+	rows, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if cerr := rows.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	for rows.Next() {
+		one, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, rows.Err()
+}
+
+// changedOne reports whether a statement changed a row.
+func changedOne(ctx context.Context, tx store.Tx, query string, args ...any) (bool, error) {
+	res, err := tx.Exec(ctx, query, args...)
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
+}

@@ -1,0 +1,290 @@
+package user
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"regexp"
+	"runtime"
+	"slices"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/background"
+	"github.com/acme/platform/internal/rest"
+	"github.com/acme/platform/internal/setting"
+	"github.com/acme/platform/store"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Config configures a [Service]. DB, Issuer and Cache must be set.
+type Config struct {
+	// DB keeps everything; the private signing keys too, so whoever can read
+	// it can sign tokens.
+	DB store.Relational
+	// Issuer names this installation in the iss claim of its access tokens,
+	// as an absolute URL such as "https://api.example.com". It has no
+	// default, so that two installations never accept each other's tokens
+	// by accident.
+	Issuer string
+	// Audience is the aud claim of the access tokens; empty is Issuer.
+	Audience string
+	// Cache counts failed logins. Processes of one installation should share
+	// it: an attacker has the free tries once for each cache.
+	Cache store.Cache
+	// PubSub tells other processes at once of a revocation. Without it they
+	// learn of it within VerifyTTL.
+	PubSub store.PubSub
+	// Logger takes what happens in the background; nil is silence.
+	Logger *slog.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	// NewID makes ids; nil is [platform.NewID].
+	NewID func(prefix string) string
+
+	// AccessTTL is how long an access token is valid: 1 min to 1 h, zero is
+	// 10 min.
+	AccessTTL time.Duration
+	// RefreshIdle ends a session that was not refreshed for so long; zero is
+	// 30 days.
+	RefreshIdle time.Duration
+	// RefreshMax ends a session however often it was refreshed; zero is 90
+	// days.
+	RefreshMax time.Duration
+	// RefreshGrace is for how long after a rotation the token before the
+	// current one still yields the current one, for clients that refresh
+	// twice at once or lose the answer: up to 1 min, zero is 10 s.
+	RefreshGrace time.Duration
+	// InvitationTTL is how long an invitation can be accepted; zero is 7 days.
+	InvitationTTL time.Duration
+	// KeyRotation is how long one signing key signs: at least 1 h, zero is
+	// 30 days.
+	KeyRotation time.Duration
+	// VerifyTTL bounds how long another process may go on accepting what was
+	// revoked here: up to 1 min, zero is 5 s. In this process a revocation
+	// acts at once.
+	VerifyTTL time.Duration
+
+	// KeyPrefix begins every API key, so that secret scanners find them: 2
+	// to 16 letters and digits in lower case, empty is "ak". The token
+	// prefixes "rt" and "it" are taken.
+	KeyPrefix string
+	// PasswordConcurrency is how many passwords are hashed at once, each in
+	// 19 MiB and some 25 ms of one core; zero is GOMAXPROCS.
+	PasswordConcurrency int
+	// PasswordQueue is how many more may wait for that; what comes on top is
+	// refused with [platform.KindUnavailable]. Zero is 32 for each that is
+	// hashed at once.
+	PasswordQueue int
+
+	// Roles adds permissions to the built-in roles, and roles to every
+	// tenant: role name to permission patterns ("acme.reports.*").
+	Roles map[string][]string
+	// Client returns the caller's network address as the edge knows it, for
+	// the audit record and so that failed logins are counted by caller too;
+	// nil is unknown. It must not come from a header that a client can set.
+	Client func(ctx context.Context) string
+	// OnInvitation is called in the transaction that creates an invitation,
+	// which is the only moment its token is known: to enqueue the mail. It
+	// must have no effect outside tx. Its error undoes the invitation.
+	OnInvitation func(ctx context.Context, tx store.Tx, inv Invitation, token Secret) error
+}
+
+var keyPrefixPattern = regexp.MustCompile(`^[a-z][a-z0-9]{1,15}$`)
+
+const (
+	day = 24 * time.Hour
+	// policyLimit bounds the tenants whose compiled roles stay in memory, at
+	// some 20 KiB each.
+	policyLimit = 4096
+)
+
+func (c Config) withDefaults() Config {
+	for _, d := range []struct {
+		value    *time.Duration
+		fallback time.Duration
+	}{
+		{&c.AccessTTL, 10 * time.Minute},
+		{&c.RefreshIdle, 30 * day},
+		{&c.RefreshMax, 90 * day},
+		{&c.RefreshGrace, 10 * time.Second},
+		{&c.InvitationTTL, 7 * day},
+		{&c.KeyRotation, 30 * day},
+		{&c.VerifyTTL, 5 * time.Second},
+	} {
+		if *d.value == 0 {
+			*d.value = d.fallback
+		}
+	}
+	if c.Audience == "" {
+		c.Audience = c.Issuer
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.NewID == nil {
+		c.NewID = platform.NewID
+	}
+	if c.KeyPrefix == "" {
+		c.KeyPrefix = "ak"
+	}
+	if c.PasswordConcurrency == 0 {
+		c.PasswordConcurrency = runtime.GOMAXPROCS(0)
+	}
+	if c.PasswordQueue == 0 {
+		c.PasswordQueue = 32 * c.PasswordConcurrency
+	}
+	if c.Client == nil {
+		c.Client = func(context.Context) string { return "" }
+	}
+	c.Roles = maps.Clone(c.Roles)
+	return c
+}
+
+func (c Config) validate() error {
+	check := setting.For("user")
+	check.Need(c.DB != nil, "DB", "must be set")
+	check.Need(absoluteURL(c.Issuer), "Issuer", "must be an absolute http or https URL")
+	check.Need(c.Cache != nil, "Cache", "must be set")
+	check.Need(c.AccessTTL >= time.Minute && c.AccessTTL <= time.Hour, "AccessTTL", "must be from 1m to 1h")
+	check.Need(c.RefreshIdle > c.AccessTTL, "RefreshIdle", "must be longer than AccessTTL")
+	check.Need(c.RefreshMax >= c.RefreshIdle, "RefreshMax", "must be at least RefreshIdle")
+	check.Need(c.RefreshGrace > 0 && c.RefreshGrace <= time.Minute, "RefreshGrace", "must be positive and up to 1m")
+	check.Need(c.InvitationTTL > 0, "InvitationTTL", "must be positive")
+	check.Need(c.KeyRotation >= time.Hour, "KeyRotation", "must be at least 1h")
+	check.Need(c.VerifyTTL > 0 && c.VerifyTTL <= time.Minute, "VerifyTTL", "must be positive and up to 1m")
+	check.Need(keyPrefixPattern.MatchString(c.KeyPrefix) && c.KeyPrefix != refreshPrefix && c.KeyPrefix != invitationPrefix,
+		"KeyPrefix", "must be 2 to 16 letters and digits in lower case, and not rt or it")
+	check.Need(c.PasswordConcurrency > 0, "PasswordConcurrency", "must be positive")
+	check.Need(c.PasswordQueue > 0, "PasswordQueue", "must be positive")
+	for _, name := range slices.Sorted(maps.Keys(c.Roles)) {
+		check.Need(validRoleName(name), "Roles["+name+"]", "must have a name of letters, digits, - and _ in lower case")
+		for _, p := range c.Roles[name] {
+			check.Need(validPattern(p), "Roles["+name+"]", "must hold permission patterns such as \"data.*\"")
+		}
+	}
+	return check.Err()
+}
+
+// Service is accounts, organizations, access and its audit. It is made by
+// [New]; its methods are safe for concurrent use after [Service.Start].
+type Service struct {
+	cfg   Config
+	db    store.Relational
+	log   *slog.Logger
+	now   func() time.Time
+	newID func(string) string
+
+	roles     map[string][]string // built-in and the host's; read only
+	passwords *hasher
+	throttle  throttle
+	keys      *keyring
+	verdicts  *verdicts
+	changes   *epochs
+	policies  *lru.Cache[platform.TenantID, *policy]
+	failures  chan failedLogin
+	usage     keyUsage
+	tasks     background.Group
+	api       *rest.API
+}
+
+// New makes a service. It does no I/O.
+func New(cfg Config) (*Service, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	policies, err := lru.New[platform.TenantID, *policy](policyLimit)
+	if err != nil { // only a size that is not positive fails
+		return nil, err
+	}
+	s := &Service{
+		cfg: cfg, db: cfg.DB, log: cfg.Logger, now: cfg.Now, newID: cfg.NewID,
+		roles:     mergeRoles(cfg.Roles),
+		passwords: newHasher(cfg.PasswordConcurrency, cfg.PasswordQueue),
+		throttle:  throttle{cache: cfg.Cache},
+		keys:      newKeyring(cfg),
+		verdicts:  newVerdicts(),
+		changes:   newEpochs(),
+		policies:  policies,
+		failures:  make(chan failedLogin, failureQueue),
+	}
+	s.usage.last = make(map[keyRef]time.Time)
+	s.api = s.routes()
+	return s, nil
+}
+
+// Name returns "user".
+func (s *Service) Name() string { return "user" }
+
+// Start brings the tables to their newest form, makes the first signing key
+// and begins the work in the background.
+func (s *Service) Start(ctx context.Context) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil { // the folder is embedded
+		return err
+	}
+	if err := s.db.Migrate(ctx, store.Migrations{Component: "user", Files: files}); err != nil {
+		return err
+	}
+	if _, err := s.keys.signer(ctx); err != nil {
+		return err
+	}
+	if s.cfg.PubSub != nil {
+		if err := s.startListening(ctx); err != nil {
+			return err
+		}
+	}
+	s.tasks.Go(s.maintain)
+	return nil
+}
+
+// Stop ends the work in the background and writes down what it still holds.
+func (s *Service) Stop(ctx context.Context) error {
+	if err := s.tasks.Stop(ctx); err != nil {
+		return err
+	}
+	s.writeFailures(ctx)
+	return s.writeUsage(ctx)
+}
+
+// maintainEvery is how often last-used times are written, keys looked after
+// and ended sessions removed.
+const maintainEvery = 30 * time.Second
+
+// maintain does what needs no request to wait for it.
+func (s *Service) maintain(ctx context.Context) {
+	ticker := time.NewTicker(maintainEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case f := <-s.failures:
+			s.writeFailure(ctx, f)
+		case <-ticker.C:
+			for name, task := range map[string]func(context.Context) error{
+				"api key usage": s.writeUsage, "signing keys": s.keys.maintain, "ended sessions": s.purgeSessions,
+			} {
+				if err := task(ctx); err != nil && ctx.Err() == nil {
+					s.log.ErrorContext(ctx, "user: maintenance failed", slog.String("task", name), slog.Any("error", err))
+				}
+			}
+		}
+	}
+}
+
+// Routes returns the operations over HTTP.
+func (s *Service) Routes() []platform.Route { return s.api.Routes() }
+
+// OpenAPI describes the operations.
+func (s *Service) OpenAPI() ([]byte, error) { return s.api.OpenAPI() }

@@ -1,0 +1,201 @@
+package user
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/page"
+	"github.com/acme/platform/store"
+)
+
+// Session is one signed-in device of a user, in one organization.
+type Session struct {
+	ID           string
+	Organization platform.TenantID
+	CreatedAt    time.Time
+	// LastUsedAt is the last login or refresh.
+	LastUsedAt time.Time
+	// ExpiresAt is when it ends if it is not refreshed before.
+	ExpiresAt time.Time
+	// Current marks the session that asks.
+	Current bool
+}
+
+// openSession makes a session with an id of its own, and its first refresh
+// token.
+func (s *Service) openSession(ctx context.Context, tx store.Tx, user string, tenant platform.TenantID) (id string, refresh Secret, err error) {
+	now := s.now()
+	id = s.newID("ses")
+	tagKey, secret := randomBytes(), randomBytes()
+	_, err = tx.Exec(ctx, `INSERT INTO user_sessions (id, user_id, organization, created_at, last_used_at, idle_until, ends_at,
+		revoked_at, generation, tag_key, token_hash, parent_hash, nonce, rotated_at) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 1, ?, ?, ?, ?, ?)`,
+		id, user, string(tenant), micros(now), micros(now), micros(now.Add(s.cfg.RefreshIdle)), micros(now.Add(s.cfg.RefreshMax)),
+		tagKey, hashSecret(secret), []byte{}, []byte{}, micros(now))
+	return id, formatRefresh(id, secret, tagKey), err
+}
+
+// tokens signs the access token that goes with a refresh token.
+func (s *Service) tokens(k signingKey, user, session string, tenant platform.TenantID, refresh Secret) (Tokens, error) {
+	access, err := s.issueAccess(k, user, session, tenant)
+	if err != nil {
+		return Tokens{}, err
+	}
+	return Tokens{Access: access, Refresh: refresh, ExpiresIn: s.cfg.AccessTTL, Organization: tenant, Session: session}, nil
+}
+
+// Switch signs the user in to another of their organizations: a new session
+// with tokens of its own. The present one stays.
+func (s *Service) Switch(ctx context.Context, p platform.Principal, organization platform.TenantID) (Tokens, error) {
+	if p.Kind != platform.PrincipalUser {
+		return Tokens{}, errUserNeeded()
+	}
+	// A name that no organization can have gets the answer of one that the
+	// user is not in.
+	if organization.Validate() != nil {
+		return Tokens{}, errNotMember()
+	}
+	key, err := s.keys.signer(ctx)
+	if err != nil {
+		return Tokens{}, err
+	}
+	var (
+		session string
+		refresh Secret
+	)
+	err = s.db.InTenant(ctx, organization, func(ctx context.Context, tx store.Tx) error {
+		if ok, err := activeIn(ctx, tx, organization, p.Subject); err != nil {
+			return err
+		} else if !ok {
+			return errNotMember()
+		}
+		var err error
+		if session, refresh, err = s.openSession(ctx, tx, p.Subject, organization); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, organization, byUser(p.Subject, session), "session.switched", session, nil)
+	})
+	if err != nil {
+		return Tokens{}, err
+	}
+	return s.tokens(key, p.Subject, session, organization, refresh)
+}
+
+// LogOut ends the session of the access token that p came from.
+func (s *Service) LogOut(ctx context.Context, p platform.Principal) error {
+	if p.Kind != platform.PrincipalUser {
+		return errUserNeeded()
+	}
+	return s.endSession(ctx, p, p.Credential, "session.logged_out")
+}
+
+// RevokeSession ends one of the user's own sessions.
+func (s *Service) RevokeSession(ctx context.Context, p platform.Principal, id string) error {
+	if p.Kind != platform.PrincipalUser {
+		return errUserNeeded()
+	}
+	return s.endSession(ctx, p, id, "session.revoked")
+}
+
+// endSession ends a session of p's user. The record goes to the organization
+// that the session is in, which need not be the one of p.
+func (s *Service) endSession(ctx context.Context, p platform.Principal, id, action string) error {
+	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		var organization string
+		rows, err := queryAll(ctx, tx, func(row scanner) (string, error) {
+			err := row.Scan(&organization)
+			return organization, err
+		}, `UPDATE user_sessions SET revoked_at = ? WHERE id = ? AND user_id = ? AND revoked_at = 0 RETURNING organization`,
+			micros(s.now()), id, p.Subject)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			return platform.NotFound("session")
+		}
+		return s.record(ctx, tx, platform.TenantID(organization), byPrincipal(p), action, id, nil)
+	})
+	if err != nil {
+		return err
+	}
+	s.changed(ctx, credentialKey(id))
+	return nil
+}
+
+const sessionColumns = `id, organization, created_at, last_used_at, idle_until, ends_at`
+
+// Sessions returns up to limit of the user's living sessions, in all
+// organizations, the oldest first, and the cursor for more.
+func (s *Service) Sessions(ctx context.Context, p platform.Principal, limit int, cursor string) ([]Session, string, error) {
+	if p.Kind != platform.PrincipalUser {
+		return nil, "", errUserNeeded()
+	}
+	const list = "me.sessions.list"
+	after, err := afterID(list, cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	now := micros(s.now())
+	var sessions []Session
+	err = s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		var err error
+		sessions, err = queryAll(ctx, tx, scanSession, `SELECT `+sessionColumns+` FROM user_sessions
+			WHERE user_id = ? AND id > ? AND revoked_at = 0 AND idle_until > ? AND ends_at > ? ORDER BY id LIMIT ?`,
+			p.Subject, after, now, now, pageLimit(limit)+1)
+		return err
+	}, store.ReadOnly)
+	if err != nil {
+		return nil, "", err
+	}
+	for i := range sessions {
+		sessions[i].Current = sessions[i].ID == p.Credential
+	}
+	sessions, next := page.Cut(list, sessions, pageLimit(limit), func(x Session) []string { return []string{x.ID} })
+	return sessions, next, nil
+}
+
+func scanSession(row scanner) (Session, error) {
+	var (
+		x                         Session
+		created, used, idle, ends int64
+	)
+	err := row.Scan(&x.ID, &x.Organization, &created, &used, &idle, &ends)
+	x.CreatedAt, x.LastUsedAt, x.ExpiresAt = fromMicros(created), fromMicros(used), fromMicros(min(idle, ends))
+	return x, err
+}
+
+// endSessions ends the sessions of a user in one organization, or in all where
+// tenant is "", but for the one to keep. The caller then makes it known with
+// changed(userKey).
+func (s *Service) endSessions(ctx context.Context, tx store.Tx, user string, tenant platform.TenantID, keep string) error {
+	query := `UPDATE user_sessions SET revoked_at = ? WHERE user_id = ? AND revoked_at = 0 AND id <> ?`
+	args := []any{micros(s.now()), user, keep}
+	if tenant != "" {
+		query, args = query+` AND organization = ?`, append(args, string(tenant))
+	}
+	_, err := tx.Exec(ctx, query, args...)
+	return err
+}
+
+// purgeSessions removes the rows of sessions that ended long ago; until then
+// a stolen token of theirs is told apart from an invented one.
+func (s *Service) purgeSessions(ctx context.Context) error {
+	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM user_sessions WHERE ends_at < ?`, micros(s.now().Add(-7*day)))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("user: purge sessions: %w", err)
+	}
+	return nil
+}
+
+// afterID reads the cursor of a list that is ordered by id.
+func afterID(list, cursor string) (string, error) {
+	key, err := page.Key(list, 1, cursor)
+	if err != nil || key == nil {
+		return "", err
+	}
+	return key[0], nil
+}

@@ -1,0 +1,111 @@
+package user
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/acme/platform"
+)
+
+// Tokens are what a signed-in client holds.
+type Tokens struct {
+	// Access is a JWT (RFC 9068) that names one organization. It is sent
+	// with every request.
+	Access Secret
+	// Refresh buys new tokens once; the answer holds its successor.
+	Refresh Secret
+	// ExpiresIn is how long Access is valid.
+	ExpiresIn time.Duration
+	// Organization is the one that Access names.
+	Organization platform.TenantID
+	// Session is the id of the session that both belong to.
+	Session string
+}
+
+// tokenType is the media type of RFC 9068, which keeps an ID token or any
+// other JWT of the issuer from passing as an access token.
+const tokenType = "at+jwt"
+
+// maxToken bounds what is parsed at all, in bytes. Ours have some 600.
+const maxToken = 4096
+
+// claims are those of an access token. Roles are not among them: they are read
+// from the membership, so that losing one acts before the token ends.
+type claims struct {
+	Issuer    string `json:"iss"`
+	Audience  string `json:"aud"`
+	Subject   string `json:"sub"`
+	Org       string `json:"org"`
+	Session   string `json:"sid"`
+	IssuedAt  int64  `json:"iat"`
+	NotBefore int64  `json:"nbf"`
+	Expires   int64  `json:"exp"`
+	ID        string `json:"jti"`
+}
+
+// issueAccess signs an access token for a session.
+func (s *Service) issueAccess(k signingKey, user, session string, tenant platform.TenantID) (Secret, error) {
+	signer, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: k.private, KeyID: k.kid}},
+		(&jose.SignerOptions{}).WithType(tokenType))
+	if err != nil {
+		return "", fmt.Errorf("user: signer: %w", err)
+	}
+	now := s.now()
+	payload, err := json.Marshal(claims{
+		Issuer: s.cfg.Issuer, Audience: s.cfg.Audience, Subject: user, Org: string(tenant), Session: session,
+		IssuedAt: now.Unix(), NotBefore: now.Unix(), Expires: now.Add(s.cfg.AccessTTL).Unix(), ID: s.newID("tok"),
+	})
+	if err != nil { // strings and numbers always marshal
+		return "", err
+	}
+	jws, err := signer.Sign(payload)
+	if err != nil {
+		return "", fmt.Errorf("user: sign: %w", err)
+	}
+	token, err := jws.CompactSerialize()
+	return Secret(token), err
+}
+
+// parseAccess returns the claims of a token that is ours and valid now. The
+// rules are those of RFC 8725: one algorithm, one type, a key that we know by
+// its id and that the token cannot bring along.
+func (s *Service) parseAccess(ctx context.Context, token string) (claims, error) {
+	var c claims
+	if len(token) > maxToken {
+		return c, errBadCredential()
+	}
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.EdDSA})
+	if err != nil || len(jws.Signatures) != 1 {
+		return c, errBadCredential()
+	}
+	h := jws.Signatures[0].Protected
+	if h.KeyID == "" || h.JSONWebKey != nil || len(h.ExtraHeaders) != 1 || h.ExtraHeaders[jose.HeaderType] != tokenType {
+		return c, errBadCredential()
+	}
+	key, ok, err := s.keys.verifier(ctx, h.KeyID)
+	if err != nil {
+		return c, err
+	}
+	if !ok {
+		return c, errBadCredential()
+	}
+	payload, err := jws.Verify(key)
+	if err != nil {
+		return c, errBadCredential()
+	}
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return c, errBadCredential()
+	}
+	now, skew := s.now().Unix(), int64(clockSkew/time.Second)
+	if c.Issuer != s.cfg.Issuer || c.Audience != s.cfg.Audience || c.Subject == "" || c.Session == "" ||
+		platform.TenantID(c.Org).Validate() != nil ||
+		c.Expires <= now || c.NotBefore > now+skew || c.IssuedAt > now+skew {
+		return c, errBadCredential()
+	}
+	return c, nil
+}
