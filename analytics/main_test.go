@@ -3,7 +3,11 @@ package analytics_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,12 +15,25 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/analytics"
-	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"
 	"github.com/acme/platform/store/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if job, ok := os.LookupEnv(fileToFill); ok {
+		var (
+			round int
+			path  string
+		)
+		_, err := fmt.Sscan(job, &round, &path)
+		if err == nil {
+			err = fill(path, round)
+		}
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	tenantA platform.TenantID = "org_a"
@@ -130,4 +147,25 @@ func many(prefix string, n int) []analytics.Event {
 	return events
 }
 
-var _ store.Relational = (*sqlite.DB)(nil)
+func post(h http.Handler, tenant platform.TenantID, path, body string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	if tenant != "" {
+		r = r.WithContext(withPrincipal(r.Context(), tenant))
+	}
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func handler(s *analytics.Service) http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range s.Routes() {
+		mux.Handle(r.Method+" "+r.Path, r.Handler)
+	}
+	return mux
+}
+
+func withPrincipal(ctx context.Context, tenant platform.TenantID) context.Context {
+	return platform.WithPrincipal(ctx, platform.Principal{Tenant: tenant, Subject: "usr_1"})
+}

@@ -33,7 +33,8 @@ type CollectionChange struct {
 	// Indexes replaces all indexes; an empty list removes them.
 	Indexes []Index
 	// CheckRecords refuses a new schema that stored records do not fulfil.
-	// Without it they stay as they are until their next change.
+	// Without it they stay as they are until their next change, and so does
+	// what others write while the check goes on.
 	CheckRecords bool
 }
 

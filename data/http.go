@@ -130,7 +130,7 @@ func readFault(err error) error {
 	if errors.As(err, &tooLarge) {
 		return err
 	}
-	return platform.Errorf(platform.KindMalformed, "body_broken", "the body did not arrive whole").Because(err)
+	return platform.Errorf(platform.KindMalformed, codeBroken, "the body did not arrive whole").Because(err)
 }
 
 // decodeBody decodes a small JSON body strictly; an empty one leaves v alone.

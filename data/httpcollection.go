@@ -47,9 +47,9 @@ type createCollectionInput struct {
 }
 
 type updateCollectionInput struct {
-	collectionName
-	IfMatch string `header:"If-Match" doc:"The ETag of the collection that is meant"`
-	Body    struct {
+	Collection string `path:"collection"`
+	IfMatch    string `header:"If-Match" doc:"The ETag of the collection that is meant"`
+	Body       struct {
 		Schema       json.RawMessage `json:"schema,omitempty" doc:"The new schema; null removes it. Stored records are not checked unless check_records asks for it"`
 		Indexes      []indexBody     `json:"indexes,omitempty" nullable:"false" doc:"Replaces all indexes"`
 		CheckRecords bool            `json:"check_records,omitempty" doc:"Refuse a schema that stored records do not fulfil"`
@@ -57,8 +57,8 @@ type updateCollectionInput struct {
 }
 
 type deleteCollectionInput struct {
-	collectionName
-	IfMatch string `header:"If-Match" doc:"The ETag of the collection that is meant"`
+	Collection string `path:"collection"`
+	IfMatch    string `header:"If-Match" doc:"The ETag of the collection that is meant"`
 }
 
 type listCollectionsOutput struct {

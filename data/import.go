@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
@@ -64,11 +65,13 @@ type item struct {
 	err  error
 	// last ends the input after this item: what follows cannot be read.
 	last bool
+	// fragile ends it where this item turns out to be no JSON.
+	fragile bool
 }
 
-// source reads the records of an input one by one, in memory that a record
-// bounds. Its error is io.EOF at the end, and otherwise one that ends the
-// import.
+// source reads the records of an input one by one, in memory that the limit of
+// one record bounds. Its error is io.EOF at the end, and otherwise one that
+// ends the import.
 type source interface {
 	next() (item, error)
 }
@@ -77,7 +80,8 @@ type source interface {
 // batches of at most 500 records and about 1 MiB, each one transaction and one
 // event. A record that is refused is named in the result and does not stop the
 // others; what is not valid JSON ends a JSON array there, since its elements
-// cannot be told apart any more. An error means that the rest was not read;
+// cannot be told apart any more. The schema is that of the collection when the
+// import began. An error means that the rest was not read;
 // the batches before it stay, and the result counts them. Errors:
 // [platform.KindNotFound] for the collection, [platform.KindInvalid] for the
 // header of a CSV file, [platform.KindMalformed] where r breaks off, and those
@@ -147,7 +151,7 @@ func (im *importer) run(ctx context.Context, src source) error {
 				return err
 			}
 		}
-		if it.last {
+		if it.last || it.fragile && errors.Is(it.err, platform.ErrMalformed) {
 			return im.flush(ctx)
 		}
 		if len(im.changes) >= maxBatchRecords || im.size >= maxBatchBytes {
@@ -208,39 +212,30 @@ func (im *importer) refuse(line int64, err error) error {
 }
 
 // flush writes the batch. Where the store refuses a change, those before it are
-// written on their own and the rest is tried again without it: each record is
-// sent twice at most, however many are refused.
+// written on their own and then the rest, so that each record is sent twice at
+// most, however many are refused.
 func (im *importer) flush(ctx context.Context) error {
 	changes, lines := im.changes, im.lines
-	im.changes, im.lines, im.size = nil, nil, 0
-	for len(changes) > 0 {
-		err := im.write(ctx, changes)
+	im.changes, im.lines, im.size = im.changes[:0], im.lines[:0], 0
+	for until := len(changes); len(changes) > 0; {
+		err := im.write(ctx, changes[:until])
 		var refused *store.ChangeError
-		if !errors.As(err, &refused) {
-			return err
-		}
-		if i := refused.Index; i > 0 {
-			err = im.write(ctx, changes[:i])
-			var again *store.ChangeError
-			if errors.As(err, &again) { // another writer came between
-				refused = again
-			} else if err != nil {
+		switch {
+		case err == nil:
+			changes, lines = changes[until:], lines[until:]
+			until = len(changes)
+		case errors.As(err, &refused):
+			i := refused.Index
+			if err := im.refuse(lines[i], refused.Err); err != nil {
 				return err
 			}
-			if again != nil && again.Index > 0 {
-				// Those before it go in with the next round.
-				if err := im.refuse(lines[again.Index], again.Err); err != nil {
-					return err
-				}
-				changes = append(changes[:again.Index:again.Index], changes[again.Index+1:]...)
-				lines = append(lines[:again.Index:again.Index], lines[again.Index+1:]...)
-				continue
+			changes, lines = slices.Delete(changes, i, i+1), slices.Delete(lines, i, i+1)
+			if until = i; i == 0 {
+				until = len(changes)
 			}
-		}
-		if err := im.refuse(lines[refused.Index], refused.Err); err != nil {
+		default:
 			return err
 		}
-		changes, lines = changes[refused.Index+1:], lines[refused.Index+1:]
 	}
 	return nil
 }
@@ -264,12 +259,19 @@ func (im *importer) write(ctx context.Context, changes []store.Change) error {
 			}
 			return nil
 		}
-		var refused *store.ChangeError
-		if errors.As(err, &refused) || !errors.Is(err, platform.ErrConflict) {
+		if !lost(err) {
 			break
 		}
 	}
 	return err
+}
+
+// lost reports whether a transaction lost against another one, which is a
+// conflict that is not about a change.
+func lost(err error) bool {
+	return errors.Is(err, platform.ErrConflict) &&
+		!errors.Is(err, &platform.Error{Kind: platform.KindConflict, Code: "exists"}) &&
+		!errors.Is(err, &platform.Error{Kind: platform.KindConflict, Code: "unique"})
 }
 
 func (im *importer) event(applied []store.Document) []platform.Event {

@@ -24,10 +24,6 @@ func newReader(r io.Reader) *bufio.Reader {
 	return br
 }
 
-// brokenOff is the error for an input that cannot be read to its end: the
-// caller is gone, or the body is larger than a proxy lets through.
-func brokenOff(err error) error { return readFault(err) }
-
 func recordTooLong(maxRecord int) error {
 	return platform.Errorf(platform.KindTooLarge, "record_too_large", "the data of a record may have %d bytes", maxRecord)
 }
@@ -79,7 +75,7 @@ func (l *lines) read() (text []byte, long bool, err error) {
 		case errors.Is(err, io.EOF):
 			return nil, false, io.EOF
 		default:
-			return nil, false, brokenOff(err)
+			return nil, false, readFault(err)
 		}
 	}
 }
@@ -104,35 +100,18 @@ func (a *array) next() (item, error) {
 	}
 	it, err := a.read()
 	switch {
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF) && !a.ended:
 		return a.stop("the array ends too early"), nil
-	case err != nil:
-		return item{}, brokenOff(err)
-	case it.last || a.ended:
-		return it, endOf(it)
+	case err != nil && !errors.Is(err, io.EOF):
+		return item{}, readFault(err)
 	}
-	if it.err == nil {
-		// What cannot be read makes the rest doubtful, where an element that
-		// breaks another rule does not.
-		if _, err := compactObject(it.raw, ""); errors.Is(err, platform.ErrMalformed) {
-			it.err, it.last, a.ended = err, true, true
-		}
-	}
-	return it, nil
+	return it, err
 }
 
-// endOf is io.EOF for the item that stands for the end of the array.
-func endOf(it item) error {
-	if it.err == nil {
-		return io.EOF
-	}
-	return nil
-}
-
+// stop ends the input with a fault.
 func (a *array) stop(why string) item {
 	a.ended = true
-	line := max(a.element, 1)
-	return item{line: line, last: true, err: platform.Errorf(
+	return item{line: max(a.element, 1), last: true, err: platform.Errorf(
 		platform.KindMalformed, "malformed", "%s; nothing after it was read", why)}
 }
 
@@ -171,14 +150,10 @@ func (a *array) read() (item, error) {
 	return a.value(c)
 }
 
-// end checks that nothing follows the array.
+// end checks that nothing follows the array; its error is then io.EOF.
 func (a *array) end() (item, error) {
 	a.ended = true
-	_, err := a.skip()
-	switch {
-	case errors.Is(err, io.EOF):
-		return item{last: true}, nil
-	case err != nil:
+	if _, err := a.skip(); err != nil {
 		return item{}, err
 	}
 	a.element++
@@ -202,44 +177,34 @@ func (a *array) skip() (byte, error) {
 // brackets and quotes only; whether it is JSON is seen later.
 func (a *array) value(c byte) (item, error) {
 	a.buf = a.buf[:0]
-	var (
-		depth            int
-		quoted, escaped  bool
-		long             bool
-		limit            = a.maxRecord + slack
-		structureSkipped = false
-	)
+	depth, quoted, escaped, long := 0, false, false, false
 	for {
+		beyond := false // c belongs to the array
 		switch {
 		case escaped:
 			escaped = false
 		case quoted:
-			escaped = c == '\\'
-			quoted = c != '"'
+			escaped, quoted = c == '\\', c != '"'
 		case c == '"':
 			quoted = true
 		case c == '{' || c == '[':
 			depth++
 		case c == '}' || c == ']':
-			if depth == 0 {
-				structureSkipped = true
-			}
+			beyond = depth == 0
 			depth--
-		case c == ',' && depth == 0:
-			structureSkipped = true
+		case c == ',':
+			beyond = depth == 0
 		}
-		if structureSkipped { // it belongs to the array
+		if beyond {
 			if err := a.r.UnreadByte(); err != nil {
 				return item{}, fmt.Errorf("data: import: %w", err)
 			}
 			break
 		}
-		if len(a.buf) < limit {
+		if long = long || len(a.buf) >= a.maxRecord+slack; !long {
 			a.buf = append(a.buf, c)
-		} else {
-			long = true
 		}
-		if depth == 0 && !quoted && (c == '}' || c == ']') {
+		if depth == 0 && (c == '}' || c == ']') && !quoted {
 			break
 		}
 		var err error
@@ -250,5 +215,5 @@ func (a *array) value(c byte) (item, error) {
 	if long {
 		return item{line: a.element, err: recordTooLong(a.maxRecord)}, nil
 	}
-	return item{line: a.element, raw: a.buf}, nil
+	return item{line: a.element, raw: a.buf, fragile: true}, nil
 }

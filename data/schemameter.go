@@ -61,8 +61,9 @@ type toll struct {
 }
 
 // Validate implements [jsonschema.SchemaExt]; it never finds fault.
-func (t *toll) Validate(_ *jsonschema.ValidatorContext, v any) {
-	cost := t.cost
+func (t *toll) Validate(ctx *jsonschema.ValidatorContext, v any) {
+	// A fault copies the path to where it is.
+	cost := t.cost + len(ctx.ValueLocation())/2
 	switch v := v.(type) {
 	case []any:
 		cost += len(v) / 16

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"regexp"
 	"sync"
 	"time"
@@ -116,17 +117,24 @@ func (s *Service) event(p platform.Principal, typ, subject string, data []byte) 
 }
 
 // attempts is how often a change that lost against another one is made anew
-// where the caller did not say which version it means.
-const attempts = 10
+// where the caller did not say which version it means: about half a second.
+const attempts = 30
 
 // retryStale calls f until it does something else than find a newer version.
+// Between two calls it waits, since a store that commits several changes at
+// once shows none of them before all are durable.
 func retryStale(ctx context.Context, f func() error) error {
-	for range attempts {
+	for i := range attempts {
 		if err := f(); !errors.Is(err, platform.ErrStale) {
 			return err
 		}
-		if err := ctx.Err(); err != nil {
-			return err
+		pause := time.Millisecond << min(i, 4)
+		timer := time.NewTimer(pause/2 + rand.N(pause)) //nolint:gosec // it spreads callers, nothing more
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
 		}
 	}
 	return platform.Errorf(platform.KindConflict, "contended", "others change this at the same time; try again")

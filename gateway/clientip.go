@@ -6,6 +6,8 @@ import (
 	"strings"
 )
 
+type clientFunc = func(*http.Request) netip.Addr
+
 // ClientAddress returns a function that tells the address of a request's
 // client: whoever connected, unless that is one of the trusted proxies; then
 // the rightmost address in X-Forwarded-For that is none of them. What stands

@@ -2,11 +2,10 @@ package gateway
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"log/slog"
 
 	"github.com/ulule/limiter/v3"
 
@@ -100,8 +99,6 @@ func (l *limits) spend(ctx context.Context, key string) limiter.Context {
 	case ctx.Err() == nil && l.away.CompareAndSwap(false, true):
 		l.log.ErrorContext(ctx, "rate limits are counted by this process alone: the cache fails", slog.Any("error", err))
 	}
-	// The local counter fails only for a tenant that is not valid: a zero
-	// answer then lets the request go on to where it is refused for that.
-	c, _ = l.local.Get(context.WithoutCancel(ctx), key)
+	c, _ = l.local.Get(ctx, key) // a localCounter never fails
 	return c
 }

@@ -59,7 +59,7 @@ func furnish(t *testing.T, c *client) []string {
 		{"/v1/api-keys", map[string]any{"name": "key of ann", "scopes": []string{"data.records.read"}}},
 		{"/v1/notify/templates", map[string]any{"name": "greeting", "title": "Hello", "body": "Hello {{.name}}"}},
 		{"/v1/notify/rules", map[string]any{"name": "r", "event": "data.collection.created", "channels": []string{"inbox"}, "to": map[string]any{"roles": []string{"owner"}}, "title": "t", "body": "b"}},
-		{"/v1/notify/endpoints", map[string]any{"url": "http://127.0.0.1:9/hook", "events": []string{"data.collection.created"}}},
+		{"/v1/notify/endpoints", map[string]any{"url": "http://127.0.0.1:9/hook", "types": []string{"data.collection.created"}}},
 		{"/v1/notify/messages", map[string]any{"to": map[string]any{"roles": []string{"owner"}}, "channels": []string{"inbox"}, "title": "t", "body": "of ann"}},
 	} {
 		if a := c.do("POST", make.path, make.body); a.status/100 != 2 {

@@ -102,3 +102,6 @@ func newHTTPClient(allowPrivate bool) *http.Client {
 		},
 	}
 }
+
+// addrOf is the address of an IP, 4 or 16 bytes.
+func addrOf(ip net.IP) (netip.Addr, bool) { return netip.AddrFromSlice(ip) }

@@ -58,19 +58,19 @@ type plan struct {
 	inbox      []string    // user ids
 	deliveries []deliveryRow
 	fanOut     bool // the audience is looked up by a job
+	stored     bool // the message is there already
 }
 
 type messageRow struct {
-	id             string
-	createdAt      int64
-	status         MessageStatus
-	reason         string
-	text           rendered
-	channels       []Channel
-	audience       target
-	rule, event    string
-	actor, digest  string
-	inboxRecipient int
+	id            string
+	createdAt     int64
+	status        MessageStatus
+	reason        string
+	text          rendered
+	channels      []Channel
+	audience      target
+	rule, event   string
+	actor, digest string
 }
 
 // target is the audience as it is kept with a message until it is looked up.
@@ -109,8 +109,10 @@ func (s *Service) write(ctx context.Context, tx store.Tx, plans []*plan) error {
 				}
 				audience = string(raw)
 			}
-			messages = append(messages, tenant, m.id, m.createdAt, m.status, m.reason, m.text.title, m.text.body,
-				m.text.html, joinChannels(m.channels), audience, len(p.inbox), m.rule, m.event, m.actor, m.digest)
+			if !p.stored {
+				messages = append(messages, tenant, m.id, m.createdAt, m.status, m.reason, m.text.title, m.text.body,
+					m.text.html, joinChannels(m.channels), audience, len(p.inbox), m.rule, m.event, m.actor, m.digest)
+			}
 			for _, user := range p.inbox {
 				inbox = append(inbox, tenant, user, m.createdAt, m.id)
 				unread[user]++
@@ -143,7 +145,7 @@ func (s *Service) write(ctx context.Context, tx store.Tx, plans []*plan) error {
 
 func (s *Service) enqueue(ctx context.Context, tx store.Tx, p *plan) error {
 	if p.fanOut {
-		_, err := s.cfg.Queue.Enqueue(ctx, tx, queue.Job{Kind: jobFanOut, Payload: jobPayload(p.message.id)})
+		_, err := s.cfg.Queue.Enqueue(ctx, tx, queue.Job{Kind: jobFanOut, Payload: jobPayload(p.message.id), UniqueKey: p.message.id})
 		if err != nil {
 			return err
 		}
@@ -164,7 +166,7 @@ func (s *Service) enqueueDelivery(ctx context.Context, tx store.Tx, id string, c
 	if c == ChannelEmail {
 		kind = jobEmail
 	}
-	_, err := s.cfg.Queue.Enqueue(ctx, tx, queue.Job{Kind: kind, Payload: jobPayload(id), UniqueKey: id})
+	_, err := s.cfg.Queue.Enqueue(ctx, tx, queue.Job{Kind: kind, Payload: jobPayload(id)})
 	return err
 }
 
@@ -227,4 +229,12 @@ func (s *Service) emit(ctx context.Context, tx store.Tx, eventType, subject, act
 		ID: s.cfg.NewID("evt"), Source: "/notify", Type: eventType, Tenant: tx.Tenant(),
 		Subject: subject, Time: s.cfg.Now().UTC(), Actor: actor, Data: raw,
 	})
+}
+
+// bit stores a bool in an integer column, the same in every dialect.
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -24,9 +24,9 @@ const (
 // after that. A message whose ID the tenant has used for the same content is
 // returned as it is now, with Repeated set.
 //
-// Errors: KindInvalid, which names each wrong field (users who are not members
-// among them); KindNotFound-like fields for a template that is not there;
-// KindConflict "id_reused" for an ID that was used for something else.
+// Errors: KindInvalid, which names each wrong field, users who are not members
+// and a template that is not there among them; KindConflict "id_reused" for an
+// ID that was used for something else.
 func (s *Service) Send(ctx context.Context, tenant platform.TenantID, m Message) (SentMessage, error) {
 	if err := tenant.Validate(); err != nil {
 		return SentMessage{}, err
@@ -267,7 +267,7 @@ func (s *Service) runFanOut(ctx context.Context, job queue.Job) error {
 		if err := queue.Finish(ctx, tx, job); err != nil {
 			return err
 		}
-		p := &plan{message: row}
+		p := &plan{message: row, stored: true}
 		if status == MessageDispatched {
 			endpoints, err := messageEndpoints(ctx, tx, row.channels)
 			if err != nil {
@@ -283,7 +283,7 @@ WHERE tenant = ? AND id = ? AND status = ?`, status, reason, len(p.inbox), job.T
 		if n, err := result.RowsAffected(); err != nil || n == 0 {
 			return err // dispatched by an earlier run
 		}
-		return s.write(ctx, tx, []*plan{p.withoutMessage()})
+		return s.write(ctx, tx, []*plan{p})
 	})
 }
 

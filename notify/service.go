@@ -53,8 +53,14 @@ func New(cfg Config) (*Service, error) {
 	if s.books, err = newBooks(cfg); err != nil {
 		return nil, err
 	}
-	cfg.Queue.Handle(jobEmail, s.runEmail, deliveryOptions)
-	cfg.Queue.Handle(jobWebhook, s.runWebhook, deliveryOptions)
+	// How often a delivery is tried is decided here and not by the queue, which
+	// counts failures to record an attempt, too.
+	options := queue.Options{MaxAttempts: deliveryRuns, Timeout: time.Minute}
+	cfg.Queue.Handle(jobWebhook, s.runWebhook, options)
+	if cfg.SMTP != nil {
+		options.Timeout += 2 * cfg.SMTP.Timeout
+	}
+	cfg.Queue.Handle(jobEmail, s.runEmail, options)
 	cfg.Queue.Handle(jobFanOut, s.runFanOut, queue.Options{MaxAttempts: fanOutAttempts, MaxBackoff: 10 * time.Minute})
 	s.register()
 	return s, nil

@@ -46,8 +46,6 @@ var allowed = map[string]bool{
 	"and": true, "or": true, "not": true, "eq": true, "ne": true, "lt": true, "le": true, "gt": true, "ge": true,
 	"len": true, "index": true, "slice": true,
 	"print": true, "join": true, "upper": true, "lower": true, "trim": true, "default": true,
-	// html/template writes these into the tree itself; a source that names
-	// one is refused before that.
 }
 
 var functions = map[string]any{
@@ -164,7 +162,13 @@ func compileHTML(source string) (*htmltemplate.Template, error) {
 	// author of the template, a missing variable does not.
 	var escape *htmltemplate.Error
 	if err := t.Execute(&boundedWriter{max: maxHTML, steps: maxSteps}, map[string]any{}); errors.As(err, &escape) {
-		return nil, fmt.Errorf("template: html:%d: %s", escape.Line, escape.Description)
+		location := fmt.Sprintf("html:%d", escape.Line)
+		if escape.Node != nil {
+			location, _ = t.Tree.ErrorContext(escape.Node)
+		}
+		// What follows is the state of the escaper, which says nothing to the author.
+		what, _, _ := strings.Cut(escape.Description, ": {state")
+		return nil, fmt.Errorf("template: %s: %s", location, what)
 	}
 	return t, nil
 }

@@ -48,16 +48,16 @@ func mac(key, message []byte) []byte {
 
 // lineage is the part of a session that only refreshing uses.
 type lineage struct {
-	id, user       string
-	organization   platform.TenantID
-	idle, ends     time.Time
-	revoked        bool
-	tagKey         []byte
-	current        []byte
-	parent         []byte
-	nonce          []byte
-	rotated        time.Time
-	generation     int64
+	id, user     string
+	organization platform.TenantID
+	idle, ends   time.Time
+	revoked      bool
+	tagKey       []byte
+	current      []byte
+	parent       []byte
+	nonce        []byte
+	rotated      time.Time
+	generation   int64
 }
 
 const lineageColumns = `id, user_id, organization, idle_until, ends_at, revoked_at, tag_key, token_hash, parent_hash, nonce, rotated_at, generation`

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"time"
 )
@@ -25,11 +26,12 @@ func printOpenAPI(ctx context.Context, o options, stdout, _ io.Writer) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, a.platform.Stop(ctx), a.db.Close()) }()
-	doc, err := a.gateway.OpenAPI()
-	if err != nil {
-		return err
+	w := httptest.NewRecorder()
+	a.gateway.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/openapi.json", nil))
+	if w.Code != http.StatusOK {
+		return fmt.Errorf("describe the routes: status %d", w.Code)
 	}
-	_, err = fmt.Fprintf(stdout, "%s\n", doc)
+	_, err = fmt.Fprintln(stdout, w.Body)
 	return err
 }
 

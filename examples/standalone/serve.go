@@ -27,10 +27,10 @@ func serve(ctx context.Context, o options, _, stderr io.Writer) error {
 		return err
 	}
 	if err := a.platform.Start(ctx); err != nil {
-		return err
+		return errors.Join(err, a.db.Close())
 	}
 	server := &http.Server{
-		Handler:           a.gateway,
+		Handler:           withClient(a.gateway, o.trustedProxies),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,

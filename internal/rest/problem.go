@@ -33,7 +33,7 @@ func fromHuma(ctx context.Context, e *huma.ErrorModel) *problem.Problem {
 		return p
 	}
 	for _, d := range e.Errors {
-		f := problem.Field{Path: pointer(d.Location), Code: fieldCode(d.Message), Detail: d.Message}
+		f := problem.Field{Path: pointer(d.Location) + missing(d.Message), Code: fieldCode(d.Message), Detail: d.Message}
 		if f.Path == "" { // the body as a whole: the decoder's text may quote it
 			f.Path, f.Detail = "/", "the body must be valid JSON of the documented shape"
 		}
@@ -51,6 +51,20 @@ func pointer(location string) string {
 	}
 	rest = strings.NewReplacer("[", ".", "]", "").Replace(rest)
 	return strings.ReplaceAll(rest, ".", "/")
+}
+
+// missing returns "/name" where the message says that the property is missing:
+// its location is that of the object around it.
+func missing(message string) string {
+	name, ok := strings.CutPrefix(message, "expected required property ")
+	if !ok {
+		return ""
+	}
+	name, ok = strings.CutSuffix(name, " to be present")
+	if !ok {
+		return ""
+	}
+	return "/" + name
 }
 
 // fieldCode names the rule by the start of huma's message, whose texts are

@@ -50,14 +50,7 @@ type API struct {
 // the name as a prefix. A nil logger is silence.
 func New(service string, log *slog.Logger) *API {
 	a := &API{service: service, log: log}
-	registry := huma.NewMapRegistry("#/components/schemas/", func(t reflect.Type, hint string) string {
-		name := huma.DefaultSchemaNamer(t, hint)
-		prefix := strings.ToUpper(service[:1]) + service[1:]
-		if name == "Problem" || strings.HasPrefix(name, prefix) {
-			return name
-		}
-		return prefix + name
-	})
+	registry := huma.NewMapRegistry("#/components/schemas/", a.schemaName)
 	// Errors come in three shapes on their way out, of which only ours leaves.
 	redact := func(ctx huma.Context, _ string, v any) (any, error) {
 		if e, ok := v.(*huma.ErrorModel); ok {
@@ -77,6 +70,23 @@ func New(service string, log *slog.Logger) *API {
 		Transformers:  []huma.Transformer{redact},
 	}, adapter{a})
 	return a
+}
+
+// schemaName begins with the service's name, so that the descriptions of all
+// services can be put together; problems are the same in each.
+func (a *API) schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	prefix := strings.ToUpper(a.service[:1]) + a.service[1:]
+	if t.PkgPath() == reflect.TypeFor[problem.Problem]().PkgPath() {
+		prefix = "Problem"
+	}
+	if strings.HasPrefix(name, prefix) {
+		return name
+	}
+	return prefix + name
 }
 
 // formats are JSON and the JSON dialects that routes take.

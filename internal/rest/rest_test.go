@@ -80,7 +80,7 @@ func TestProblems(t *testing.T) {
 		want               string
 	}{
 		"rejected value":    {"POST", "/v1/auth/login", `{"email":"a@example.com","password":"hunter2"}`, nil, 422, `"path":"/password"`},
-		"missing":           {"POST", "/v1/auth/login", `{"password":"hunter2hunter2"}`, nil, 422, `"code":"required"`},
+		"missing":           {"POST", "/v1/auth/login", `{"password":"hunter2hunter2"}`, nil, 422, `"path":"/email","code":"required"`},
 		"unknown":           {"POST", "/v1/auth/login", `{"email":"a@example.com","password":"longenough","hunter2":1}`, nil, 422, `"code":"unknown"`},
 		"broken JSON":       {"POST", "/v1/auth/login", `{"password":hunter2`, nil, 400, `"code":"malformed"`},
 		"query":             {"POST", "/v1/auth/login?limit=0", `{"email":"a@example.com","password":"longenough"}`, nil, 422, `"path":"query.limit"`},

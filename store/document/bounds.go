@@ -226,25 +226,24 @@ func (n *node) comparisonRange(arrays bool) ([]Range, bool) {
 	if n.arg.kind == kindArray && arrays {
 		return nil, false
 	}
-	key := appendKey(nil, n.arg.raw, false)
-	after := Successor(key)
-	if len(key) == MaxKeyBytes { // those that begin alike are in no order
-		key = key[:keyPrefix]
-		after = key
+	from := appendKey(nil, n.arg.raw, false)
+	after := Successor(from)
+	open := n.op == opGt || n.op == opLt
+	if len(from) == MaxKeyBytes { // keys that begin alike are in no order
+		from = from[:keyPrefix]
+		after = Successor(from)
+		open = false
 	}
 	r := typeRange(n.arg.kind)
-	switch n.op {
-	case opGt:
+	switch up := n.op == opGt || n.op == opGte; {
+	case up && open:
 		r.From = after
-	case opGte:
-		r.From = key
-	case opLt:
-		r.To = key
-	case opLte:
+	case up:
+		r.From = from
+	case open:
+		r.To = from
+	default:
 		r.To = after
-	}
-	if len(key) == keyPrefix && (n.op == opLt || n.op == opLte) {
-		r.To = Successor(key)
 	}
 	return union([]Range{r}), true
 }

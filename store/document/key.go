@@ -151,29 +151,27 @@ func appendNumber(dst []byte, d decimal) []byte {
 // desc is the direction it was made with. Both are nil where keys is not made
 // by [AppendKey].
 func SplitKey(keys []byte, desc bool) (first, rest []byte) {
+	return splitKey(keys, desc, keyPrefix)
+}
+
+func splitKey(keys []byte, desc bool, limit int) (first, rest []byte) {
 	flip := byte(0)
 	if desc {
 		flip = 0xFF
 	}
-	n := keyLength(keys, flip)
-	switch {
-	case n < 0 || n > keyPrefix:
-		if len(keys) < MaxKeyBytes {
-			return nil, nil
-		}
-		n = MaxKeyBytes
-	case n > len(keys):
+	n := keyLength(keys[:min(len(keys), limit)], flip)
+	if n < 0 {
+		n = limit + keyHash
+	}
+	if n > len(keys) {
 		return nil, nil
 	}
 	return keys[:n:n], keys[n:]
 }
 
-// keyLength returns the length of the uncut key that begins b, or -1 where it
-// does not end within keyPrefix bytes.
+// keyLength returns the length of the key that begins b, or -1 where it does
+// not end in b.
 func keyLength(b []byte, flip byte) int {
-	if len(b) > keyPrefix {
-		b = b[:keyPrefix]
-	}
 	if len(b) == 0 {
 		return -1
 	}

@@ -118,3 +118,7 @@ func checkObject(at string, v []byte) *platform.Field {
 	}
 	return nil
 }
+
+// TooDeep reports whether a value nests deeper than [MaxDepth]; the result of
+// [MergePatch] may.
+func TooDeep(v json.RawMessage) bool { return nesting(v) > MaxDepth }

@@ -1,2 +1,45 @@
 // Package queue runs durable jobs over any relational store.
+//
+// A job is enqueued in the transaction that makes it necessary, and so exists
+// exactly if that commits. A worker of this process is told at the commit; other
+// processes look now and then.
+//
+// # How often a job runs
+//
+// At least once. A process can end between a handler's effect and the record of
+// it, so effects outside the store must bear repetition. An effect inside the
+// store can be joined with the job's end in one transaction by [Finish], and
+// then happens effectively once.
+//
+// A running job is leased to its process, which renews the lease for as long as
+// the handler runs; there is no other limit than the kind's timeout. When a
+// process dies, the lease ends and the job is ready again: the attempt counts,
+// so a job that kills its process does not do so for ever. What a worker writes
+// about a job after its lease was given to another one is refused.
+//
+// A failed job waits and runs again, [Options] says when and how often. After the
+// last attempt, or [Discard], it is dead: kept with its cause, listed by
+// [Queue.Dead], run again by [Queue.Retry].
+//
+// A job of a kind that no handler is registered for is left alone, however old it
+// is: a process with a newer or an older program may know it. [Stats] counts it.
+//
+// # Who is next
+//
+// Kinds take turns, and within a kind the tenants do; Priority, then the due
+// time, order the jobs of one tenant and kind. There is no order between jobs
+// that run at once: where order matters, use one job that enqueues the next.
+//
+// # Place in a platform
+//
+// Put the queue after the modules whose handlers it runs: it then starts when
+// they are ready and stops before they do. Enqueue works once Start has made the
+// tables, also in an earlier run of the program.
+//
+// # Tenants
+//
+// The workers act for all tenants and use AcrossTenants to claim jobs and to
+// settle them, each statement by tenant and id. A handler gets the tenant with
+// the job and opens transactions of that tenant. What a tenant's operator sees,
+// Dead and Retry, goes through InTenant.
 package queue

@@ -37,8 +37,14 @@ type Job struct {
 	// EnqueuedAt is when Enqueue was called.
 	EnqueuedAt time.Time
 
-	claim *claim
+	// run is the claim that the handler's copy stands for; nil elsewhere.
+	run *run
 }
+
+const (
+	maxKind      = 100
+	maxUniqueKey = 200
+)
 
 // MaxPayload is the most bytes of a job's payload. What is larger belongs in a
 // table, and its id in the job.
@@ -73,4 +79,36 @@ type Options struct {
 	// https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
 	// Zero is 5 s and one hour.
 	Backoff, MaxBackoff time.Duration
+}
+
+func (o Options) withDefaults(cfg Config) Options {
+	if o.MaxAttempts == 0 {
+		o.MaxAttempts = 12
+	}
+	if o.Timeout == 0 {
+		o.Timeout = time.Minute
+	}
+	if o.Concurrency == 0 {
+		o.Concurrency = cfg.Workers
+	}
+	if o.TenantConcurrency == 0 {
+		o.TenantConcurrency = cfg.TenantWorkers
+	}
+	if o.Backoff == 0 {
+		o.Backoff = 5 * time.Second
+	}
+	if o.MaxBackoff == 0 {
+		o.MaxBackoff = time.Hour
+	}
+	return o
+}
+
+// pause returns how long to wait after the given attempt failed: evenly from
+// zero to a bound that doubles.
+func (o Options) pause(attempt int, random float64) time.Duration {
+	bound := o.MaxBackoff
+	if shift := attempt - 1; shift < 30 && o.Backoff <= o.MaxBackoff>>shift {
+		bound = o.Backoff << shift
+	}
+	return time.Duration(random * float64(bound))
 }

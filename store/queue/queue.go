@@ -2,93 +2,260 @@ package queue
 
 import (
 	"context"
+	"embed"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/background"
 	"github.com/acme/platform/internal/setting"
 	"github.com/acme/platform/store"
 )
 
+//go:embed migrations
+var migrations embed.FS
+
 // Config configures a [Queue]. DB is required.
 type Config struct {
-	// DB holds the jobs, in tables of the queue's own.
+	// DB holds the jobs, in a table of the queue's own.
 	DB store.Relational
 	// Logger takes failures of jobs and of the store; nil is silence.
 	Logger *slog.Logger
 	// Now is the clock for due times and leases; nil is time.Now.
 	Now func() time.Time
-	// NewID makes ids of jobs; nil is platform.NewID.
+	// NewID makes ids of jobs and names of workers; nil is platform.NewID.
 	NewID func(prefix string) string
-	// Rand returns numbers evenly from [0, 1) for the jitter; nil is
-	// math/rand/v2. It is called by one goroutine at a time.
+	// Rand returns numbers evenly from [0, 1) for the jitter and is called by
+	// one goroutine at a time; nil is math/rand/v2.
 	Rand func() float64
-	// Workers is the most jobs that run at once; zero is 16.
+	// Workers is the most jobs that run at once; zero is 16, the most 1,000.
 	Workers int
 	// TenantWorkers is the most jobs of one tenant that run at once, of all
 	// kinds together; zero is three quarters of Workers, so that one tenant's
 	// slow jobs leave room for the others'.
 	TenantWorkers int
 	// Interval is how often the queue looks for jobs that other processes
-	// enqueued; those of this process and those that become due need no look.
-	// Zero is one second.
+	// enqueued; those of this process, and those that it knows will become
+	// due, need no look. Zero is one second.
 	Interval time.Duration
 	// Lease is how long a job stays with a process that is not heard of; it
 	// is renewed while the handler runs. Zero is 30 s, the least is 1 s.
 	Lease time.Duration
 	// Drain is how long Stop lets handlers go on before it ends their
-	// contexts, at most half the time that Stop has; zero is 10 s.
+	// contexts, at most half of the time that Stop has; zero is 10 s.
 	Drain time.Duration
 	// DeadRetention is how long dead jobs are kept; zero is 30 days.
 	DeadRetention time.Duration
 }
 
-// Queue runs durable jobs. It is made by [New]; its methods are safe for
-// concurrent use, but Handle must come before Start.
-type Queue struct {
-	cfg Config
-	log *slog.Logger
+func (c *Config) setDefaults() {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.NewID == nil {
+		c.NewID = platform.NewID
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Float64
+	}
+	if c.Workers == 0 {
+		c.Workers = 16
+	}
+	if c.TenantWorkers == 0 {
+		c.TenantWorkers = max(1, c.Workers*3/4)
+	}
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&c.Interval, time.Second},
+		{&c.Lease, 30 * time.Second},
+		{&c.Drain, 10 * time.Second},
+		{&c.DeadRetention, 30 * 24 * time.Hour},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
 }
 
-// New returns a queue; [Queue.Start] begins its work.
-func New(cfg Config) (*Queue, error) {
+func (c *Config) validate() error {
 	check := setting.For("queue")
-	check.Need(cfg.DB != nil, "DB", "must be set")
-	if err := check.Err(); err != nil {
+	check.Need(c.DB != nil, "DB", "must be set")
+	check.Need(c.Workers >= 1 && c.Workers <= 1000, "Workers", "must be 1 to 1,000")
+	check.Need(c.TenantWorkers >= 1, "TenantWorkers", "must be positive")
+	check.Need(c.Interval > 0, "Interval", "must be positive")
+	check.Need(c.Lease >= time.Second, "Lease", "must be at least 1 s")
+	check.Need(c.Drain > 0, "Drain", "must be positive")
+	check.Need(c.DeadRetention > 0, "DeadRetention", "must be positive")
+	return check.Err()
+}
+
+// Queue runs durable jobs. It is made by [New]; its methods are safe for
+// concurrent use.
+type Queue struct {
+	cfg   Config
+	log   *slog.Logger
+	owner string // names this process's leases
+
+	wake       chan struct{}
+	background background.Group
+	handlers   sync.WaitGroup
+	lifetime   context.Context // of the handlers
+	cancel     context.CancelCauseFunc
+	lastKind   string // the kind that was served last; only the pump uses it
+
+	mu       sync.Mutex
+	started  bool
+	stopping bool
+	kinds    []*kind
+	running  map[jobKey]*run
+	tenants  map[platform.TenantID]int // how many handlers are at work, by tenant
+	results  []result                  // not stored yet
+}
+
+// kind is a registered kind of job. What changes is guarded by Queue.mu.
+type kind struct {
+	name    string
+	handle  Handler
+	options Options
+
+	tenants map[platform.TenantID]int // how many run, by tenant
+	// cursor is the tenant that was served last. Only the pump uses it.
+	cursor platform.TenantID
+}
+
+// jobKey is a claim of a job: the same job claimed again has another fence.
+type jobKey struct {
+	tenant platform.TenantID
+	id     string
+	fence  int64
+}
+
+// New returns a queue. Its work begins with [Queue.Start].
+func New(cfg Config) (*Queue, error) {
+	cfg.setDefaults()
+	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
+	q := &Queue{
+		cfg: cfg, log: cfg.Logger.With(slog.String("module", "queue")),
+		owner: cfg.NewID("que"), wake: make(chan struct{}, 1),
+		running: make(map[jobKey]*run), tenants: make(map[platform.TenantID]int),
 	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	if cfg.NewID == nil {
-		cfg.NewID = platform.NewID
-	}
-	if cfg.Rand == nil {
-		cfg.Rand = rand.Float64
-	}
-	return &Queue{cfg: cfg, log: cfg.Logger}, nil
+	q.lifetime, q.cancel = context.WithCancelCause(context.Background())
+	return q, nil
 }
 
 // Name is "queue".
 func (*Queue) Name() string { return "queue" }
 
-// Handle registers the handler of a kind.
-func (q *Queue) Handle(kind string, h Handler, opts Options) {}
+// Handle registers the handler of a kind. Like [net/http.ServeMux.Handle] it
+// panics on a mistake of the program: a kind without name or with two handlers,
+// a nil handler, negative options, or a call after Start.
+func (q *Queue) Handle(kindName string, h Handler, opts Options) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.started:
+		panic("queue: Handle after Start")
+	case kindName == "" || len(kindName) > maxKind:
+		panic("queue: a kind needs a name of 1 to 100 bytes")
+	case h == nil:
+		panic("queue: nil handler for " + kindName)
+	case opts.MaxAttempts < 0 || opts.Timeout < 0 || opts.Concurrency < 0 || opts.TenantConcurrency < 0 ||
+		opts.Backoff < 0 || opts.MaxBackoff < 0:
+		panic("queue: negative option for " + kindName)
+	}
+	for _, k := range q.kinds {
+		if k.name == kindName {
+			panic("queue: two handlers for " + kindName)
+		}
+	}
+	q.kinds = append(q.kinds, &kind{
+		name: kindName, handle: h, options: opts.withDefaults(q.cfg), tenants: make(map[platform.TenantID]int),
+	})
+}
 
-// Enqueue adds a job in the caller's transaction.
-func (q *Queue) Enqueue(ctx context.Context, tx store.Tx, job Job) (string, error) { return "", nil }
+// Start makes the table and begins to run jobs, first those that an earlier
+// process left. It must be called once.
+func (q *Queue) Start(ctx context.Context) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return fmt.Errorf("queue: %w", err)
+	}
+	if err := q.cfg.DB.Migrate(ctx, store.Migrations{Component: "queue", Files: files}); err != nil {
+		return fmt.Errorf("queue: %w", err)
+	}
+	q.mu.Lock()
+	q.started = true
+	q.mu.Unlock()
+	q.background.Go(q.pump)
+	q.background.Go(q.trimLoop)
+	return nil
+}
 
-// Finish marks the job as done in the handler's own transaction.
-func Finish(ctx context.Context, tx store.Tx, job Job) error { return nil }
+// Stop claims no more jobs and lets handlers go on for Config.Drain; then their
+// contexts end, and what they do not finish is put back, its attempt not counted.
+// A handler that does not return until ctx is done keeps its job for the length
+// of the lease; Stop then returns an error that says how many there are.
+func (q *Queue) Stop(ctx context.Context) error {
+	q.mu.Lock()
+	q.stopping = true
+	q.mu.Unlock()
+	defer q.cancel(ErrStopping)
 
-// Start starts the workers.
-func (q *Queue) Start(ctx context.Context) error { return nil }
+	idle := make(chan struct{})
+	go func() {
+		q.handlers.Wait()
+		close(idle)
+	}()
+	drain := q.cfg.Drain
+	if deadline, ok := ctx.Deadline(); ok {
+		drain = min(drain, time.Until(deadline)/2)
+	}
+	timer := time.NewTimer(drain)
+	defer timer.Stop()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	q.cancel(ErrStopping)
+	var left error
+	select {
+	case <-idle:
+	case <-ctx.Done():
+		left = fmt.Errorf("queue: %d handlers did not return: %w", q.handling(), ctx.Err())
+	}
+	// The pump stores the last results before it ends.
+	if err := q.background.Stop(ctx); err != nil && left == nil {
+		left = fmt.Errorf("queue: %w", err)
+	}
+	return left
+}
 
-// Stop drains.
-func (q *Queue) Stop(ctx context.Context) error { return nil }
+// handling returns how many handlers are at work.
+func (q *Queue) handling() (n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, running := range q.tenants {
+		n += running
+	}
+	return n
+}
 
-type claim struct{}
+// poke has the pump look; any number of calls while it is busy are one.
+func (q *Queue) poke() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/acme/platform"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/sqlite"
 )
@@ -79,44 +78,5 @@ func BenchmarkRead(b *testing.B) {
 				}
 			}
 		})
-	})
-}
-
-func open(tb testing.TB, path string, opts ...sqlite.Option) *sqlite.DB {
-	tb.Helper()
-	db, err := sqlite.Open(tb.Context(), path, opts...)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			tb.Errorf("close: %v", err)
-		}
-	})
-	return db
-}
-
-func must(tb testing.TB, err error) {
-	tb.Helper()
-	if err != nil {
-		tb.Fatal(err)
-	}
-}
-
-// table makes a table for the tests.
-func table(tb testing.TB, db *sqlite.DB) {
-	tb.Helper()
-	must(tb, db.AcrossTenants(tb.Context(), func(ctx context.Context, tx store.Tx) error {
-		_, err := tx.Exec(ctx, `CREATE TABLE things (
-			tenant TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL,
-			PRIMARY KEY (tenant, id)) WITHOUT ROWID`)
-		return err
-	}))
-}
-
-func insert(ctx context.Context, db *sqlite.DB, tenant platform.TenantID, id string) error {
-	return db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
-		_, err := tx.Exec(ctx, "INSERT INTO things (tenant, id, body) VALUES (?, ?, ?)", string(tenant), id, "body of "+id)
-		return err
 	})
 }

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"time"
 
 	"modernc.org/sqlite"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/store/internal/sqltx"
 )
 
 // conn is one connection as database/sql sees it. It keeps prepared
@@ -19,15 +20,18 @@ import (
 //
 // database/sql serializes the calls.
 type conn struct {
-	raw   rawConn
-	stmts *stmts
-	open  map[*rows]struct{}
+	raw    rawConn
+	writer bool
+	stmts  *stmts
+	open   map[*rows]struct{}
+	life   context.Context // of the connection; it does not end
+	now    func() time.Time
 
-	control  map[string]driver.Stmt
-	guard    bool  // only the store may commit
+	control  map[string]driver.StmtExecContext
 	commits  bool  // the store is committing
 	lost     bool  // SQLite has rolled the transaction back
 	lostFrom error // the statement's error that came with it, if any
+	closed   bool
 }
 
 // rawConn is what we need of modernc.org/sqlite's connection.
@@ -46,43 +50,50 @@ const (
 	beginImmediate = "BEGIN IMMEDIATE"
 	commit         = "COMMIT"
 	rollback       = "ROLLBACK"
-	savepoint      = "SAVEPOINT member"
-	release        = "RELEASE member"
-	rollbackTo     = "ROLLBACK TO member"
+	savepoint      = "SAVEPOINT store_member"
+	release        = "RELEASE store_member"
+	rollbackTo     = "ROLLBACK TO store_member"
 )
 
-func newConn(raw driver.Conn, writer bool, pragmas []string) (_ *conn, err error) {
+// newConn takes over raw, also where it fails.
+func newConn(ctx context.Context, raw driver.Conn, writer bool, pragmas []string, now func() time.Time) (_ *conn, err error) {
 	r, ok := raw.(rawConn)
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("unexpected driver %T", raw), raw.Close())
 	}
-	c := &conn{raw: r, open: make(map[*rows]struct{}), control: make(map[string]driver.Stmt)}
-	c.stmts = newStmts(r)
+	c := &conn{
+		raw: r, writer: writer, life: context.WithoutCancel(ctx), now: now,
+		stmts:   newStmts(r),
+		open:    make(map[*rows]struct{}),
+		control: make(map[string]driver.StmtExecContext),
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Close())
 		}
 	}()
 	for _, p := range pragmas {
-		if _, err := c.ExecContext(context.Background(), "PRAGMA "+p, nil); err != nil {
+		if _, err := c.ExecContext(c.life, "PRAGMA "+p, nil); err != nil {
 			return nil, fmt.Errorf("%s: %w", p, err)
 		}
 	}
-	texts := []string{begin, commit, rollback}
+	texts := []string{begin, commit}
 	if writer {
 		texts = []string{beginImmediate, commit, rollback, savepoint, release, rollbackTo}
 		r.RegisterCommitHook(func() int32 {
 			if c.commits {
 				return 0
 			}
-			return 1
+			return 1 // turns the commit into a rollback
 		})
 		r.RegisterRollbackHook(func() { c.lost = true })
 	}
 	for _, text := range texts {
-		if c.control[text], err = r.Prepare(text); err != nil {
+		prepared, err := c.stmts.prepare(ctx, text)
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", text, err)
 		}
+		c.control[text] = prepared
 	}
 	return c, nil
 }
@@ -90,22 +101,18 @@ func newConn(raw driver.Conn, writer bool, pragmas []string) (_ *conn, err error
 // run runs one of the store's own statements.
 func (c *conn) run(text string) error {
 	c.commits = text == commit
-	_, err := c.control[text].(driver.StmtExecContext).ExecContext(context.Background(), nil)
+	_, err := c.control[text].ExecContext(c.life, nil)
 	c.commits = false
 	return translate(err)
 }
 
 // errLost is the error of a statement in a transaction that SQLite has ended.
 func (c *conn) errLost() error {
-	e := platform.Errorf(platform.KindUnavailable, "store_unavailable", "the transaction was rolled back")
-	if c.lostFrom != nil {
-		var p *platform.Error
-		if errors.As(c.lostFrom, &p) {
-			return p
-		}
-		return e.Because(c.lostFrom)
+	if errors.Is(c.lostFrom, platform.ErrUnavailable) {
+		return c.lostFrom
 	}
-	return e
+	return platform.Errorf(platform.KindUnavailable, "store_unavailable", "the transaction was rolled back").
+		Because(c.lostFrom)
 }
 
 // reset makes the connection ready for another transaction.
@@ -134,25 +141,42 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 		return nil, err
 	}
 	defer c.stmts.put(s)
-	result, err := s.ExecContext(ctx, args)
+	result, err := s.ExecContext(c.life, args)
 	if err != nil {
 		return nil, c.failed(err)
 	}
 	return result, nil
 }
 
-// QueryContext implements [driver.QueryerContext].
+// slow is how long a query takes to its first row before it is worth being
+// interrupted: the driver starts a goroutine for that, at the price of a whole
+// look-up by id.
+const slow = time.Millisecond
+
+// QueryContext implements [driver.QueryerContext]. In the writer nothing is
+// interrupted, because SQLite then rolls back what others did in the same
+// transaction. A reader's query is, unless it was quick the last time.
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	s, err := c.statement(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.QueryContext(ctx, args)
+	r := &rows{conn: c, stmt: s}
+	running := c.life
+	if !c.writer {
+		r.caller = sqltx.Caller(ctx)
+		if !s.quick {
+			running = r.caller
+		}
+	}
+	began := c.now()
+	found, err := s.QueryContext(running, args)
 	if err != nil {
 		c.stmts.put(s)
 		return nil, c.failed(err)
 	}
-	r := &rows{rawRows: found.(rawRows), conn: c, stmt: s}
+	s.quick = c.now().Sub(began) < slow
+	r.rawRows = found.(rawRows)
 	c.open[r] = struct{}{}
 	return r, nil
 }
@@ -164,7 +188,7 @@ func (c *conn) statement(ctx context.Context, query string) (*stmt, error) {
 	if c.lost {
 		return nil, c.errLost()
 	}
-	s, err := c.stmts.get(query)
+	s, err := c.stmts.get(ctx, query)
 	if err != nil {
 		return nil, c.failed(err)
 	}
@@ -172,7 +196,9 @@ func (c *conn) statement(ctx context.Context, query string) (*stmt, error) {
 }
 
 // Prepare implements [driver.Conn].
-func (c *conn) Prepare(query string) (driver.Stmt, error) { return c.raw.Prepare(query) }
+func (c *conn) Prepare(string) (driver.Stmt, error) {
+	return nil, errors.New("sqlite: statements are prepared by the store")
+}
 
 // Begin implements [driver.Conn]. The store begins transactions with run.
 func (c *conn) Begin() (driver.Tx, error) {
@@ -187,10 +213,14 @@ func (c *conn) IsValid() bool { return c.raw.IsValid() }
 
 // Close implements [driver.Conn].
 func (c *conn) Close() error {
+	if c.closed {
+		return nil
+	}
+	c.closed = true
 	c.closeRows()
 	c.stmts.close()
 	for _, s := range c.control {
-		_ = s.Close()
+		_ = s.(driver.Stmt).Close()
 	}
 	// The driver keeps hooks in a table of the process, by address.
 	c.raw.RegisterCommitHook(nil)
@@ -202,8 +232,10 @@ func (c *conn) Close() error {
 // closed.
 type rows struct {
 	rawRows
-	conn *conn
-	stmt *stmt
+	conn   *conn
+	stmt   *stmt           // nil after Close
+	caller context.Context // whose end ends the rows; nil in the writer
+	read   uint
 }
 
 // rawRows is what modernc.org/sqlite's rows can do beyond driver.Rows.
@@ -220,6 +252,11 @@ type rawRows interface {
 func (r *rows) Next(dest []driver.Value) error {
 	if r.stmt == nil {
 		return errors.New("sqlite: the rows were closed with their transaction")
+	}
+	if r.read++; r.read%64 == 0 && r.caller != nil {
+		if err := r.caller.Err(); err != nil {
+			return err
+		}
 	}
 	err := r.rawRows.Next(dest)
 	if err == nil || err == io.EOF {
@@ -239,7 +276,3 @@ func (r *rows) Close() error {
 	r.stmt = nil
 	return err
 }
-
-// spaces are trimmed before a text is prepared: the driver parses a text with
-// a tail again on every run.
-func trim(query string) string { return strings.TrimSpace(query) }

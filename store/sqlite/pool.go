@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"modernc.org/sqlite"
 )
@@ -45,38 +46,40 @@ const (
 	writerCache = -8192
 )
 
-// writerPragmas and readerPragmas set up a connection. busy_timeout matters
-// only where another program has the file open.
+// busyTimeout bounds the wait for another program that has the file open.
+const busyTimeout = 5 * time.Second
+
+// writerPragmas and readerPragmas set up a connection.
 //
 // mmap_size stays zero: every connection's mapping counts as resident memory
 // once more, and a failing disk would end the process with SIGBUS.
 func (p *pool) writerPragmas() []string {
 	return []string{
-		"busy_timeout = 5000",
+		fmt.Sprintf("busy_timeout = %d", busyTimeout.Milliseconds()),
 		"journal_mode = WAL",
 		"synchronous = " + string(p.options.synchronous),
 		"foreign_keys = ON",
 		"temp_store = MEMORY",
-		"journal_size_limit = 67108864",
+		fmt.Sprintf("journal_size_limit = %d", walLimit),
 		fmt.Sprintf("cache_size = %d", writerCache),
 	}
 }
 
 func (p *pool) readerPragmas() []string {
 	return []string{
-		"busy_timeout = 5000",
+		fmt.Sprintf("busy_timeout = %d", busyTimeout.Milliseconds()),
 		"query_only = ON",
 		"temp_store = MEMORY",
 		fmt.Sprintf("cache_size = %d", readerCache),
 	}
 }
 
-func (p *pool) open(writer bool) (*session, error) {
+// open makes a connection; it outlives ctx.
+func (p *pool) open(ctx context.Context, writer bool) (*session, error) {
 	s := &session{}
 	s.db = sql.OpenDB(connector{p, writer, &s.conn})
-	// The connection is held for good and nothing here waits for another.
 	var err error
-	if s.sql, err = s.db.Conn(context.Background()); err != nil {
+	if s.sql, err = s.db.Conn(context.WithoutCancel(ctx)); err != nil {
 		return nil, errors.Join(translate(err), s.db.Close())
 	}
 	return s, nil
@@ -110,7 +113,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if c.writer {
 		pragmas = c.pool.writerPragmas()
 	}
-	made, err := newConn(raw, c.writer, pragmas)
+	made, err := newConn(ctx, raw, c.writer, pragmas, c.pool.options.now)
 	if err != nil {
 		return nil, err
 	}

@@ -18,32 +18,31 @@ type readers struct {
 	pool  *pool
 	slots chan struct{}
 
-	mu     sync.Mutex
-	idle   []*session
-	closed bool
-	taken  int // slots that close has taken for good
+	closing chan struct{} // closed by refuse
+	taken   int           // slots that close has taken for good
+
+	mu   sync.Mutex
+	idle []*session
 }
 
 func newReaders(db *DB, p *pool, n int) *readers {
-	return &readers{db: db, pool: p, slots: make(chan struct{}, n)}
+	return &readers{db: db, pool: p, slots: make(chan struct{}, n), closing: make(chan struct{})}
 }
 
 func (r *readers) get(ctx context.Context) (*session, error) {
 	select {
-	case r.slots <- struct{}{}:
+	case <-r.closing:
+		return nil, errClosed()
 	default:
-		select {
-		case r.slots <- struct{}{}:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("sqlite: waiting for a reader: %w", ctx.Err())
-		}
+	}
+	select {
+	case r.slots <- struct{}{}:
+	case <-r.closing:
+		return nil, errClosed()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("sqlite: waiting for a reader: %w", ctx.Err())
 	}
 	r.mu.Lock()
-	if r.closed {
-		r.mu.Unlock()
-		<-r.slots
-		return nil, errClosed()
-	}
 	var s *session
 	if n := len(r.idle); n > 0 {
 		s, r.idle = r.idle[n-1], r.idle[:n-1]
@@ -52,7 +51,7 @@ func (r *readers) get(ctx context.Context) (*session, error) {
 	if s != nil {
 		return s, nil
 	}
-	s, err := r.pool.open(false)
+	s, err := r.pool.open(ctx, false)
 	if err != nil {
 		<-r.slots
 		return nil, fmt.Errorf("sqlite: connect: %w", err)
@@ -106,12 +105,21 @@ func (r *readers) run(ctx context.Context, tenant platform.TenantID, fn func(con
 	return nil
 }
 
-// close refuses new transactions, waits for those that run and closes the
-// connections. It may be called again after ctx has ended it.
-func (r *readers) close(ctx context.Context) error {
+// refuse has new transactions fail. It may be called again.
+func (r *readers) refuse() {
 	r.mu.Lock()
-	r.closed = true
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	select {
+	case <-r.closing:
+	default:
+		close(r.closing)
+	}
+}
+
+// close, after refuse, waits for the transactions that run and closes the
+// connections. It may be called again after ctx has ended it, by one goroutine
+// at a time.
+func (r *readers) close(ctx context.Context) error {
 	for r.taken < cap(r.slots) {
 		select {
 		case r.slots <- struct{}{}:

@@ -83,7 +83,7 @@ func (db *DB) open(ctx context.Context, path string, o options) (err error) {
 	}
 	db.bun = bun.NewDB(sql.OpenDB(noConnector{}), sqlitedialect.New())
 	db.writer = newWriter(db, pool)
-	if err := db.writer.connect(); err != nil {
+	if err := db.writer.connect(ctx); err != nil {
 		return err
 	}
 	db.readers = newReaders(db, pool, o.readers)
@@ -169,6 +169,8 @@ func (db *DB) Stop(ctx context.Context) error {
 	if db.closed {
 		return nil
 	}
+	db.refuse()
+	// The readers go first: the last connection that closes cleans up.
 	if db.readers != nil {
 		if err := db.readers.close(ctx); err != nil {
 			return fmt.Errorf("sqlite: stop: read-only transactions are still running: %w", err)
@@ -176,9 +178,10 @@ func (db *DB) Stop(ctx context.Context) error {
 	}
 	var errs []error
 	if db.writer != nil {
-		if err := db.writer.close(ctx); err != nil {
+		if err := db.writer.drain(ctx); err != nil {
 			return fmt.Errorf("sqlite: stop: a transaction is still running: %w", err)
 		}
+		errs = append(errs, db.writer.disconnect())
 	}
 	if db.bun != nil {
 		errs = append(errs, db.bun.Close())
@@ -187,7 +190,19 @@ func (db *DB) Stop(ctx context.Context) error {
 		errs = append(errs, db.lock.Close())
 	}
 	db.closed = true
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("sqlite: stop: %w", err)
+	}
+	return nil
+}
+
+func (db *DB) refuse() {
+	if db.readers != nil {
+		db.readers.refuse()
+	}
+	if db.writer != nil {
+		db.writer.refuse()
+	}
 }
 
 // Close is [DB.Stop] that waits as long as it takes.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"hash/maphash"
+	"strings"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
@@ -25,11 +27,16 @@ type stmts struct {
 // stmt is a prepared statement; one use at a time, since rows of it that are
 // still being read would be reset by the next.
 type stmt struct {
+	prepared
+	busy  bool
+	kept  bool
+	quick bool // its last query had its first row soon
+}
+
+type prepared interface {
+	driver.Stmt
 	driver.StmtExecContext
 	driver.StmtQueryContext
-	raw  driver.Stmt
-	busy bool
-	kept bool
 }
 
 func newStmts(raw driver.ConnPrepareContext) *stmts {
@@ -37,7 +44,7 @@ func newStmts(raw driver.ConnPrepareContext) *stmts {
 	kept, err := simplelru.NewLRU(keptStatements, func(_ string, old *stmt) {
 		old.kept = false
 		if !old.busy {
-			_ = old.raw.Close()
+			_ = old.Close()
 		}
 	})
 	if err != nil {
@@ -48,28 +55,35 @@ func newStmts(raw driver.ConnPrepareContext) *stmts {
 }
 
 // get returns a statement that must be given back with put.
-func (s *stmts) get(query string) (*stmt, error) {
+func (s *stmts) get(ctx context.Context, query string) (*stmt, error) {
 	known, ok := s.kept.Get(query)
 	if ok && !known.busy {
 		known.busy = true
 		return known, nil
 	}
-	raw, err := s.raw.PrepareContext(context.Background(), trim(query))
+	p, err := s.prepare(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	fresh := &stmt{raw: raw, busy: true}
-	exec, isExec := raw.(driver.StmtExecContext)
-	queries, isQuery := raw.(driver.StmtQueryContext)
-	if !isExec || !isQuery {
-		return nil, errors.Join(errors.New("sqlite: unexpected statement of the driver"), raw.Close())
-	}
-	fresh.StmtExecContext, fresh.StmtQueryContext = exec, queries
+	fresh := &stmt{prepared: p, busy: true}
 	if !ok && s.again(query) {
 		fresh.kept = true
 		s.kept.Add(query, fresh)
 	}
 	return fresh, nil
+}
+
+func (s *stmts) prepare(ctx context.Context, query string) (prepared, error) {
+	// The driver parses a text that has a tail again on every run.
+	raw, err := s.raw.PrepareContext(ctx, strings.TrimSpace(query))
+	if err != nil {
+		return nil, err
+	}
+	p, ok := raw.(prepared)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("unexpected statement %T", raw), raw.Close())
+	}
+	return p, nil
 }
 
 // again reports whether the text was seen lately, and remembers it.
@@ -86,7 +100,7 @@ func (s *stmts) again(query string) bool {
 func (s *stmts) put(used *stmt) {
 	used.busy = false
 	if !used.kept {
-		_ = used.raw.Close()
+		_ = used.Close()
 	}
 }
 

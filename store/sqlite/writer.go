@@ -29,14 +29,17 @@ type writer struct {
 	db   *DB
 	pool *pool
 
-	mu     sync.Mutex
-	held   bool // somebody holds the baton
-	queue  []*waiter
-	closed bool
+	mu      sync.Mutex
+	held    bool // somebody holds the baton
+	queue   []*waiter
+	closed  bool // refuses new transactions
+	drained bool // the last holder was drain
 
 	conn *session // the holder's; nil after it broke
 
-	commits atomic.Int64 // for tests: how many groups were committed
+	wal walGuard
+
+	commits atomic.Int64 // how many groups were committed
 }
 
 type waiter struct {
@@ -56,15 +59,19 @@ type group struct {
 type member struct {
 	tx       *sqltx.Tx
 	joined   bool // it runs in a savepoint of a group that others began
-	panicked any // what a callback panicked with
+	panicked any  // what a callback panicked with
 }
 
 func newWriter(db *DB, p *pool) *writer { return &writer{db: db, pool: p} }
 
-func (w *writer) connect() error {
-	s, err := w.pool.open(true)
+func (w *writer) connect(ctx context.Context) error {
+	s, err := w.pool.open(ctx, true)
 	if err != nil {
 		return err
+	}
+	var mode string
+	if err := s.sql.QueryRowContext(s.life, "PRAGMA journal_mode").Scan(&mode); err != nil || mode != "wal" {
+		return errors.Join(fmt.Errorf("the file system allows no write-ahead log (journal mode %q)", mode), err, s.close())
 	}
 	w.conn = s
 	return nil
@@ -112,16 +119,16 @@ func (w *writer) leave(me *waiter) {
 	}
 }
 
-// pass gives the baton on, with the group if it may grow, or commits the group
-// first.
+// pass gives the baton on, with the group if it may grow; else it commits the
+// group first.
 func (w *writer) pass(g *group) {
+	if g != nil && w.mayGrow(g) && w.hand(g) {
+		return
+	}
+	defer w.release() // also where a callback ends the goroutine
 	if g != nil {
-		if w.mayGrow(g) && w.hand(g) {
-			return
-		}
 		w.finish(g)
 	}
-	w.release()
 }
 
 func (w *writer) mayGrow(g *group) bool {
@@ -154,9 +161,9 @@ func (w *writer) release() {
 }
 
 // begin opens a group.
-func (w *writer) begin() (*group, error) {
+func (w *writer) begin(ctx context.Context) (*group, error) {
 	if w.conn == nil {
-		if err := w.connect(); err != nil {
+		if err := w.connect(ctx); err != nil {
 			return nil, fmt.Errorf("sqlite: connect: %w", err)
 		}
 	}
@@ -177,7 +184,7 @@ func (w *writer) run(ctx context.Context, tenant platform.TenantID, fn func(cont
 	}
 	joined := g != nil
 	if !joined {
-		if g, err = w.begin(); err != nil {
+		if g, err = w.begin(ctx); err != nil {
 			w.release()
 			return err
 		}
@@ -215,72 +222,82 @@ func (w *writer) run(ctx context.Context, tenant platform.TenantID, fn func(cont
 // end makes the transaction of m part of the group, or undoes it.
 func (w *writer) end(g *group, m *member, keep bool) error {
 	m.tx.End()
-	return w.conn.do(func(c *conn) error {
+	err := w.conn.do(func(c *conn) error {
 		c.closeRows()
-		if c.lost {
-			return c.errLost()
-		}
-		var err error
 		switch {
+		case c.lost:
+			return c.errLost()
 		case keep && m.joined:
-			err = c.run(release)
+			return c.run(release)
 		case keep:
+			return nil
 		case m.joined:
-			err = errors.Join(c.run(rollbackTo), c.run(release))
-		default:
-			err = c.run(rollback)
+			return errors.Join(c.run(rollbackTo), c.run(release))
 		}
-		if err != nil {
-			// What is in the transaction is not known: nobody gets it.
-			c.lostFrom = err
-			_ = c.run(rollback)
-			c.lost = true
-			return fmt.Errorf("sqlite: %w", err)
-		}
-		if keep {
-			g.members = append(g.members, m)
-		}
-		return nil
+		return c.run(rollback)
 	})
+	if err != nil {
+		// What the transaction holds now is not known, so nobody gets it.
+		w.abandon(err)
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	if keep {
+		g.members = append(g.members, m)
+	}
+	return nil
+}
+
+// abandon rolls the transaction back, whatever state it is in. Every member
+// of the group is told of cause.
+func (w *writer) abandon(cause error) {
+	w.conn.lostFrom = cause
+	if !w.conn.lost {
+		_ = w.do(rollback)
+	}
+	w.conn.lost = true
 }
 
 // finish commits the group and wakes its members.
 func (w *writer) finish(g *group) {
 	defer close(g.done)
-	usable := true
-	_ = w.conn.do(func(c *conn) error {
-		switch {
-		case len(g.members) == 0:
-		case c.lost:
-			g.err = c.errLost()
-		default:
-			if g.err = c.run(commit); g.err != nil && !c.lost {
-				usable = c.run(rollback) == nil
-			}
-		}
-		c.reset()
-		return nil
-	})
-	if !usable {
-		_ = w.conn.close()
-		w.conn = nil
+	defer w.renew()
+	if len(g.members) == 0 {
+		return // each undid what it had done
 	}
+	g.err = w.conn.do(func(c *conn) error {
+		if c.lost {
+			return c.errLost()
+		}
+		return c.run(commit)
+	})
 	if g.err != nil {
+		w.abandon(g.err)
 		g.err = fmt.Errorf("sqlite: commit: %w", g.err)
 		return
 	}
-	if len(g.members) == 0 {
-		return
-	}
 	w.commits.Add(1)
-	emitted := false
+	w.wal.committed(w)
 	for _, m := range g.members {
-		emitted = emitted || m.tx.Emitted()
+		if m.tx.Emitted() {
+			w.db.emit.notify()
+			break
+		}
+	}
+	for _, m := range g.members {
 		m.callBack()
 	}
-	if emitted {
-		w.db.emit.notify()
+}
+
+// renew makes the connection ready for the next group. One that lost its
+// transaction is replaced: after an error of the disk it is the surest way to
+// a known state, and it is rare.
+func (w *writer) renew() {
+	if w.conn.lost && w.conn.lostFrom != nil {
+		_ = w.conn.close()
+		w.conn = nil
+		return
 	}
+	w.conn.reset()
 }
 
 // callBack runs what was given to AfterCommit. A panic is kept for the
@@ -292,33 +309,50 @@ func (m *member) callBack() {
 	}
 }
 
-// close waits for the queue to drain and closes the connection, which moves
-// the write-ahead log into the file. It may be called again after ctx has
-// ended it.
-func (w *writer) close(ctx context.Context) error {
+// refuse has new transactions fail. It may be called again.
+func (w *writer) refuse() {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.closed = true
-	if w.held {
-		me := &waiter{baton: make(chan *group, 1)}
-		w.queue = append(w.queue, me)
+}
+
+// drain, after refuse, waits for the queue and takes the baton for good. It
+// may be called again after ctx has ended it, by one goroutine at a time.
+func (w *writer) drain(ctx context.Context) error {
+	w.mu.Lock()
+	if w.drained {
 		w.mu.Unlock()
-		select {
-		case g := <-me.baton:
-			if g != nil {
-				w.finish(g)
-			}
-		case <-ctx.Done():
-			w.leave(me)
-			return ctx.Err()
-		}
-	} else {
-		w.held = true
-		w.mu.Unlock()
+		return nil
 	}
+	if !w.held {
+		w.held, w.drained = true, true
+		w.mu.Unlock()
+		return nil
+	}
+	me := &waiter{baton: make(chan *group, 1)}
+	w.queue = append(w.queue, me)
+	w.mu.Unlock()
+	select {
+	case g := <-me.baton:
+		if g != nil {
+			w.finish(g)
+		}
+		w.drained = true
+		return nil
+	case <-ctx.Done():
+		w.leave(me)
+		return ctx.Err()
+	}
+}
+
+// disconnect, after drain, moves the write-ahead log into the file and closes
+// the connection.
+func (w *writer) disconnect() error {
 	if w.conn == nil {
 		return nil
 	}
-	err := w.conn.close()
+	_, err := w.conn.checkpoint()
+	err = errors.Join(err, w.conn.close())
 	w.conn = nil
 	return err
 }

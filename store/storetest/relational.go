@@ -202,7 +202,7 @@ var relationalCases = []testCase[store.Relational]{
 		}
 	}},
 	{"AfterCommit", func(p *probe, s store.Relational) {
-		called := make(chan int, 2)
+		called := make(chan int, 8)
 		_ = s.InTenant(p.ctx, tenantA, func(_ context.Context, tx store.Tx) error {
 			tx.AfterCommit(func() { called <- 0 })
 			return errRollback

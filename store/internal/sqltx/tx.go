@@ -25,10 +25,10 @@ type Config struct {
 	Tenant platform.TenantID
 	// ReadOnly refuses Emit and Once; the driver refuses the rest.
 	ReadOnly bool
-	// Detach hides the end of a caller's context from statements that have
-	// begun: for drivers whose statements are short, must not be torn in the
-	// middle, or pay for being cancellable. A context that is done already
-	// still stops a statement before it begins.
+	// Detach hides the end of the caller's context from database/sql, which
+	// starts a goroutine for each query whose context can end. A context that
+	// is done already still stops a statement before it begins; a driver that
+	// wants to stop a running one finds the context with [Caller].
 	Detach bool
 	// Rebind rewrites the placeholders of a text for the dialect; nil where
 	// that is "?". It is called for every statement, so it should remember.
@@ -137,7 +137,24 @@ func (c *conn) context(ctx context.Context) context.Context {
 	case c.ended:
 		return endedContext{ctx}
 	case c.detach && ctx.Err() == nil:
-		return context.WithoutCancel(ctx)
+		return detached{ctx}
+	}
+	return ctx
+}
+
+// detached is a context that never ends and knows the one that may.
+type detached struct{ caller context.Context }
+
+func (detached) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (detached) Done() <-chan struct{}       { return nil }
+func (detached) Err() error                  { return nil }
+func (d detached) Value(key any) any         { return d.caller.Value(key) }
+
+// Caller returns the context that a caller gave to a statement, for a driver
+// that was handed ctx by a transaction with Config.Detach.
+func Caller(ctx context.Context) context.Context {
+	if d, ok := ctx.(detached); ok {
+		return d.caller
 	}
 	return ctx
 }

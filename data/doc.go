@@ -1,0 +1,36 @@
+// Package data is a document API for the tenants of a product: named
+// collections of JSON records, each with an optional JSON Schema and indexes;
+// queries with filters, orders and cursors; optimistic concurrency by versions;
+// import and export of any size as NDJSON, JSON and CSV.
+//
+// It works over store.Documents alone, so that it means the same on every
+// database, and from Go as well as over HTTP: [New] makes a [Service], whose
+// methods take the tenant, or the principal where something changes, and whose
+// Routes a gateway or any router mounts.
+//
+// # Records
+//
+// A record's data is a JSON object that is kept as it was written, but for the
+// white space: 10.0 stays 10.0, 1e3 stays 1e3, integers of any length stay
+// whole, and members keep their order. It must be I-JSON (RFC 7493: valid
+// UTF-8, no name twice in an object) without NUL in strings, at most 1 MiB and
+// 64 levels deep, with names that are not empty and do not begin with '$', and
+// with numbers of at most 512 characters and exponents within ±400.
+//
+// Versions count from 1. The ETag of a record is its version in quotes;
+// If-Match on a change and If-None-Match on a read work as RFC 9110 says.
+//
+// # Schemas
+//
+// A schema is JSON Schema 2020-12 with formats asserted. It may refer only to
+// places within itself, by references that begin with '#': nothing is ever
+// fetched. Patterns are RE2's. A new schema holds for what is written from then
+// on; stored records are checked only where the change asks for it. A validation
+// that takes too many steps is refused, so that no schema can hold up others.
+//
+// # Events
+//
+// Each change commits with an event: data.record.created, .updated, .deleted
+// (subject: the record's id), data.records.imported (one for each batch of an
+// import, subject: the collection), data.collection.created, .updated, .deleted.
+package data

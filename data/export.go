@@ -1,0 +1,182 @@
+package data
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store/document"
+)
+
+// ExportOptions say what an export holds and how it is written.
+type ExportOptions struct {
+	// Format is how the records are written; it must be set.
+	Format Format
+	// DataOnly writes each record's data alone, as an import takes it, and
+	// not the record with its id, times and version.
+	DataOnly bool
+	// Filter, Sort and Fields select as in [Query].
+	Filter json.RawMessage
+	Sort   string
+	Fields []string
+	// Flush is called after each page was written; it may be nil.
+	Flush func() error
+}
+
+// Pages of an export grow and shrink so that one takes about this much memory.
+const (
+	firstExportPage = 100
+	minExportPage   = 10
+	exportPageBytes = 1 << 20
+)
+
+// Export writes the records that match to w, page by page. It is not a
+// snapshot: a record that changes meanwhile is written as one of its states, and
+// in the default order, by id, none is written twice or left out that was there
+// all the time. The numbers and strings are written as they were given.
+//
+// In CSV the columns are those of Fields, else of the schema's properties, else
+// all member names that a first pass over the records finds; what is not a
+// column then is not written. Objects and lists are JSON in their cell. Cells
+// are written as they are: whoever opens the file in a spreadsheet, which takes
+// "=…" for a formula, must know what the records hold.
+//
+// Nothing is written before the first page was read. Errors: those of
+// [Service.Find]; an error after the first byte leaves w incomplete.
+func (s *Service) Export(
+	ctx context.Context, tenant platform.TenantID, collection string, w io.Writer, o ExportOptions,
+) error {
+	if !collectionPattern.MatchString(collection) {
+		return noCollection()
+	}
+	e := exporter{service: s, tenant: tenant, collection: collection, options: o}
+	var err error
+	if e.plan, err = planQuery(collection, Query{Filter: o.Filter, Sort: o.Sort, Fields: o.Fields, Limit: firstExportPage}); err != nil {
+		return err
+	}
+	switch o.Format {
+	case NDJSON:
+		e.form = &lineForm{}
+	case JSON:
+		e.form = &arrayForm{}
+	case CSV:
+		if e.form, err = e.tableForm(ctx); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("data: export: unknown format %q", o.Format)
+	}
+	return e.write(ctx, w)
+}
+
+type exporter struct {
+	service    *Service
+	tenant     platform.TenantID
+	collection string
+	options    ExportOptions
+	plan       plan
+	form       form
+}
+
+// form writes records in a format; each method appends to dst.
+type form interface {
+	begin(dst []byte) []byte
+	record(dst []byte, r *Record, dataOnly bool) []byte
+	end(dst []byte) []byte
+}
+
+func (e *exporter) write(ctx context.Context, w io.Writer) error {
+	out := bufio.NewWriterSize(w, 32<<10)
+	buf := e.form.begin(nil)
+	err := e.pages(ctx, e.plan, func(records []Record) error {
+		for i := range records {
+			buf = e.form.record(buf, &records[i], e.options.DataOnly)
+			if _, err := out.Write(buf); err != nil {
+				return fmt.Errorf("data: export: %w", err)
+			}
+			buf = buf[:0]
+		}
+		if err := out.Flush(); err != nil {
+			return fmt.Errorf("data: export: %w", err)
+		}
+		if e.options.Flush == nil {
+			return nil
+		}
+		return e.options.Flush()
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := out.Write(e.form.end(buf)); err != nil {
+		return fmt.Errorf("data: export: %w", err)
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("data: export: %w", err)
+	}
+	return nil
+}
+
+// pages hands every page of p to f.
+func (e *exporter) pages(ctx context.Context, p plan, f func([]Record) error) error {
+	for {
+		found, err := e.service.docs.Find(ctx, e.tenant, e.collection, p.Query)
+		if err != nil {
+			return err
+		}
+		size := 0
+		for i := range found.Documents {
+			d := &found.Documents[i]
+			size += len(d.Data)
+			d.Data = document.Select(d.Data, p.fields)
+		}
+		if err := f(found.Documents); err != nil {
+			return err
+		}
+		if len(found.Next) == 0 {
+			return nil
+		}
+		p.Cursor = found.Next
+		switch {
+		case size < exportPageBytes/2:
+			p.Limit = min(2*p.Limit, maxLimit)
+		case size > 2*exportPageBytes:
+			p.Limit = max(p.Limit/2, minExportPage)
+		}
+	}
+}
+
+// lineForm is NDJSON.
+type lineForm struct{}
+
+func (*lineForm) begin(dst []byte) []byte { return dst }
+
+func (*lineForm) record(dst []byte, r *Record, dataOnly bool) []byte {
+	return append(appendExported(dst, r, dataOnly), '\n')
+}
+
+func (*lineForm) end(dst []byte) []byte { return dst }
+
+// arrayForm is a JSON array with a record a line.
+type arrayForm struct{ some bool }
+
+func (*arrayForm) begin(dst []byte) []byte { return append(dst, '[') }
+
+func (f *arrayForm) record(dst []byte, r *Record, dataOnly bool) []byte {
+	if f.some {
+		dst = append(dst, ',')
+	}
+	f.some = true
+	return appendExported(append(dst, '\n'), r, dataOnly)
+}
+
+func (*arrayForm) end(dst []byte) []byte { return append(dst, "\n]\n"...) }
+
+func appendExported(dst []byte, r *Record, dataOnly bool) []byte {
+	if dataOnly {
+		return append(dst, r.Data...)
+	}
+	return appendRecord(dst, r)
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/analytics"
+	"github.com/acme/platform/data"
+	"github.com/acme/platform/gateway"
+	"github.com/acme/platform/notify"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/memory"
+	"github.com/acme/platform/store/outbox"
+	"github.com/acme/platform/store/queue"
+	"github.com/acme/platform/store/sqldocs"
+	"github.com/acme/platform/store/sqlevents"
+	"github.com/acme/platform/store/sqlite"
+	"github.com/acme/platform/user"
+)
+
+// cacheBytes bounds answers, counters of limits and failed logins together.
+const cacheBytes = 32 << 20
+
+// assembly is the platform put together.
+type assembly struct {
+	db       *sqlite.DB
+	platform *platform.Platform
+	gateway  *gateway.Gateway
+}
+
+// assemble opens the store and wires the modules. Closing the store is the
+// platform's, once it was started.
+func assemble(ctx context.Context, o options, log *slog.Logger) (assembly, error) {
+	db, err := sqlite.Open(ctx, filepath.Join(o.data, "acme.db"))
+	if err != nil {
+		return assembly{}, err
+	}
+	a, err := wire(o, log, db)
+	if err != nil {
+		return assembly{}, errors.Join(err, db.Close())
+	}
+	return a, nil
+}
+
+func wire(o options, log *slog.Logger, db *sqlite.DB) (assembly, error) {
+	cache := memory.NewCache(cacheBytes)
+	documents, err := sqldocs.New(sqldocs.Config{DB: db})
+	if err != nil {
+		return assembly{}, err
+	}
+	events, err := sqlevents.New(sqlevents.Config{DB: db, Logger: log})
+	if err != nil {
+		return assembly{}, err
+	}
+	relay, err := outbox.New(outbox.Config{DB: db, Events: events, Logger: log})
+	if err != nil {
+		return assembly{}, err
+	}
+	jobs, err := queue.New(queue.Config{DB: db, Logger: log})
+	if err != nil {
+		return assembly{}, err
+	}
+	var messages *notify.Service // the users' invitations are sent by it
+	users, err := user.New(user.Config{
+		DB: db, Issuer: o.publicURL, Cache: cache, PubSub: memory.NewPubSub(), Logger: log, AccessTTL: o.tokenTTL,
+		Client: clientFrom,
+		OnInvitation: func(ctx context.Context, tx store.Tx, inv user.Invitation, token user.Secret) error {
+			return mailInvitation(ctx, tx, messages, o, inv, token)
+		},
+	})
+	if err != nil {
+		return assembly{}, err
+	}
+	smtp, err := o.smtp()
+	if err != nil {
+		return assembly{}, err
+	}
+	messages, err = notify.New(notify.Config{
+		DB: db, Events: events, Queue: jobs, Directory: directory{users}, SMTP: smtp, Rules: builtinRules,
+		AllowPrivateNetworks: o.webhooksToPrivate, Logger: log,
+	})
+	if err != nil {
+		return assembly{}, err
+	}
+	records, err := data.New(data.Config{Documents: documents, Logger: log})
+	if err != nil {
+		return assembly{}, err
+	}
+	metrics, err := analytics.New(analytics.Config{DB: db, Logger: log})
+	if err != nil {
+		return assembly{}, err
+	}
+	gw, err := gateway.New(o.gateway(users, cache, log), users, records, metrics, messages)
+	if err != nil {
+		return assembly{}, err
+	}
+	// What others stand on comes first, and is stopped last.
+	p, err := platform.New(platform.Config{Logger: log}, db, documents, events, jobs, users, records, metrics, messages, relay, gw)
+	if err != nil {
+		return assembly{}, err
+	}
+	return assembly{db: db, platform: p, gateway: gw}, nil
+}
+
+// gateway is the configuration of the edge.
+func (o options) gateway(users *user.Service, cache store.Cache, log *slog.Logger) gateway.Config {
+	cfg := gateway.Config{
+		Verifier: users, Authorizer: users, Cache: cache, Logger: log,
+		RateLimit: perMinute(o.rateLimit), SignInRateLimit: perMinute(o.signInLimit),
+		TrustedProxies: o.trustedProxies, Title: "Acme platform", Version: version(),
+	}
+	if len(o.corsOrigins) > 0 {
+		cfg.CORS = &gateway.CORS{Origins: o.corsOrigins}
+	}
+	return cfg
+}
+
+func perMinute(n int64) gateway.Rate {
+	if n == 0 {
+		return gateway.NoLimit
+	}
+	return gateway.Rate{Requests: n, Period: time.Minute}
+}
+
+// smtp is the mail server, or nil where none is set.
+func (o options) smtp() (*notify.SMTP, error) {
+	if o.smtpAddr == "" {
+		return nil, nil //nolint:nilnil // nil is a value of Config.SMTP
+	}
+	host, port, err := net.SplitHostPort(o.smtpAddr)
+	if err != nil {
+		return nil, fmt.Errorf("--smtp-addr: %w", err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, fmt.Errorf("--smtp-addr: the port must be a number: %w", err)
+	}
+	policy := map[string]notify.TLSPolicy{
+		"mandatory": notify.TLSMandatory, "opportunistic": notify.TLSOpportunistic, "none": notify.TLSNone,
+	}[o.smtpTLS]
+	return &notify.SMTP{
+		Host: host, Port: n, TLS: policy, Username: o.smtpUser, Password: o.smtpPassword, From: o.smtpFrom,
+	}, nil
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/gateway"
+	"github.com/acme/platform/notify"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/user"
+)
+
+// builtinRules hold for every organization, which can switch them off.
+var builtinRules = []notify.Rule{
+	{
+		ID: "record-created", Name: "A record was created", Event: "data.record.created",
+		Channels: []notify.Channel{notify.ChannelInbox},
+		To:       notify.RuleAudience{Audience: notify.Audience{Roles: []string{"owner", "admin"}}},
+		Title:    "A record was created in {{.data.collection}}",
+		Body:     "Record {{.data.id}} was created in the collection {{.data.collection}}.",
+	},
+	{
+		ID: "member-invited", Name: "A member was invited", Event: "user.invitation.created",
+		Channels: []notify.Channel{notify.ChannelInbox},
+		To:       notify.RuleAudience{Audience: notify.Audience{Roles: []string{"owner", "admin"}}, ExcludeActor: true},
+		Title:    "{{.data.email}} was invited",
+		Body:     "{{.data.email}} was invited to the organization.",
+	},
+}
+
+// directory tells notify who is in an organization.
+type directory struct{ users *user.Service }
+
+func (d directory) Recipients(ctx context.Context, tenant platform.TenantID, to notify.Audience) ([]notify.Recipient, error) {
+	var found []notify.Recipient
+	seen := map[string]bool{}
+	add := func(members ...user.Member) {
+		for _, m := range members {
+			if !seen[m.UserID] {
+				seen[m.UserID] = true
+				found = append(found, notify.Recipient{ID: m.UserID, Email: m.Email, Name: m.Name})
+			}
+		}
+	}
+	if to.Everyone || len(to.Roles) > 0 {
+		roles := to.Roles
+		if to.Everyone {
+			roles = nil
+		}
+		members, err := d.users.Members(ctx, tenant, roles...)
+		if err != nil {
+			return nil, err
+		}
+		add(members...)
+	}
+	for _, id := range to.Users {
+		m, err := d.users.Member(ctx, tenant, id)
+		if errors.Is(err, platform.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		add(m)
+	}
+	return found, nil
+}
+
+// mailInvitation sends the invitation in the transaction that made it, where
+// there is a mail server. Otherwise the inviter hands on the token.
+func mailInvitation(ctx context.Context, tx store.Tx, messages *notify.Service, o options, inv user.Invitation, token user.Secret) error {
+	if o.smtpAddr == "" {
+		return nil
+	}
+	_, err := messages.SendIn(ctx, tx, notify.Message{
+		ID: inv.ID, Emails: []string{inv.Email}, Channels: []notify.Channel{notify.ChannelEmail}, Actor: inv.InvitedBy,
+		Title: "You are invited",
+		Body: fmt.Sprintf("You are invited to join an organization at %s.\n\nSign up or sign in with this address, then accept with this token:\n\n%s\n\nIt is valid until %s.\n",
+			o.publicURL, string(token), inv.ExpiresAt.UTC().Format("2 January 2006 15:04 MST")),
+	})
+	return err
+}
+
+type clientKey struct{}
+
+// withClient keeps the caller's address for the audit records.
+func withClient(next http.Handler, trusted []netip.Prefix) http.Handler {
+	address := gateway.ClientAddress(trusted...)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), clientKey{}, address(r))))
+	})
+}
+
+func clientFrom(ctx context.Context) string {
+	if a, ok := ctx.Value(clientKey{}).(netip.Addr); ok {
+		return a.String()
+	}
+	return ""
+}

@@ -1,0 +1,71 @@
+package gateway_test
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/gateway"
+	"github.com/acme/platform/store/memory"
+)
+
+// discard is a writer without cost.
+type discard struct{ h http.Header }
+
+func (d discard) Header() http.Header       { return d.h }
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+func (discard) WriteHeader(int)             {}
+
+func noContent(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
+
+func measure(b *testing.B, h http.Handler) {
+	b.Helper()
+	r := httptest.NewRequest(http.MethodGet, "/v1/things/1", nil)
+	r.Header.Set("Authorization", "Bearer org_a.alice")
+	w := discard{make(http.Header)}
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(w.h)
+		h.ServeHTTP(w, r)
+	}
+}
+
+// What the gateway costs beyond the mux that any server has. The verifier and
+// the authorizer are those of the test: a few comparisons.
+func BenchmarkRequest(b *testing.B) {
+	newBench := func(log *slog.Logger, rate gateway.Rate) http.Handler {
+		return newGateway(b, gateway.Config{
+			Verifier: users{}, Authorizer: users{}, Cache: memory.NewCache(64 << 20), Logger: log, RateLimit: rate,
+		}, route("things.get", "GET", "/v1/things/{id}", platform.Require("things.read"), noContent))
+	}
+	endless := gateway.Rate{Requests: 1 << 60, Period: time.Hour}
+	b.Run("mux", func(b *testing.B) {
+		mux := http.NewServeMux()
+		mux.HandleFunc("GET /v1/things/{id}", noContent)
+		measure(b, mux)
+	})
+	b.Run("gateway", func(b *testing.B) { measure(b, newBench(nil, endless)) })
+	b.Run("no limit", func(b *testing.B) { measure(b, newBench(nil, gateway.NoLimit)) })
+	b.Run("access log", func(b *testing.B) {
+		measure(b, newBench(slog.New(slog.NewJSONHandler(io.Discard, nil)), endless))
+	})
+}
+
+func BenchmarkCacheHit(b *testing.B) {
+	body := make([]byte, 1<<10)
+	r := route("things.get", "GET", "/v1/things/{id}", platform.Require("things.read"),
+		func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Cache-Control", "private, max-age=3600")
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("ETag", `"1"`)
+			_, _ = w.Write(body)
+		})
+	r.Cacheable = true
+	cfg := config()
+	cfg.RateLimit = gateway.Rate{Requests: 1 << 60, Period: time.Hour}
+	measure(b, newGateway(b, cfg, r))
+}

@@ -1,0 +1,202 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/acme/platform"
+)
+
+// Gateway serves the operations of routers and upstreams. It is made by [New]
+// and safe for concurrent use.
+type Gateway struct {
+	cfg     Config
+	handler http.Handler
+	proxies []*proxy
+	health  atomic.Pointer[func(context.Context) platform.Health]
+}
+
+var (
+	_ http.Handler            = (*Gateway)(nil)
+	_ platform.Module         = (*Gateway)(nil)
+	_ platform.HealthReporter = (*Gateway)(nil)
+	_ platform.Stopper        = (*Gateway)(nil)
+)
+
+// New returns a gateway for the routes of routers and of cfg.Upstreams, and
+// for its own: /livez, /readyz, /openapi.json and /docs. The error names each
+// bad setting and each route that is refused: one without access or operation,
+// with a pattern that is not valid, or that meets another one's; and each
+// description that does not fit its routes.
+func New(cfg Config, routers ...platform.Router) (*Gateway, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	g := &Gateway{cfg: cfg}
+	client := ClientAddress(cfg.TrustedProxies...)
+	sources, err := g.sources(routers, client)
+	if err != nil {
+		return nil, err
+	}
+	var routes []platform.Route
+	for _, s := range sources {
+		routes = append(routes, s.routes...)
+	}
+	err = errors.Join(cfg.needs(routes), checkRoutes(sources))
+	if err != nil {
+		return nil, err
+	}
+	document, err := describe(cfg, sources)
+	if err != nil {
+		return nil, err
+	}
+	g.system(sources[0], document)
+
+	rt := newRouter()
+	layers := g.layers(client)
+	for _, s := range sources {
+		for _, r := range s.routes {
+			err = errors.Join(err, rt.add(&endpoint{
+				Route: r, base: cfg.BasePath, handler: layers.around(r, s),
+			}))
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	g.handler = wrap(rt,
+		RequestID(cfg.NewID), Recover(cfg.Logger), AccessLog(cfg.Logger, cfg.Now), SecurityHeaders(), g.cors())
+	return g, nil
+}
+
+func (g *Gateway) cors() func(http.Handler) http.Handler {
+	if g.cfg.CORS == nil {
+		return func(next http.Handler) http.Handler { return next }
+	}
+	return AllowOrigins(*g.cfg.CORS)
+}
+
+// source is where routes come from: a router, an upstream, or the gateway.
+type source struct {
+	name    string
+	routes  []platform.Route
+	openAPI []byte // nil where it does not describe its routes
+	proxy   *proxy // nil where it is in this process
+	system  bool
+}
+
+func (g *Gateway) sources(routers []platform.Router, client clientFunc) ([]*source, error) {
+	sources := []*source{{name: "gateway", routes: systemRoutes(), openAPI: systemOpenAPI, system: true}}
+	for i, r := range routers {
+		if r == nil {
+			return nil, fmt.Errorf("gateway: router %d is nil", i)
+		}
+		s := &source{name: r.Name(), routes: r.Routes()}
+		if d, ok := r.(platform.Describer); ok {
+			var err error
+			if s.openAPI, err = d.OpenAPI(); err != nil {
+				return nil, fmt.Errorf("gateway: the description of %s: %w", s.name, err)
+			}
+		}
+		sources = append(sources, s)
+	}
+	for _, u := range g.cfg.Upstreams {
+		u = u.withDefaults(g.cfg.Timeout)
+		p, err := newProxy(u, g.cfg, client)
+		if err != nil {
+			return nil, err
+		}
+		g.proxies = append(g.proxies, p)
+		s := &source{name: u.Name, openAPI: u.OpenAPI, proxy: p}
+		for _, r := range u.Routes {
+			r.Handler = p
+			s.routes = append(s.routes, r)
+		}
+		sources = append(sources, s)
+	}
+	return sources, nil
+}
+
+// layers are the middlewares that routes share.
+type layers struct {
+	cfg             Config
+	limit, byClient func(http.Handler) http.Handler
+}
+
+func (g *Gateway) layers(client clientFunc) layers {
+	limit := func(name string, rate Rate, byClient bool) func(http.Handler) http.Handler {
+		return RateLimit(RateLimitConfig{
+			Name: name, Rate: rate, Cache: g.cfg.Cache, ByClient: byClient,
+			Client: client, Logger: g.cfg.Logger, Now: g.cfg.Now,
+		})
+	}
+	return layers{
+		cfg:      g.cfg,
+		limit:    limit("default", g.cfg.RateLimit, false),
+		byClient: limit("sign-in", g.cfg.SignInRateLimit, true),
+	}
+}
+
+// around puts a route's handler behind what the route asks for.
+func (l layers) around(r platform.Route, s *source) http.Handler {
+	var chain []func(http.Handler) http.Handler
+	log := l.cfg.Logger
+	maxBody, timeout := r.MaxBody, l.cfg.Timeout
+	if maxBody == 0 {
+		maxBody = l.cfg.MaxBody
+	}
+	chain = append(chain, BodyLimit(maxBody, log))
+	switch {
+	case s.system && isProbe(r): // a probe that is refused looks like an outage
+	case !r.Access.Public():
+		chain = append(chain, Authenticate(l.cfg.Verifier, log), l.limit)
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		chain = append(chain, l.limit)
+	default:
+		chain = append(chain, l.byClient)
+	}
+	if permission := r.Access.Permission(); permission != "" {
+		chain = append(chain, Authorize(l.cfg.Authorizer, permission, log))
+	}
+	if s.proxy != nil {
+		timeout = s.proxy.upstream.Timeout
+	}
+	if !r.Stream {
+		chain = append(chain, Timeout(timeout, log))
+	}
+	if r.Cacheable && l.cfg.Cache != nil {
+		chain = append(chain, Cache(CacheConfig{
+			Store: l.cfg.Cache, Public: r.Access.Public(), Logger: log, Now: l.cfg.Now,
+		}))
+	}
+	if s.proxy != nil && !r.Access.Public() {
+		chain = append(chain, s.proxy.withAssertion)
+	}
+	return wrap(r.Handler, chain...)
+}
+
+// ServeHTTP serves one request. The path must be without Config.BasePath:
+// the host strips it, as with [http.StripPrefix].
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.handler.ServeHTTP(w, r) }
+
+// Name returns "gateway".
+func (g *Gateway) Name() string { return "gateway" }
+
+// ReportHealth gives the gateway what /readyz answers. A gateway that is not
+// a module of a platform, and so has no report, is always ready.
+func (g *Gateway) ReportHealth(health func(context.Context) platform.Health) {
+	g.health.Store(&health)
+}
+
+// Stop ends the idle connections to upstreams. Requests are ended by whoever
+// serves the gateway.
+func (g *Gateway) Stop(context.Context) error {
+	for _, p := range g.proxies {
+		p.close()
+	}
+	return nil
+}

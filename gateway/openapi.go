@@ -1,0 +1,217 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/problem"
+)
+
+// object is a JSON object.
+type object = map[string]any
+
+// openAPI is the document, with its fields in the order of the standard.
+type openAPI struct {
+	OpenAPI    string `json:"openapi"`
+	Info       object `json:"info"`
+	Servers    []any  `json:"servers"`
+	Tags       []any  `json:"tags"`
+	Paths      object `json:"paths"`
+	Components object `json:"components"`
+}
+
+// describe makes one OpenAPI 3.1 document of all sources. Every route is in it,
+// and nothing else is. The same routes give the same bytes.
+func describe(cfg Config, sources []*source) ([]byte, error) {
+	server := cfg.BasePath
+	if server == "" {
+		server = "/"
+	}
+	doc := openAPI{
+		OpenAPI: "3.1.0",
+		Info:    object{"title": cfg.Title, "version": cfg.Version},
+		Servers: []any{object{"url": server}},
+		Paths:   object{},
+		Components: object{"securitySchemes": object{
+			"bearer": object{"type": "http", "scheme": "bearer", "description": "An access token or an API key"},
+			"apiKey": object{"type": "apiKey", "in": "header", "name": "X-API-Key"},
+		}},
+	}
+	var errs []error
+	for _, s := range sources {
+		if err := doc.merge(s); err != nil {
+			errs = append(errs, fmt.Errorf("gateway: the description of %s: %w", s.name, err))
+		}
+		doc.Tags = append(doc.Tags, object{"name": s.name})
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	doc.ensureProblem()
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(doc); err != nil {
+		return nil, fmt.Errorf("gateway: OpenAPI: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// merge adds the operations and components of one source.
+func (d *openAPI) merge(s *source) error {
+	var given struct {
+		OpenAPI    string
+		Paths      map[string]object
+		Components map[string]object
+	}
+	if s.openAPI != nil {
+		dec := json.NewDecoder(bytes.NewReader(s.openAPI))
+		dec.UseNumber() // limits of schemas may be larger than a float64 holds
+		if err := dec.Decode(&given); err != nil {
+			return err
+		}
+		if !strings.HasPrefix(given.OpenAPI, "3.1.") {
+			return fmt.Errorf("it is not OpenAPI 3.1 but %q", given.OpenAPI)
+		}
+	}
+	var errs []error
+	for _, r := range s.routes {
+		path, method := openAPIPath(r.Path), strings.ToLower(r.Method)
+		var op object
+		if s.openAPI == nil {
+			op = minimal(r)
+		} else if op = takeOperation(given.Paths[path], method); op == nil {
+			errs = append(errs, fmt.Errorf("%s (%s %s) is missing", r.Operation, r.Method, path))
+			continue
+		}
+		if id := op["operationId"]; id != r.Operation {
+			errs = append(errs, fmt.Errorf("%s %s has the operationId %v and the route %s", r.Method, path, id, r.Operation))
+		}
+		complete(op, r, s.name)
+		item, _ := d.Paths[path].(object)
+		if item == nil {
+			item = object{}
+			d.Paths[path] = item
+		}
+		item[method] = op
+	}
+	for _, path := range slices.Sorted(maps.Keys(given.Paths)) {
+		for _, method := range slices.Sorted(maps.Keys(given.Paths[path])) {
+			if slices.Contains(methods, strings.ToUpper(method)) {
+				errs = append(errs, fmt.Errorf("%s %s is no route", strings.ToUpper(method), path))
+			}
+		}
+	}
+	return errors.Join(append(errs, d.mergeComponents(given.Components))...)
+}
+
+// takeOperation removes the operation from its path item. Parameters of the
+// item become the operation's.
+func takeOperation(item object, method string) object {
+	op, _ := item[method].(object)
+	if op == nil {
+		return nil
+	}
+	delete(item, method)
+	if shared, ok := item["parameters"].([]any); ok {
+		own, _ := op["parameters"].([]any)
+		op["parameters"] = append(slices.Clone(shared), own...)
+	}
+	return op
+}
+
+// complete adds what the route knows.
+func complete(op object, r platform.Route, tag string) {
+	if _, ok := op["tags"]; !ok {
+		op["tags"] = []any{tag}
+	}
+	if _, ok := op["summary"]; !ok && r.Summary != "" {
+		op["summary"] = r.Summary
+	}
+	delete(op, "security")
+	if !r.Access.Public() {
+		op["security"] = []any{object{"bearer": []any{}}, object{"apiKey": []any{}}}
+	}
+	delete(op, "x-permission")
+	if p := r.Access.Permission(); p != "" {
+		op["x-permission"] = p
+	}
+}
+
+// mergeComponents refuses two different things of one name.
+func (d *openAPI) mergeComponents(given map[string]object) error {
+	var errs []error
+	for _, kind := range slices.Sorted(maps.Keys(given)) {
+		all, _ := d.Components[kind].(object)
+		if all == nil {
+			all = object{}
+			d.Components[kind] = all
+		}
+		for _, name := range slices.Sorted(maps.Keys(given[kind])) {
+			if other, ok := all[name]; ok && !reflect.DeepEqual(other, given[kind][name]) {
+				errs = append(errs, fmt.Errorf("components.%s.%s differs from that of another module", kind, name))
+				continue
+			}
+			all[name] = given[kind][name]
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ensureProblem describes errors where no module did.
+func (d *openAPI) ensureProblem() {
+	schemas, _ := d.Components["schemas"].(object)
+	if schemas == nil || schemas["Problem"] != nil {
+		return
+	}
+	text := object{"type": "string"}
+	schemas["Problem"] = object{
+		"type": "object", "description": "An error, after RFC 9457",
+		"required": []any{"type", "title", "status", "code"},
+		"properties": object{
+			"type": text, "title": text, "status": object{"type": "integer"}, "code": text, "detail": text, "request_id": text,
+			"errors": object{"type": "array", "items": object{
+				"type": "object", "required": []any{"path", "code", "detail"},
+				"properties": object{"path": text, "code": text, "detail": text},
+			}},
+		},
+	}
+}
+
+// minimal describes a route of a source that does not.
+func minimal(r platform.Route) object {
+	op := object{
+		"operationId": r.Operation,
+		"responses": object{"default": object{
+			"description": "The answer, or a problem (RFC 9457)",
+			"content": object{problem.ContentType: object{
+				"schema": object{"$ref": "#/components/schemas/Problem"},
+			}},
+		}},
+	}
+	var params []any
+	for _, m := range wildcard.FindAllStringSubmatch(r.Path, -1) {
+		params = append(params, object{
+			"name": m[1], "in": "path", "required": true, "schema": object{"type": "string"},
+		})
+	}
+	if params != nil {
+		op["parameters"] = params
+	}
+	return op
+}
+
+var wildcard = regexp.MustCompile(`\{(\w+)(?:\.\.\.)?\}`)
+
+// openAPIPath turns a pattern of ServeMux into a path template.
+func openAPIPath(pattern string) string {
+	return wildcard.ReplaceAllString(strings.TrimSuffix(pattern, "{$}"), "{$1}")
+}

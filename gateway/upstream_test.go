@@ -1,0 +1,303 @@
+package gateway_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/gateway"
+)
+
+// keys are a fixed pair.
+func keys() (ed25519.PublicKey, ed25519.PrivateKey) {
+	key := ed25519.NewKeyFromSeed([]byte(strings.Repeat("k", ed25519.SeedSize)))
+	return key.Public().(ed25519.PublicKey), key
+}
+
+// remote is an upstream at url with a public and a private route.
+func remote(urls ...string) gateway.Upstream {
+	stream := route("remote.stream", "GET", "/v1/stream", platform.Public(), nil)
+	stream.Handler, stream.Stream = nil, true
+	u := gateway.Upstream{Name: "remote", URLs: urls, Routes: []platform.Route{
+		{Operation: "remote.get", Method: "GET", Path: "/v1/remote/{rest...}", Access: platform.Require("remote.read")},
+		{Operation: "remote.open", Method: "GET", Path: "/v1/open", Access: platform.Public()},
+		{Operation: "remote.create", Method: "POST", Path: "/v1/open", Access: platform.Public(), MaxBody: 10},
+		stream,
+	}}
+	return u
+}
+
+func remoteGateway(t *testing.T, u gateway.Upstream) *gateway.Gateway {
+	t.Helper()
+	cfg := config()
+	_, cfg.AssertionKey = keys()
+	cfg.BasePath = "/api"
+	cfg.Upstreams = []gateway.Upstream{u}
+	return newGateway(t, cfg)
+}
+
+func TestUpstream(t *testing.T) {
+	public, _ := keys()
+	var seen *http.Request
+	verified := gateway.VerifyAssertion(gateway.VerifyAssertionConfig{Key: public, Audience: "remote"})
+	mux := http.NewServeMux()
+	mux.Handle("GET /inner/v1/remote/{id}", verified(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen = r
+		who(w, r)
+	})))
+	mux.HandleFunc("GET /inner/v1/open", func(w http.ResponseWriter, r *http.Request) {
+		seen = r
+		h := w.Header()
+		h.Set("Server", "secret/1.0")
+		h.Set("X-Request-Id", "theirs")
+		h.Set("Cache-Control", "public")
+		h.Set("Location", "http://"+r.Host+"/inner/v1/things?x=1")
+		w.WriteHeader(http.StatusAccepted)
+	})
+	s := httptest.NewServer(mux)
+	defer s.Close()
+	u := remote(s.URL + "/inner")
+	u.Request = gateway.HeaderRules{Remove: []string{"X-Drop"}, Set: map[string]string{"X-Add": "1", "Platform-Assertion": "forged"}}
+	u.Response = gateway.HeaderRules{Set: map[string]string{"X-Via": "us"}}
+	g := remoteGateway(t, u)
+
+	w := call(g, "GET", "/v1/remote/7?q=1", alice, "X-API-Key: org_a.alice", "Cookie: a=b", "X-Forwarded-For: 6.6.6.6",
+		"Platform-Assertion: forged", "X-Drop: 1", "X-Request-Id: r1", "Connection: X-Hop", "X-Hop: 1")
+	if w.Code != 200 || w.Body.String() != "user:alice@org_a 7" {
+		t.Fatalf("got %d %s", w.Code, w.Body)
+	}
+	if seen.URL.RawQuery != "q=1" || seen.Header.Get("X-Request-Id") != "r1" || seen.Header.Get("X-Add") != "1" ||
+		seen.Header.Get("X-Forwarded-For") != "192.0.2.1" || seen.Header.Get("X-Forwarded-Host") != "example.com" {
+		t.Errorf("the upstream saw %v %v", seen.URL, seen.Header)
+	}
+	for _, name := range []string{"Authorization", "X-Api-Key", "Cookie", "X-Drop", "X-Hop"} {
+		if v := seen.Header.Get(name); v != "" {
+			t.Errorf("the upstream saw %s: %s", name, v)
+		}
+	}
+	wantProblem(t, call(g, "GET", "/v1/remote/7"), 401, "unauthenticated")
+	wantProblem(t, call(g, "GET", "/v1/remote/7", guest), 403, "forbidden")
+
+	w = call(g, "GET", "/v1/open", "Platform-Assertion: forged", "X-Request-Id: r2")
+	if got := seen.Header.Values("Platform-Assertion"); got != nil {
+		t.Errorf("a client's assertion went through: %q", got)
+	}
+	for name, want := range map[string]string{
+		"X-Request-Id": "r2", "Server": "", "Cache-Control": "public", "Location": "/api/v1/things?x=1", "X-Via": "us",
+		"X-Content-Type-Options": "nosniff",
+	} {
+		if got := w.Header().Values(name); strings.Join(got, "|") != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+// tripper answers in place of a network.
+type tripper func(*http.Request) (*http.Response, error)
+
+func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func answer(r *http.Request, status int) *http.Response {
+	return &http.Response{
+		StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Header: make(http.Header), Request: r,
+		Body: io.NopCloser(strings.NewReader("upstream")),
+	}
+}
+
+func TestUpstreamFails(t *testing.T) {
+	refused := errors.New("connection refused by secret-host:1234")
+	for name, c := range map[string]struct {
+		trip   tripper
+		status int
+		code   string
+	}{
+		"refused":  {func(*http.Request) (*http.Response, error) { return nil, refused }, 502, "bad_gateway"},
+		"too slow": {func(r *http.Request) (*http.Response, error) { <-r.Context().Done(); return nil, r.Context().Err() }, 504, "timeout"},
+		"no header in time": {func(*http.Request) (*http.Response, error) {
+			return nil, context.DeadlineExceeded // what a Transport's timeout is like
+		}, 504, "timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				u := remote("http://secret-host:1234")
+				u.Transport, u.Timeout = c.trip, time.Second
+				w := call(remoteGateway(t, u), "GET", "/v1/open")
+				wantProblem(t, w, c.status, c.code)
+				if strings.Contains(w.Body.String(), "secret-host") {
+					t.Errorf("leaks: %s", w.Body)
+				}
+			})
+		})
+	}
+}
+
+func TestBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls, status := 0, 503
+		u := remote("http://a.test")
+		u.BreakAfter, u.BreakFor = 3, 10*time.Second
+		u.Transport = tripper(func(r *http.Request) (*http.Response, error) {
+			calls++
+			if err := r.Context().Err(); err != nil {
+				return nil, err
+			}
+			return answer(r, status), nil
+		})
+		g := remoteGateway(t, u)
+		get := func(status, n int) *httptest.ResponseRecorder {
+			t.Helper()
+			w := call(g, "GET", "/v1/open")
+			if w.Code != status || calls != n {
+				t.Errorf("got %d after %d calls, want %d after %d", w.Code, calls, status, n)
+			}
+			return w
+		}
+		// Callers who leave open nothing.
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 10 {
+			func() {
+				defer func() {
+					if v := recover(); v != http.ErrAbortHandler {
+						t.Errorf("a caller who left: %v", v)
+					}
+				}()
+				g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/v1/open", nil).WithContext(gone))
+			}()
+		}
+		calls = 0
+		get(503, 1)
+		get(503, 2)
+		status = 500 // an answer, if a bad one: the row of failures ends
+		get(500, 3)
+		status = 503
+		get(503, 4)
+		get(503, 5)
+		get(503, 6)
+		w := get(503, 6) // open
+		wantProblem(t, w, 503, "upstream_unavailable")
+		if w.Header().Get("Retry-After") != "10" {
+			t.Errorf("Retry-After %q", w.Header().Get("Retry-After"))
+		}
+		time.Sleep(10*time.Second + 1)
+		get(503, 7) // one tries, and fails
+		get(503, 7)
+		time.Sleep(10*time.Second + 1)
+		status = 200
+		get(200, 8)
+		get(200, 9) // closed
+	})
+}
+
+func TestUpstreamTurns(t *testing.T) {
+	hosts := map[string]int{}
+	u := remote("http://a.test", "http://b.test")
+	u.BreakAfter = 1
+	u.Transport = tripper(func(r *http.Request) (*http.Response, error) {
+		hosts[r.URL.Host]++
+		if r.URL.Host == "b.test" {
+			return nil, errors.New("down")
+		}
+		return answer(r, 200), nil
+	})
+	g := remoteGateway(t, u)
+	failed := 0
+	for range 10 {
+		if call(g, "GET", "/v1/open").Code != 200 {
+			failed++
+		}
+	}
+	if failed != 1 || hosts["a.test"] != 9 || hosts["b.test"] != 1 {
+		t.Errorf("%d failed, %v", failed, hosts)
+	}
+}
+
+func TestUpstreamBody(t *testing.T) {
+	u := remote("http://a.test")
+	u.Transport = tripper(func(r *http.Request) (*http.Response, error) {
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		resp := answer(r, 200)
+		resp.Body = io.NopCloser(strings.NewReader(string(b)))
+		return resp, nil
+	})
+	g := remoteGateway(t, u)
+	for size, status := range map[int]int{10: 200, 11: 413} {
+		r := httptest.NewRequest("POST", "/v1/open", strings.NewReader(strings.Repeat("x", size)))
+		r.ContentLength = -1
+		w := httptest.NewRecorder()
+		if g.ServeHTTP(w, r); w.Code != status {
+			t.Errorf("%d bytes: %d %s", size, w.Code, w.Body)
+		} else if status == 413 {
+			wantProblem(t, w, 413, "body_too_large")
+		}
+	}
+}
+
+func TestUpstreamStream(t *testing.T) {
+	next := make(chan string)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Link", "</early>")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header().Del("Link")
+		for line := range next {
+			_, _ = io.WriteString(w, line)
+			w.(http.Flusher).Flush()
+		}
+		w.Header().Set(http.TrailerPrefix+"X-Sum", "7")
+	}))
+	defer s.Close()
+	front := httptest.NewServer(remoteGateway(t, remote(s.URL)))
+	defer front.Close()
+	r, err := http.NewRequestWithContext(t.Context(), "GET", front.URL+"/v1/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := front.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.Header.Get("X-Content-Type-Options") != "nosniff" || resp.Header.Get("Link") != "" {
+		t.Errorf("after early hints: %v", resp.Header)
+	}
+	lines := bufio.NewReader(resp.Body)
+	for _, want := range []string{"data: 1\n", "data: 2\n"} {
+		next <- want
+		if got, err := lines.ReadString('\n'); err != nil || got != want {
+			t.Errorf("got %q, %v", got, err)
+		}
+	}
+	close(next)
+	if _, err := io.ReadAll(lines); err != nil || resp.Trailer.Get("X-Sum") != "7" {
+		t.Errorf("at the end: %v, trailer %v", err, resp.Trailer)
+	}
+}
+
+func TestUpstreamRefused(t *testing.T) {
+	u := remote("ftp://a.test", "http://user@a.test")
+	u.Name, u.Routes[1].Handler, u.Timeout, u.BreakAfter = "Not A Name", say(""), -1, -1
+	cfg := config()
+	cfg.Upstreams = []gateway.Upstream{u}
+	_, err := gateway.New(cfg)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{".Name must", ".URLs must", ".Timeout must", ".BreakAfter must", "no Handler: remote.open", "AssertionKey must be set, since the upstream must know who calls remote.get"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in: %v", want, err)
+		}
+	}
+}

@@ -1,0 +1,200 @@
+package notify
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/uptrace/bun"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+)
+
+// bookTenants is how many tenants' books are kept in memory.
+const bookTenants = 4096
+
+// book is what the events of a tenant are held against: its rules, compiled,
+// and its endpoints. It does not change once it is made.
+type book struct {
+	generation int64
+	rules      []*activeRule
+	endpoints  []endpointEntry
+}
+
+type endpointEntry struct {
+	id    string
+	types []string
+}
+
+// books keeps the books of tenants. Each change of a rule, a template or an
+// endpoint raises the tenant's generation in its own transaction, and each
+// batch of events reads the generations first: a book is never older than the
+// events that it is applied to, in however many processes.
+type books struct {
+	cfg     Config
+	builtin []*activeRule
+	none    *book // of a tenant that has never changed anything
+	kept    *lru.Cache[platform.TenantID, *book]
+}
+
+func newBooks(cfg Config) (*books, error) {
+	b := &books{cfg: cfg}
+	for _, r := range cfg.Rules {
+		r.Builtin = true
+		active, err := activate(r, nil)
+		if err != nil { // withDefaults has validated it
+			return nil, fmt.Errorf("notify: rule %s: %w", r.ID, err)
+		}
+		b.builtin = append(b.builtin, active)
+	}
+	b.none = &book{rules: enabled(b.builtin)}
+	var err error
+	b.kept, err = lru.New[platform.TenantID, *book](bookTenants)
+	return b, err
+}
+
+func enabled(rules []*activeRule) []*activeRule {
+	var out []*activeRule
+	for _, r := range rules {
+		if !r.Disabled {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// of returns the current books of the tenants.
+func (b *books) of(ctx context.Context, tenants []platform.TenantID) (map[platform.TenantID]*book, error) {
+	generations, err := b.generations(ctx, tenants)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[platform.TenantID]*book, len(tenants))
+	for _, t := range tenants {
+		generation := generations[t]
+		if generation == 0 {
+			out[t] = b.none
+			continue
+		}
+		if kept, ok := b.kept.Get(t); ok && kept.generation >= generation {
+			out[t] = kept
+			continue
+		}
+		read, err := b.read(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		b.kept.Add(t, read)
+		out[t] = read
+	}
+	return out, nil
+}
+
+// generations reads those of all tenants of a batch at once; it looks at
+// nothing else of theirs.
+func (b *books) generations(ctx context.Context, tenants []platform.TenantID) (map[platform.TenantID]int64, error) {
+	out := make(map[platform.TenantID]int64, len(tenants))
+	scan := func(tx store.Tx, rows *sql.Rows, err error) error {
+		_, err = collect(rows, err, func(rows *sql.Rows) (_ struct{}, err error) {
+			var (
+				t platform.TenantID
+				n int64
+			)
+			err = rows.Scan(&t, &n)
+			out[t] = n
+			return struct{}{}, err
+		})
+		return err
+	}
+	var err error
+	if len(tenants) == 1 {
+		err = b.cfg.DB.InTenant(ctx, tenants[0], func(ctx context.Context, tx store.Tx) error {
+			rows, err := tx.Query(ctx, `SELECT tenant, generation FROM notify_generations WHERE tenant = ?`, tenants[0])
+			return scan(tx, rows, err)
+		}, store.ReadOnly)
+	} else {
+		err = b.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+			rows, err := tx.NewSelect().Table("notify_generations").Column("tenant", "generation").
+				Where("tenant IN (?)", bun.In(tenants)).Rows(ctx)
+			return scan(tx, rows, err)
+		}, store.ReadOnly)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("notify: read generations: %w", err)
+	}
+	return out, nil
+}
+
+// read reads a tenant's book from the store.
+func (b *books) read(ctx context.Context, tenant platform.TenantID) (*book, error) {
+	var (
+		out       = &book{}
+		rules     []Rule
+		templates = make(map[string]*Template)
+		off       map[string]bool
+	)
+	err := b.cfg.DB.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		err := tx.QueryRow(ctx, `SELECT generation FROM notify_generations WHERE tenant = ?`, tenant).Scan(&out.generation)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if off, err = builtinSwitches(ctx, tx); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, `SELECT `+ruleColumns+` FROM notify_rules WHERE tenant = ? AND disabled = 0 ORDER BY id`, tenant)
+		if rules, err = collect(rows, err, scanRule); err != nil {
+			return err
+		}
+		for _, r := range rules {
+			if r.Template != "" && templates[r.Template] == nil {
+				t, err := readTemplate(ctx, tx, r.Template)
+				if err != nil && !errors.Is(err, platform.ErrNotFound) {
+					return err
+				}
+				templates[r.Template] = &t
+			}
+		}
+		rows, err = tx.Query(ctx, `SELECT id, types FROM notify_endpoints WHERE tenant = ? AND disabled = 0 ORDER BY id`, tenant)
+		out.endpoints, err = collect(rows, err, func(rows *sql.Rows) (e endpointEntry, err error) {
+			var types string
+			err = rows.Scan(&e.id, &types)
+			e.types = strings.Fields(types)
+			return e, err
+		})
+		return err
+	}, store.ReadOnly)
+	if err != nil {
+		return nil, fmt.Errorf("notify: read rules and endpoints: %w", err)
+	}
+	for _, r := range b.builtin {
+		if disabled, said := off[r.ID]; !disabled && (said || !r.Disabled) {
+			out.rules = append(out.rules, r)
+		}
+	}
+	for _, r := range rules {
+		active, err := activate(r, templates[r.Template])
+		if err != nil { // a rule of an older version that is no longer understood must not stop the others
+			b.cfg.Logger.ErrorContext(ctx, "a rule cannot be applied", slog.String("tenant", string(tenant)),
+				slog.String("rule", r.ID), slog.Any("error", err))
+			continue
+		}
+		out.rules = append(out.rules, active)
+	}
+	return out, nil
+}
+
+// changed raises the tenant's generation. Every transaction that changes a
+// rule, a template or an endpoint calls it.
+func changed(ctx context.Context, tx store.Tx) error {
+	_, err := tx.Exec(ctx, `INSERT INTO notify_generations (tenant, generation) VALUES (?, 1)
+ON CONFLICT (tenant) DO UPDATE SET generation = notify_generations.generation + 1`, tx.Tenant())
+	if err != nil {
+		return fmt.Errorf("notify: raise generation: %w", err)
+	}
+	return nil
+}

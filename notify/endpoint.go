@@ -1,0 +1,226 @@
+package notify
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+)
+
+// Endpoint is an address of a tenant's that gets events as signed webhooks.
+type Endpoint struct {
+	ID string
+	// URL is https, with a public address, at most 2,048 bytes.
+	URL string
+	// Types choose the events: exact types, prefixes with ".*", or "*"; 1 to 50.
+	Types []string
+	// Description is for people, at most 500 bytes.
+	Description string
+	Disabled    bool
+	// DisabledReason is "gone" (the receiver answered 410) or "failing"
+	// (nothing succeeded for Config.DisableAfter) where the service switched
+	// it off.
+	DisabledReason string
+	// FailingSince is the first failure since the last success, or zero.
+	FailingSince         time.Time
+	CreatedAt, UpdatedAt time.Time
+}
+
+const (
+	endpointList    = "notify.endpoints"
+	endpointColumns = `id, url, types, description, disabled, disabled_reason, coalesce(failing_since, 0), created_at, updated_at`
+	// MaxEndpoints is the most endpoints a tenant may have.
+	MaxEndpoints = 50
+	maxTypes     = 50
+	// TestEventType is the type of the event that TestEndpoint sends.
+	TestEventType = "notify.test"
+)
+
+func (e *Endpoint) validate(allowPrivate bool) error {
+	var f fields
+	if detail, ok := checkURL(e.URL, allowPrivate); !ok {
+		f.add("/url", "format", detail)
+	}
+	if len(e.Types) == 0 || len(e.Types) > maxTypes {
+		f.add("/types", "required", fmt.Sprintf(`must be 1 to %d event types; "*" is all`, maxTypes))
+	}
+	for i, t := range e.Types {
+		if len(t) > 200 || !eventPattern.MatchString(t) {
+			f.add(fmt.Sprintf("/types/%d", i), "format", `must be an event type, a prefix with ".*", or "*"`)
+		}
+	}
+	if len(e.Description) > 500 {
+		f.add("/description", "too_long", "must be at most 500 bytes")
+	}
+	return f.err()
+}
+
+func scanEndpoint(rows *sql.Rows) (Endpoint, error) {
+	var (
+		e                         Endpoint
+		types                     string
+		failing, created, updated int64
+	)
+	err := rows.Scan(&e.ID, &e.URL, &types, &e.Description, &e.Disabled, &e.DisabledReason, &failing, &created, &updated)
+	e.Types, e.FailingSince, e.CreatedAt, e.UpdatedAt = strings.Fields(types), micros(failing), micros(created), micros(updated)
+	return e, err
+}
+
+func readEndpoint(ctx context.Context, tx store.Tx, id string) (Endpoint, error) {
+	rows, err := tx.Query(ctx, `SELECT `+endpointColumns+` FROM notify_endpoints WHERE tenant = ? AND id = ?`, tx.Tenant(), id)
+	found, err := collect(rows, err, scanEndpoint)
+	if err != nil {
+		return Endpoint{}, fmt.Errorf("notify: read endpoint: %w", err)
+	}
+	if len(found) == 0 {
+		return Endpoint{}, platform.NotFound("endpoint")
+	}
+	return found[0], nil
+}
+
+// CreateEndpoint keeps a new endpoint and returns it with its secret, which is
+// not shown again. Errors: KindInvalid; KindConflict "too_many_endpoints".
+func (s *Service) CreateEndpoint(ctx context.Context, tenant platform.TenantID, actor string, e Endpoint) (Endpoint, string, error) {
+	if err := e.validate(s.cfg.AllowPrivateNetworks); err != nil {
+		return Endpoint{}, "", err
+	}
+	secret := newSecret()
+	e.ID, e.DisabledReason, e.FailingSince = s.cfg.NewID("end"), "", time.Time{}
+	e.CreatedAt = micros(s.stamp())
+	e.UpdatedAt = e.CreatedAt
+	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		var n int
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM notify_endpoints WHERE tenant = ?`, tenant).Scan(&n); err != nil {
+			return fmt.Errorf("notify: count endpoints: %w", err)
+		}
+		if n >= MaxEndpoints {
+			return platform.Errorf(platform.KindConflict, "too_many_endpoints", "there are %d endpoints, which is the most", n)
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO notify_endpoints (tenant, id, url, types, description, disabled, disabled_reason, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, '', ?, ?)`, tenant, e.ID, e.URL, strings.Join(e.Types, " "), e.Description, bit(e.Disabled),
+			e.CreatedAt.UnixMicro(), e.UpdatedAt.UnixMicro())
+		if err == nil {
+			err = addSecret(ctx, tx, e.ID, secret, e.CreatedAt.UnixMicro())
+		}
+		if err != nil {
+			return fmt.Errorf("notify: create endpoint: %w", err)
+		}
+		return s.endpointChanged(ctx, tx, "created", actor, e)
+	})
+	return e, secret, err
+}
+
+func addSecret(ctx context.Context, tx store.Tx, endpoint, secret string, now int64) error {
+	_, err := tx.Exec(ctx, `INSERT INTO notify_endpoint_secrets (tenant, endpoint_id, secret, created_at) VALUES (?, ?, ?, ?)`,
+		tx.Tenant(), endpoint, secret, now)
+	return err
+}
+
+func (s *Service) endpointChanged(ctx context.Context, tx store.Tx, what, actor string, e Endpoint) error {
+	if err := changed(ctx, tx); err != nil {
+		return err
+	}
+	return s.emit(ctx, tx, "notify.endpoint."+what, e.ID, actor, map[string]any{"id": e.ID, "disabled": e.Disabled, "reason": e.DisabledReason})
+}
+
+// Endpoint returns an endpoint. Error: KindNotFound.
+func (s *Service) Endpoint(ctx context.Context, tenant platform.TenantID, id string) (Endpoint, error) {
+	var e Endpoint
+	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		var err error
+		e, err = readEndpoint(ctx, tx, id)
+		return err
+	}, store.ReadOnly)
+	return e, err
+}
+
+// Endpoints returns a page of the tenant's endpoints, by id.
+func (s *Service) Endpoints(ctx context.Context, tenant platform.TenantID, limit int, cursor string) ([]Endpoint, string, error) {
+	return list(ctx, s, tenant, endpointList, `SELECT `+endpointColumns+` FROM notify_endpoints WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?`,
+		limit, cursor, scanEndpoint, func(e Endpoint) string { return e.ID })
+}
+
+// UpdateEndpoint replaces an endpoint after change has been applied to it.
+// Switching it on forgets its failures. Errors: KindInvalid, KindNotFound.
+func (s *Service) UpdateEndpoint(ctx context.Context, tenant platform.TenantID, actor, id string, change func(*Endpoint)) (Endpoint, error) {
+	var e Endpoint
+	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		old, err := readEndpoint(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		e = old
+		change(&e)
+		e.ID, e.CreatedAt, e.UpdatedAt = old.ID, old.CreatedAt, micros(s.stamp())
+		e.DisabledReason, e.FailingSince = old.DisabledReason, old.FailingSince
+		if e.Disabled != old.Disabled {
+			e.DisabledReason, e.FailingSince = "", time.Time{}
+		}
+		if err := e.validate(s.cfg.AllowPrivateNetworks); err != nil {
+			return err
+		}
+		failing := sql.NullInt64{Int64: e.FailingSince.UnixMicro(), Valid: !e.FailingSince.IsZero()}
+		_, err = tx.Exec(ctx, `UPDATE notify_endpoints SET url = ?, types = ?, description = ?, disabled = ?, disabled_reason = ?,
+failing_since = ?, updated_at = ? WHERE tenant = ? AND id = ?`, e.URL, strings.Join(e.Types, " "), e.Description, bit(e.Disabled),
+			e.DisabledReason, failing, e.UpdatedAt.UnixMicro(), tenant, id)
+		if err != nil {
+			return fmt.Errorf("notify: update endpoint: %w", err)
+		}
+		return s.endpointChanged(ctx, tx, "updated", actor, e)
+	})
+	return e, err
+}
+
+// DeleteEndpoint removes an endpoint with its secrets; what is still on the
+// way to it fails. Error: KindNotFound.
+func (s *Service) DeleteEndpoint(ctx context.Context, tenant platform.TenantID, actor, id string) error {
+	return s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		e, err := readEndpoint(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		for _, query := range []string{
+			`DELETE FROM notify_endpoint_secrets WHERE tenant = ? AND endpoint_id = ?`,
+			`DELETE FROM notify_endpoints WHERE tenant = ? AND id = ?`,
+		} {
+			if _, err := tx.Exec(ctx, query, tenant, id); err != nil {
+				return fmt.Errorf("notify: delete endpoint: %w", err)
+			}
+		}
+		return s.endpointChanged(ctx, tx, "deleted", actor, e)
+	})
+}
+
+// RotateSecret gives the endpoint a new secret and returns it. The one before
+// signs beside it for Config.SecretGrace; an older one ends at once. Error:
+// KindNotFound.
+func (s *Service) RotateSecret(ctx context.Context, tenant platform.TenantID, actor, id string) (Endpoint, string, error) {
+	var (
+		e      Endpoint
+		secret = newSecret()
+	)
+	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		var err error
+		if e, err = readEndpoint(ctx, tx, id); err != nil {
+			return err
+		}
+		now := s.stamp()
+		_, err = tx.Exec(ctx, `DELETE FROM notify_endpoint_secrets WHERE tenant = ? AND endpoint_id = ? AND expires_at IS NOT NULL`, tenant, id)
+		if err == nil {
+			_, err = tx.Exec(ctx, `UPDATE notify_endpoint_secrets SET expires_at = ? WHERE tenant = ? AND endpoint_id = ?`,
+				now+s.cfg.SecretGrace.Microseconds(), tenant, id)
+		}
+		if err == nil {
+			err = addSecret(ctx, tx, id, secret, now)
+		}
+		if err != nil {
+			return fmt.Errorf("notify: rotate secret: %w", err)
+		}
+		return s.emit(ctx, tx, "notify.endpoint.secret_rotated", id, actor, map[string]string{"id": id})
+	})
+	return e, secret, err
+}

@@ -1,0 +1,159 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/page"
+)
+
+type ruleAudienceWire struct {
+	Users        []string `json:"users,omitempty" maxItems:"1000"`
+	Roles        []string `json:"roles,omitempty" maxItems:"100"`
+	Everyone     bool     `json:"everyone,omitempty"`
+	Actor        bool     `json:"actor,omitempty" doc:"Adds who caused the event"`
+	ExcludeActor bool     `json:"exclude_actor,omitempty" doc:"Leaves out who caused the event"`
+}
+
+type ruleWire struct {
+	ID        string           `json:"id"`
+	Name      string           `json:"name"`
+	Event     string           `json:"event"`
+	Filter    json.RawMessage  `json:"filter,omitempty"`
+	Channels  []string         `json:"channels"`
+	To        ruleAudienceWire `json:"to"`
+	Template  string           `json:"template,omitempty"`
+	Title     string           `json:"title,omitempty"`
+	Body      string           `json:"body,omitempty"`
+	Enabled   bool             `json:"enabled"`
+	Builtin   bool             `json:"builtin,omitempty" doc:"A rule of the installation: it can only be switched on and off"`
+	CreatedAt *time.Time       `json:"created_at,omitempty"`
+	UpdatedAt *time.Time       `json:"updated_at,omitempty"`
+}
+
+type ruleInput struct {
+	Body struct {
+		Name     string           `json:"name" maxLength:"100"`
+		Event    string           `json:"event" doc:"Type of the events: exact, a prefix with \".*\", or \"*\""`
+		Filter   json.RawMessage  `json:"filter,omitempty" doc:"Filter over the event's data, in the language of records"`
+		Channels []string         `json:"channels" minItems:"1" maxItems:"3" doc:"inbox, email, webhook"`
+		To       ruleAudienceWire `json:"to,omitempty"`
+		Template string           `json:"template,omitempty" doc:"Id or name of a template; or title and body"`
+		Title    string           `json:"title,omitempty" doc:"Template: .event.type, .event.subject, .event.actor, .data…"`
+		Body     string           `json:"body,omitempty"`
+		Enabled  *bool            `json:"enabled,omitempty" doc:"True where it is not given"`
+	}
+}
+
+type rulePatch struct {
+	ID   string `path:"id" maxLength:"100"`
+	Body struct {
+		Name     *string           `json:"name,omitempty"`
+		Event    *string           `json:"event,omitempty"`
+		Filter   json.RawMessage   `json:"filter,omitempty" doc:"Null removes it"`
+		Channels *[]string         `json:"channels,omitempty"`
+		To       *ruleAudienceWire `json:"to,omitempty"`
+		Template *string           `json:"template,omitempty"`
+		Title    *string           `json:"title,omitempty"`
+		Body     *string           `json:"body,omitempty"`
+		Enabled  *bool             `json:"enabled,omitempty"`
+	}
+}
+
+func wireRule(r Rule) ruleWire {
+	return ruleWire{
+		ID: r.ID, Name: r.Name, Event: r.Event, Filter: r.Filter, Channels: texts(r.Channels), Template: r.Template, Title: r.Title, Body: r.Body,
+		To:      ruleAudienceWire{Users: r.To.Users, Roles: r.To.Roles, Everyone: r.To.Everyone, Actor: r.To.Actor, ExcludeActor: r.To.ExcludeActor},
+		Enabled: !r.Disabled, Builtin: r.Builtin, CreatedAt: optional(r.CreatedAt), UpdatedAt: optional(r.UpdatedAt),
+	}
+}
+
+func (w ruleAudienceWire) audience() RuleAudience {
+	return RuleAudience{
+		Audience: Audience{Users: w.Users, Roles: w.Roles, Everyone: w.Everyone},
+		Actor:    w.Actor, ExcludeActor: w.ExcludeActor,
+	}
+}
+
+// givenFilter is a filter of a body; null is none.
+func givenFilter(raw json.RawMessage) json.RawMessage {
+	if string(raw) == "null" {
+		return nil
+	}
+	return raw
+}
+
+func (s *Service) registerRules() {
+	const path, one = "/v1/notify/rules", "/v1/notify/rules/{id}"
+	handle(s, with(operation("notify.rules.create", http.MethodPost, path, permRulesWrite, "Create a rule that turns events into messages"),
+		http.StatusCreated, 0), s.httpCreateRule)
+	handle(s, operation("notify.rules.list", http.MethodGet, path, permRulesRead, "List rules, those of the installation first"), s.httpRules)
+	handle(s, operation("notify.rules.get", http.MethodGet, one, permRulesRead, "Get a rule"), s.httpRule)
+	handle(s, operation("notify.rules.update", http.MethodPatch, one, permRulesWrite, "Change a rule"), s.httpUpdateRule)
+	handle(s, operation("notify.rules.delete", http.MethodDelete, one, permRulesWrite, "Delete a rule"), s.httpDeleteRule)
+}
+
+func (s *Service) httpCreateRule(ctx context.Context, p platform.Principal, in *ruleInput) (*created[ruleWire], error) {
+	b := &in.Body
+	r, err := s.CreateRule(ctx, p.Tenant, p.Subject, Rule{
+		Name: b.Name, Event: b.Event, Filter: givenFilter(b.Filter), Channels: channelsOf(b.Channels), To: b.To.audience(),
+		Template: b.Template, Title: b.Title, Body: b.Body, Disabled: b.Enabled != nil && !*b.Enabled,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &created[ruleWire]{"/v1/notify/rules/" + r.ID, wireRule(r)}, nil
+}
+
+func (s *Service) httpRules(ctx context.Context, p platform.Principal, in *page.Input) (*ok[page.Output[ruleWire]], error) {
+	list, next, err := s.Rules(ctx, p.Tenant, in.Limit, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	return wires(list, next, wireRule), nil
+}
+
+func (s *Service) httpRule(ctx context.Context, p platform.Principal, in *byID) (*ok[ruleWire], error) {
+	r, err := s.Rule(ctx, p.Tenant, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &ok[ruleWire]{wireRule(r)}, nil
+}
+
+func (s *Service) httpUpdateRule(ctx context.Context, p platform.Principal, in *rulePatch) (*ok[ruleWire], error) {
+	b := &in.Body
+	r, err := s.UpdateRule(ctx, p.Tenant, p.Subject, in.ID, func(r *Rule) {
+		set(&r.Name, b.Name)
+		set(&r.Event, b.Event)
+		if b.Filter != nil {
+			r.Filter = givenFilter(b.Filter)
+		}
+		if b.Channels != nil {
+			r.Channels = channelsOf(*b.Channels)
+		}
+		if b.To != nil {
+			r.To = b.To.audience()
+		}
+		set(&r.Template, b.Template)
+		set(&r.Title, b.Title)
+		set(&r.Body, b.Body)
+		if b.Enabled != nil {
+			r.Disabled = !*b.Enabled
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &ok[ruleWire]{wireRule(r)}, nil
+}
+
+func (s *Service) httpDeleteRule(ctx context.Context, p platform.Principal, in *byID) (*empty, error) {
+	if err := s.DeleteRule(ctx, p.Tenant, p.Subject, in.ID); err != nil {
+		return nil, err
+	}
+	return &empty{}, nil
+}

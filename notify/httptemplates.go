@@ -1,0 +1,141 @@
+package notify
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/page"
+)
+
+type templateWire struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	Title     string    `json:"title"`
+	Body      string    `json:"body"`
+	HTML      string    `json:"html,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+type templateInput struct {
+	Body struct {
+		Name  string `json:"name" doc:"Unique; letters, digits, '.', '_', '-'"`
+		Title string `json:"title" doc:"Go text/template; one line"`
+		Body  string `json:"body,omitempty" doc:"Go text/template"`
+		HTML  string `json:"html,omitempty" doc:"Go html/template, the alternative for e-mail"`
+	}
+}
+
+type templatePatch struct {
+	ID   string `path:"id" maxLength:"100"`
+	Body struct {
+		Name  *string `json:"name,omitempty"`
+		Title *string `json:"title,omitempty"`
+		Body  *string `json:"body,omitempty"`
+		HTML  *string `json:"html,omitempty"`
+	}
+}
+
+type previewInput struct {
+	Body struct {
+		Template  string         `json:"template,omitempty" doc:"Id or name of a kept template; or give title, body and html"`
+		Title     string         `json:"title,omitempty"`
+		Body      string         `json:"body,omitempty"`
+		HTML      string         `json:"html,omitempty"`
+		Variables map[string]any `json:"variables,omitempty"`
+	}
+}
+
+type previewWire struct {
+	Title string `json:"title"`
+	Body  string `json:"body"`
+	HTML  string `json:"html,omitempty"`
+}
+
+func wireTemplate(t Template) templateWire {
+	return templateWire{ID: t.ID, Name: t.Name, Title: t.Title, Body: t.Body, HTML: t.HTML, CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt}
+}
+
+func (s *Service) registerTemplates() {
+	const path, one = "/v1/notify/templates", "/v1/notify/templates/{id}"
+	handle(s, with(operation("notify.templates.create", http.MethodPost, path, permTemplatesWrite, "Create a template"),
+		http.StatusCreated, 0), s.httpCreateTemplate)
+	handle(s, operation("notify.templates.list", http.MethodGet, path, permTemplatesRead, "List templates"), s.httpTemplates)
+	handle(s, operation("notify.templates.get", http.MethodGet, one, permTemplatesRead, "Get a template"), s.httpTemplate)
+	handle(s, operation("notify.templates.update", http.MethodPatch, one, permTemplatesWrite, "Change a template"), s.httpUpdateTemplate)
+	handle(s, operation("notify.templates.delete", http.MethodDelete, one, permTemplatesWrite, "Delete a template"), s.httpDeleteTemplate)
+	handle(s, operation("notify.templates.preview", http.MethodPost, path+"/preview", permTemplatesRead, "Render a template without sending"), s.httpPreview)
+}
+
+func (s *Service) httpCreateTemplate(ctx context.Context, p platform.Principal, in *templateInput) (*created[templateWire], error) {
+	t, err := s.CreateTemplate(ctx, p.Tenant, p.Subject, Template{Name: in.Body.Name, Title: in.Body.Title, Body: in.Body.Body, HTML: in.Body.HTML})
+	if err != nil {
+		return nil, err
+	}
+	return &created[templateWire]{"/v1/notify/templates/" + t.ID, wireTemplate(t)}, nil
+}
+
+func (s *Service) httpTemplates(ctx context.Context, p platform.Principal, in *page.Input) (*ok[page.Output[templateWire]], error) {
+	list, next, err := s.Templates(ctx, p.Tenant, in.Limit, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	return wires(list, next, wireTemplate), nil
+}
+
+func (s *Service) httpTemplate(ctx context.Context, p platform.Principal, in *byID) (*ok[templateWire], error) {
+	t, err := s.Template(ctx, p.Tenant, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &ok[templateWire]{wireTemplate(t)}, nil
+}
+
+func (s *Service) httpUpdateTemplate(ctx context.Context, p platform.Principal, in *templatePatch) (*ok[templateWire], error) {
+	b := &in.Body
+	t, err := s.UpdateTemplate(ctx, p.Tenant, p.Subject, in.ID, func(t *Template) {
+		set(&t.Name, b.Name)
+		set(&t.Title, b.Title)
+		set(&t.Body, b.Body)
+		set(&t.HTML, b.HTML)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &ok[templateWire]{wireTemplate(t)}, nil
+}
+
+// set changes what a patch names.
+func set[T any](field, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+func (s *Service) httpDeleteTemplate(ctx context.Context, p platform.Principal, in *byID) (*empty, error) {
+	if err := s.DeleteTemplate(ctx, p.Tenant, p.Subject, in.ID); err != nil {
+		return nil, err
+	}
+	return &empty{}, nil
+}
+
+func (s *Service) httpPreview(ctx context.Context, p platform.Principal, in *previewInput) (*ok[previewWire], error) {
+	t := Template{Title: in.Body.Title, Body: in.Body.Body, HTML: in.Body.HTML}
+	if in.Body.Template != "" {
+		var err error
+		if t, err = s.Template(ctx, p.Tenant, in.Body.Template); err != nil {
+			return nil, err
+		}
+	}
+	var (
+		w   previewWire
+		err error
+	)
+	w.Title, w.Body, w.HTML, err = s.Preview(t, in.Body.Variables)
+	if err != nil {
+		return nil, err
+	}
+	return &ok[previewWire]{w}, nil
+}

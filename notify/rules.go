@@ -1,0 +1,239 @@
+package notify
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+)
+
+const (
+	ruleList    = "notify.rules"
+	ruleColumns = `id, name, event, filter, channels, audience, template, title, body, disabled, created_at, updated_at`
+	// MaxRules is the most rules a tenant may have.
+	MaxRules = 200
+)
+
+func scanRule(rows *sql.Rows) (Rule, error) {
+	var (
+		r                          Rule
+		filter, channels, audience string
+		created, updated           int64
+	)
+	err := rows.Scan(&r.ID, &r.Name, &r.Event, &filter, &channels, &audience, &r.Template, &r.Title, &r.Body, &r.Disabled, &created, &updated)
+	if err != nil {
+		return r, err
+	}
+	if filter != "" {
+		r.Filter = json.RawMessage(filter)
+	}
+	r.Channels, r.CreatedAt, r.UpdatedAt = splitChannels(channels), micros(created), micros(updated)
+	return r, json.Unmarshal([]byte(audience), &r.To)
+}
+
+// builtinSwitches are the tenant's own decisions on the host's rules.
+func builtinSwitches(ctx context.Context, tx store.Tx) (map[string]bool, error) {
+	out := make(map[string]bool)
+	rows, err := tx.Query(ctx, `SELECT id, disabled FROM notify_builtin_rules WHERE tenant = ?`, tx.Tenant())
+	_, err = collect(rows, err, func(rows *sql.Rows) (_ struct{}, err error) {
+		var (
+			id       string
+			disabled bool
+		)
+		err = rows.Scan(&id, &disabled)
+		out[id] = disabled
+		return struct{}{}, err
+	})
+	return out, err
+}
+
+func (s *Service) builtinRule(id string, switches map[string]bool) (Rule, bool) {
+	for _, r := range s.books.builtin {
+		if r.ID == id {
+			rule := r.Rule
+			if disabled, said := switches[id]; said {
+				rule.Disabled = disabled
+			}
+			return rule, true
+		}
+	}
+	return Rule{}, false
+}
+
+func (s *Service) readRule(ctx context.Context, tx store.Tx, id string) (Rule, error) {
+	if strings.HasPrefix(id, builtinPrefix) {
+		switches, err := builtinSwitches(ctx, tx)
+		if err != nil {
+			return Rule{}, fmt.Errorf("notify: built-in rules: %w", err)
+		}
+		if r, ok := s.builtinRule(id, switches); ok {
+			return r, nil
+		}
+		return Rule{}, platform.NotFound("rule")
+	}
+	rows, err := tx.Query(ctx, `SELECT `+ruleColumns+` FROM notify_rules WHERE tenant = ? AND id = ?`, tx.Tenant(), id)
+	found, err := collect(rows, err, scanRule)
+	if err != nil {
+		return Rule{}, fmt.Errorf("notify: read rule: %w", err)
+	}
+	if len(found) == 0 {
+		return Rule{}, platform.NotFound("rule")
+	}
+	return found[0], nil
+}
+
+// resolve checks the rule's template and refers to it by id, so that it may be
+// renamed.
+func resolve(ctx context.Context, tx store.Tx, r *Rule) error {
+	if r.Template == "" {
+		return nil
+	}
+	t, err := readTemplate(ctx, tx, r.Template)
+	if errors.Is(err, platform.ErrNotFound) {
+		return platform.Invalid(platform.Field{Path: "/template", Code: "unknown", Detail: "must be the id or name of a template"})
+	}
+	r.Template = t.ID
+	return err
+}
+
+// CreateRule keeps a new rule; its ID and times are the service's. It holds
+// for the events that are committed after it. Errors: KindInvalid;
+// KindConflict "too_many_rules" beyond MaxRules.
+func (s *Service) CreateRule(ctx context.Context, tenant platform.TenantID, actor string, r Rule) (Rule, error) {
+	if err := r.validate(s.cfg.SMTP != nil); err != nil {
+		return Rule{}, err
+	}
+	r.ID, r.Builtin = s.cfg.NewID("rul"), false
+	r.CreatedAt = micros(s.stamp())
+	r.UpdatedAt = r.CreatedAt
+	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		var n int
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM notify_rules WHERE tenant = ?`, tenant).Scan(&n); err != nil {
+			return fmt.Errorf("notify: count rules: %w", err)
+		}
+		if n >= MaxRules {
+			return platform.Errorf(platform.KindConflict, "too_many_rules", "there are %d rules, which is the most", n)
+		}
+		if err := resolve(ctx, tx, &r); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO notify_rules (tenant, `+ruleColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			tenant, r.ID, r.Name, r.Event, string(r.Filter), joinChannels(r.Channels), marshal(r.To), r.Template, r.Title, r.Body,
+			bit(r.Disabled), r.CreatedAt.UnixMicro(), r.UpdatedAt.UnixMicro())
+		if err != nil {
+			return fmt.Errorf("notify: create rule: %w", err)
+		}
+		return s.ruleChanged(ctx, tx, "created", actor, r)
+	})
+	return r, err
+}
+
+func (s *Service) ruleChanged(ctx context.Context, tx store.Tx, what, actor string, r Rule) error {
+	if err := changed(ctx, tx); err != nil {
+		return err
+	}
+	return s.emit(ctx, tx, "notify.rule."+what, r.ID, actor, map[string]string{"id": r.ID, "name": r.Name})
+}
+
+// Rule returns a rule of the tenant, or one of the host's as it stands for the
+// tenant. Error: KindNotFound.
+func (s *Service) Rule(ctx context.Context, tenant platform.TenantID, id string) (Rule, error) {
+	var r Rule
+	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		var err error
+		r, err = s.readRule(ctx, tx, id)
+		return err
+	}, store.ReadOnly)
+	return r, err
+}
+
+// Rules returns a page of the tenant's rules, by id; the first page begins
+// with the host's, beyond its limit.
+func (s *Service) Rules(ctx context.Context, tenant platform.TenantID, limit int, cursor string) ([]Rule, string, error) {
+	own, next, err := list(ctx, s, tenant, ruleList, `SELECT `+ruleColumns+` FROM notify_rules WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?`,
+		limit, cursor, scanRule, func(r Rule) string { return r.ID })
+	if err != nil || cursor != "" || len(s.books.builtin) == 0 {
+		return own, next, err
+	}
+	var switches map[string]bool
+	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		switches, err = builtinSwitches(ctx, tx)
+		return err
+	}, store.ReadOnly)
+	if err != nil {
+		return nil, "", fmt.Errorf("notify: built-in rules: %w", err)
+	}
+	out := make([]Rule, 0, len(s.books.builtin)+len(own))
+	for _, r := range s.books.builtin {
+		rule, _ := s.builtinRule(r.ID, switches)
+		out = append(out, rule)
+	}
+	return append(out, own...), next, nil
+}
+
+// UpdateRule replaces a rule after change has been applied to it. Of the
+// host's rules only Disabled can change. Errors: those of CreateRule;
+// KindNotFound; KindConflict "builtin_rule".
+func (s *Service) UpdateRule(ctx context.Context, tenant platform.TenantID, actor, id string, change func(*Rule)) (Rule, error) {
+	var r Rule
+	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		old, err := s.readRule(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		r = old
+		change(&r)
+		r.ID, r.Builtin, r.CreatedAt = old.ID, old.Builtin, old.CreatedAt
+		now := s.stamp()
+		if old.Builtin {
+			same := old
+			same.Disabled = r.Disabled
+			if marshal(same) != marshal(r) {
+				return platform.Errorf(platform.KindConflict, "builtin_rule", "a rule of the installation can only be switched on and off")
+			}
+			_, err = tx.Exec(ctx, `INSERT INTO notify_builtin_rules (tenant, id, disabled, updated_at) VALUES (?, ?, ?, ?)
+ON CONFLICT (tenant, id) DO UPDATE SET disabled = excluded.disabled, updated_at = excluded.updated_at`, tenant, id, bit(r.Disabled), now)
+			if err != nil {
+				return fmt.Errorf("notify: switch rule: %w", err)
+			}
+			return s.ruleChanged(ctx, tx, "updated", actor, r)
+		}
+		r.UpdatedAt = micros(now)
+		if err := r.validate(s.cfg.SMTP != nil); err != nil {
+			return err
+		}
+		if err := resolve(ctx, tx, &r); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE notify_rules SET name = ?, event = ?, filter = ?, channels = ?, audience = ?, template = ?,
+title = ?, body = ?, disabled = ?, updated_at = ? WHERE tenant = ? AND id = ?`,
+			r.Name, r.Event, string(r.Filter), joinChannels(r.Channels), marshal(r.To), r.Template, r.Title, r.Body, bit(r.Disabled), now, tenant, id)
+		if err != nil {
+			return fmt.Errorf("notify: update rule: %w", err)
+		}
+		return s.ruleChanged(ctx, tx, "updated", actor, r)
+	})
+	return r, err
+}
+
+// DeleteRule removes a rule. Errors: KindNotFound; KindConflict "builtin_rule".
+func (s *Service) DeleteRule(ctx context.Context, tenant platform.TenantID, actor, id string) error {
+	return s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		r, err := s.readRule(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if r.Builtin {
+			return platform.Errorf(platform.KindConflict, "builtin_rule", "a rule of the installation can only be switched on and off")
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM notify_rules WHERE tenant = ? AND id = ?`, tenant, id); err != nil {
+			return fmt.Errorf("notify: delete rule: %w", err)
+		}
+		return s.ruleChanged(ctx, tx, "deleted", actor, r)
+	})
+}

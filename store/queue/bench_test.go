@@ -1,0 +1,80 @@
+package queue_test
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/queue"
+	"github.com/acme/platform/store/sqlite"
+)
+
+func benchQueue(b *testing.B, workers int, h queue.Handler) (*sqlite.DB, *queue.Queue) {
+	b.Helper()
+	db, err := sqlite.Open(context.Background(), filepath.Join(b.TempDir(), "queue.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	q, err := queue.New(queue.Config{DB: db, Workers: workers, TenantWorkers: workers})
+	if err != nil {
+		b.Fatal(err)
+	}
+	q.Handle("job", h, queue.Options{})
+	if err := q.Start(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = q.Stop(context.Background())
+		_ = db.Close()
+	})
+	return db, q
+}
+
+func add(b *testing.B, db *sqlite.DB, q *queue.Queue, n int) {
+	b.Helper()
+	err := db.InTenant(context.Background(), acme, func(ctx context.Context, tx store.Tx) error {
+		for range n {
+			if _, err := q.Enqueue(ctx, tx, queue.Job{Kind: "job", Payload: []byte(`{"message":"msg_01","endpoint":"end_01"}`)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkLatency measures an idle queue: from the call that commits a job to
+// its handler.
+func BenchmarkLatency(b *testing.B) {
+	ran := make(chan struct{})
+	db, q := benchQueue(b, 16, func(context.Context, queue.Job) error { ran <- struct{}{}; return nil })
+	var took []time.Duration
+	for b.Loop() {
+		began := time.Now()
+		add(b, db, q, 1)
+		<-ran
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+}
+
+// BenchmarkThroughput measures jobs that do nothing, 10,000 at a time.
+func BenchmarkThroughput(b *testing.B) {
+	const jobs = 10_000
+	ran := make(chan struct{}, jobs)
+	db, q := benchQueue(b, 64, func(context.Context, queue.Job) error { ran <- struct{}{}; return nil })
+	for b.Loop() {
+		add(b, db, q, jobs)
+		for range jobs {
+			<-ran
+		}
+	}
+	b.ReportMetric(jobs*float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+}

@@ -1,0 +1,138 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+)
+
+// The states of a job, as in the table. Statements hold them as literals, so
+// that the partial indexes apply.
+const (
+	stateReady     = 0
+	stateScheduled = 1
+)
+
+// Enqueue adds a job in the caller's transaction and returns its id; where
+// UniqueKey names an unfinished job, it adds none and returns that one's. The
+// kind need not be known to this process. Errors: KindInvalid for a job that is
+// not as [Job] says, KindNoTenant where the transaction and the job disagree about
+// the tenant or name none.
+func (q *Queue) Enqueue(ctx context.Context, tx store.Tx, job Job) (string, error) {
+	tenant, err := tenantOf(tx, job)
+	if err != nil {
+		return "", err
+	}
+	if err := job.validate(); err != nil {
+		return "", err
+	}
+	now := q.cfg.Now()
+	state, runAt := stateReady, now
+	if job.RunAt.After(now) {
+		state, runAt = stateScheduled, job.RunAt
+	}
+	var unique any
+	if job.UniqueKey != "" {
+		unique = job.UniqueKey
+	}
+	id := q.cfg.NewID("job")
+	res, err := tx.Exec(ctx, `INSERT INTO jobs (tenant, id, kind, state, priority, run_at, unique_key, payload,
+			attempt, fence, owner, lease, started, enqueued, died, cause)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', 0, 0, ?, 0, '')
+		ON CONFLICT (tenant, kind, unique_key) WHERE unique_key IS NOT NULL AND state < 3 DO NOTHING`,
+		string(tenant), id, job.Kind, state, job.Priority, runAt.UnixMicro(), unique, string(job.Payload), now.UnixMicro())
+	if err != nil {
+		return "", fmt.Errorf("queue: enqueue: %w", err)
+	}
+	if n, err := res.RowsAffected(); err != nil {
+		return "", fmt.Errorf("queue: enqueue: %w", err)
+	} else if n == 1 {
+		tx.AfterCommit(q.poke)
+		return id, nil
+	}
+	err = tx.QueryRow(ctx, `SELECT id FROM jobs WHERE tenant = ? AND kind = ? AND unique_key = ? AND state < 3`,
+		string(tenant), job.Kind, job.UniqueKey).Scan(&id)
+	if err != nil {
+		return "", fmt.Errorf("queue: enqueue: %w", err)
+	}
+	return id, nil
+}
+
+func tenantOf(tx store.Tx, job Job) (platform.TenantID, error) {
+	tenant := tx.Tenant()
+	switch {
+	case tenant == "":
+		tenant = job.Tenant
+	case job.Tenant != "" && job.Tenant != tenant:
+		return "", platform.Errorf(platform.KindNoTenant, "wrong_tenant", "the job is of another tenant than the transaction")
+	}
+	return tenant, tenant.Validate()
+}
+
+func (j *Job) validate() error {
+	var fields []platform.Field
+	bad := func(path, code, detail string) {
+		fields = append(fields, platform.Field{Path: path, Code: code, Detail: detail})
+	}
+	if j.Kind == "" || len(j.Kind) > maxKind {
+		bad("/kind", "length", fmt.Sprintf("a kind has 1 to %d bytes", maxKind))
+	}
+	if len(j.UniqueKey) > maxUniqueKey {
+		bad("/unique_key", "length", fmt.Sprintf("a unique key has at most %d bytes", maxUniqueKey))
+	}
+	switch {
+	case len(j.Payload) > MaxPayload:
+		bad("/payload", "length", fmt.Sprintf("a payload has at most %d bytes", MaxPayload))
+	case len(j.Payload) > 0 && !json.Valid(j.Payload):
+		bad("/payload", "format", "a payload is a JSON value")
+	}
+	if fields != nil {
+		return platform.Invalid(fields...)
+	}
+	return nil
+}
+
+// Finish marks the job as done in a transaction of its handler, so that the
+// handler's effect and the end of the job commit together or not at all. It
+// returns [ErrLeaseLost], which the handler must pass on so that the transaction
+// fails, where the job was given to another run meanwhile. The job must be the one
+// that the handler was called with, and tx of the store that the queue is on.
+// A handler returns nil after the commit; an error then changes nothing.
+func Finish(ctx context.Context, tx store.Tx, job Job) error {
+	if job.run == nil {
+		return errors.New("queue: Finish needs the job that the handler was given")
+	}
+	if t := tx.Tenant(); t != "" && t != job.Tenant {
+		return platform.Errorf(platform.KindNoTenant, "wrong_tenant", "the job is of another tenant than the transaction")
+	}
+	done, err := settleDone(ctx, tx, job.run.key)
+	if err != nil {
+		return err
+	}
+	if !done {
+		return ErrLeaseLost
+	}
+	tx.AfterCommit(func() { job.run.finished.Store(true) })
+	return nil
+}
+
+func settleDone(ctx context.Context, tx store.Tx, key jobKey) (bool, error) {
+	return changed(tx.Exec(ctx, `DELETE FROM jobs WHERE tenant = ? AND id = ? AND fence = ? AND state = 2`,
+		string(key.tenant), key.id, key.fence))
+}
+
+func changed(res sql.Result, err error) (bool, error) {
+	if err != nil {
+		return false, fmt.Errorf("queue: %w", err)
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return false, fmt.Errorf("queue: %w", err)
+	}
+	return n > 0, nil
+}

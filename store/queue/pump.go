@@ -1,0 +1,184 @@
+package queue
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/acme/platform/store"
+)
+
+// settleTime bounds the last write of a queue that stops.
+const settleTime = 5 * time.Second
+
+// pump is the one goroutine that writes for the workers: each pass stores the
+// results that have come in and claims new jobs in one transaction, so that a
+// commit serves as many jobs as there are places.
+func (q *Queue) pump(ctx context.Context) {
+	var (
+		failures  int
+		heartbeat time.Time     // when the leases were renewed last
+		due       = q.cfg.Now() // when there will be something to do
+		woken     = true        // there may be something that is not known yet
+	)
+	for {
+		now := q.cfg.Now()
+		beat := now.Sub(heartbeat) >= q.cfg.Lease/3
+		results := q.take()
+		if !woken && !beat && len(results) == 0 && due.After(now) {
+			// Only the interval has passed: look without getting in the
+			// way of writers.
+			var err error
+			if due, err = q.look(ctx); err != nil {
+				due = now
+			}
+		}
+		if woken || beat || len(results) > 0 || !due.After(now) {
+			next, err := q.pass(ctx, results, beat)
+			switch {
+			case ctx.Err() != nil:
+			case err != nil:
+				q.putBack(results)
+				if failures++; failures == 1 {
+					q.log.WarnContext(ctx, "the store fails; jobs wait", slog.Any("error", err))
+				}
+				q.sleep(ctx, q.storePause(failures))
+				woken = true
+				continue
+			default:
+				if failures > 0 {
+					q.log.InfoContext(ctx, "the store works again", slog.Int("failures", failures))
+					failures = 0
+				}
+				if due = next; beat {
+					heartbeat = now
+				}
+			}
+			if err != nil {
+				q.putBack(results)
+			}
+		}
+		if ctx.Err() != nil {
+			q.settleLast(ctx)
+			return
+		}
+		woken = q.wait(ctx, min(q.cfg.Interval, due.Sub(q.cfg.Now()), q.cfg.Lease/3))
+	}
+}
+
+// take returns the results that are not stored.
+func (q *Queue) take() []result {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	results := q.results
+	q.results = nil
+	return results
+}
+
+func (q *Queue) putBack(results []result) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.results = append(results, q.results...)
+}
+
+// settleLast stores what is left although ctx is done; what it cannot store is
+// run again after its lease.
+func (q *Queue) settleLast(ctx context.Context) {
+	results := q.take()
+	if len(results) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	err := q.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		return q.settle(ctx, tx, results)
+	})
+	if err != nil {
+		q.log.ErrorContext(ctx, "results of jobs are lost; they will run again", slog.Int("jobs", len(results)), slog.Any("error", err))
+		return
+	}
+	q.forget(results)
+}
+
+// pass stores results and claims jobs, and returns when the next job becomes
+// due.
+func (q *Queue) pass(ctx context.Context, results []result, beat bool) (due time.Time, err error) {
+	var (
+		claimed []*run
+		lost    []*run
+	)
+	err = q.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		if err := q.settle(ctx, tx, results); err != nil {
+			return err
+		}
+		if beat {
+			if lost, err = q.renew(ctx, tx); err != nil {
+				return err
+			}
+			if err := q.rescue(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if due, err = q.promote(ctx, tx); err != nil {
+			return err
+		}
+		claimed, err = q.claim(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return time.Time{}, err
+	}
+	q.forget(results)
+	for _, r := range lost {
+		q.log.WarnContext(ctx, "lease lost", r.attr())
+		r.cancel(ErrLeaseLost)
+	}
+	q.start(claimed)
+	return due, nil
+}
+
+// forget ends the runs whose results are stored.
+func (q *Queue) forget(results []result) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, res := range results {
+		delete(q.running, res.run.key)
+	}
+}
+
+// storePause is between half and all of 100 ms, doubling up to 10 s.
+func (q *Queue) storePause(failures int) time.Duration {
+	bound := 10 * time.Second
+	if failures < 8 {
+		bound = min(bound, 50*time.Millisecond<<failures)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return bound/2 + time.Duration(q.cfg.Rand()*float64(bound/2))
+}
+
+func (q *Queue) sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// wait is sleep that poke ends; it reports whether that was so.
+func (q *Queue) wait(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return false
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return false
+	case <-q.wake:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

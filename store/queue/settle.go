@@ -1,0 +1,168 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+)
+
+// settle stores results. What is no longer ours stays as it is: the claim that
+// follows it has another fence.
+func (q *Queue) settle(ctx context.Context, tx store.Tx, results []result) error {
+	for _, res := range results {
+		if res.outcome == outcomeLost || res.run.finished.Load() {
+			continue
+		}
+		ours, err := q.settleOne(ctx, tx, res)
+		if err != nil {
+			return err
+		}
+		if !ours {
+			q.log.WarnContext(ctx, "a job was given to another run before this one's result was stored", res.run.attr())
+		}
+	}
+	return nil
+}
+
+func (q *Queue) settleOne(ctx context.Context, tx store.Tx, res result) (ours bool, err error) {
+	key := res.run.key
+	switch res.outcome {
+	case outcomeRetry:
+		return changed(tx.Exec(ctx, `UPDATE jobs SET state = 1, run_at = ?, cause = ?, owner = '', lease = 0
+			WHERE tenant = ? AND id = ? AND fence = ? AND state = 2`,
+			res.runAt.UnixMicro(), res.cause, string(key.tenant), key.id, key.fence))
+	case outcomeDead:
+		return changed(tx.Exec(ctx, `UPDATE jobs SET state = 3, died = ?, cause = ?, owner = '', lease = 0
+			WHERE tenant = ? AND id = ? AND fence = ? AND state = 2`,
+			q.cfg.Now().UnixMicro(), res.cause, string(key.tenant), key.id, key.fence))
+	case outcomeRelease:
+		return release(ctx, tx, key)
+	default:
+		return settleDone(ctx, tx, key)
+	}
+}
+
+// release puts a job back as if it had not been claimed, but for the fence.
+func release(ctx context.Context, tx store.Tx, key jobKey) (bool, error) {
+	return changed(tx.Exec(ctx, `UPDATE jobs SET state = 0, attempt = attempt - 1, owner = '', lease = 0
+		WHERE tenant = ? AND id = ? AND fence = ? AND state = 2`, string(key.tenant), key.id, key.fence))
+}
+
+// sweepBatch bounds what one pass promotes or rescues.
+const sweepBatch = 500
+
+// promote makes scheduled jobs ready whose time has come, and returns when the
+// next one's comes, at most Config.Interval from now.
+func (q *Queue) promote(ctx context.Context, tx store.Tx) (next time.Time, err error) {
+	now := q.cfg.Now()
+	for range 2 {
+		var first sql.NullInt64
+		if err := tx.QueryRow(ctx, `SELECT min(run_at) FROM jobs WHERE state = 1`).Scan(&first); err != nil {
+			return now, fmt.Errorf("queue: promote: %w", err)
+		}
+		next = now.Add(q.cfg.Interval)
+		if !first.Valid {
+			return next, nil
+		}
+		if at := time.UnixMicro(first.Int64); at.After(now) {
+			if at.Before(next) {
+				next = at
+			}
+			return next, nil
+		}
+		next = now // until all that are due are ready
+		if _, err := tx.Exec(ctx, `UPDATE jobs SET state = 0 WHERE state = 1 AND (tenant, id) IN (
+			SELECT tenant, id FROM jobs WHERE state = 1 AND run_at <= ? ORDER BY run_at LIMIT ?)`, now.UnixMicro(), sweepBatch); err != nil {
+			return now, fmt.Errorf("queue: promote: %w", err)
+		}
+	}
+	return next, nil
+}
+
+// rescue makes jobs ready whose process is not heard of, of whatever kind. The
+// attempt counts; whether it was the last one decides a worker that knows the
+// kind.
+func (q *Queue) rescue(ctx context.Context, tx store.Tx) error {
+	_, err := tx.Exec(ctx, `UPDATE jobs SET state = 0, owner = '', lease = 0, cause = 'queue: the lease ended while it ran'
+		WHERE state = 2 AND (tenant, id) IN (SELECT tenant, id FROM jobs WHERE state = 2 AND lease <= ? ORDER BY lease LIMIT ?)`,
+		q.cfg.Now().UnixMicro(), sweepBatch)
+	if err != nil {
+		return fmt.Errorf("queue: rescue: %w", err)
+	}
+	return nil
+}
+
+// renew extends the leases of what runs here. It returns the runs that another
+// process has taken, and puts back jobs that are leased to this process and yet
+// do not run, as after a commit whose answer was lost.
+func (q *Queue) renew(ctx context.Context, tx store.Tx) (lost []*run, err error) {
+	rows, err := tx.Query(ctx, `UPDATE jobs SET lease = ? WHERE state = 2 AND owner = ? RETURNING tenant, id, fence`,
+		q.cfg.Now().Add(q.cfg.Lease).UnixMicro(), q.owner)
+	if err != nil {
+		return nil, fmt.Errorf("queue: renew: %w", err)
+	}
+	held := make(map[jobKey]bool)
+	for rows.Next() {
+		var key jobKey
+		if err := rows.Scan((*string)(&key.tenant), &key.id, &key.fence); err != nil {
+			return nil, errors.Join(fmt.Errorf("queue: renew: %w", err), rows.Close())
+		}
+		held[key] = true
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, fmt.Errorf("queue: renew: %w", err)
+	}
+
+	q.mu.Lock()
+	for key, r := range q.running {
+		if !held[key] && !r.reported && !r.finished.Load() {
+			lost = append(lost, r)
+		}
+		delete(held, key)
+	}
+	q.mu.Unlock()
+	for key := range held {
+		if _, err := release(ctx, tx, key); err != nil {
+			return nil, err
+		}
+	}
+	return lost, nil
+}
+
+// look returns when there will be something for this process to do, at most
+// Config.Interval from now.
+func (q *Queue) look(ctx context.Context) (due time.Time, err error) {
+	all, kinds := q.rooms()
+	err = q.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		now := q.cfg.Now()
+		due = now.Add(q.cfg.Interval)
+		var first sql.NullInt64
+		if err := tx.QueryRow(ctx, `SELECT min(run_at) FROM jobs WHERE state = 1`).Scan(&first); err != nil {
+			return fmt.Errorf("queue: look: %w", err)
+		}
+		if at := time.UnixMicro(first.Int64); first.Valid && at.Before(due) {
+			due = at
+		}
+		if all.total <= 0 {
+			return nil
+		}
+		for _, k := range kinds {
+			var tenant platform.TenantID
+			err := tx.QueryRow(ctx, `SELECT tenant FROM jobs WHERE state = 0 AND kind = ? LIMIT 1`, k.name).Scan((*string)(&tenant))
+			if err == nil {
+				due = now
+				return nil
+			}
+			if !errors.Is(err, sql.ErrNoRows) {
+				return fmt.Errorf("queue: look: %w", err)
+			}
+		}
+		return nil
+	}, store.ReadOnly)
+	return due, err
+}

@@ -1,0 +1,223 @@
+package sqldocs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/document"
+)
+
+// Apply implements [store.Documents]. Beside the kinds that the port names, a
+// refused change may be KindInvalid: its data is no record (see
+// [document.Normalize]), or has too many combinations for an index.
+func (d *Documents) Apply(ctx context.Context, tenant platform.TenantID, name string, changes []store.Change, build store.EventsBuilder) ([]store.Document, error) {
+	if err := tenant.Validate(); err != nil {
+		return nil, err
+	}
+	// Outside the transaction, since there is one writer.
+	changes, err := normalize(changes)
+	if err != nil {
+		return nil, err
+	}
+	var out []store.Document
+	err = d.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		c, err := d.load(ctx, tx, tenant, name)
+		if err != nil {
+			return err
+		}
+		a := newApplier(tx, tenant, c, d.micros())
+		if out, err = a.apply(ctx, changes); err != nil {
+			return err
+		}
+		if err := d.saveMarks(ctx, tx, tenant, c, a.index.marks); err != nil {
+			return err
+		}
+		if build == nil {
+			return nil
+		}
+		return emit(ctx, tx, build(out))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func normalize(changes []store.Change) ([]store.Change, error) {
+	changes = slices.Clone(changes)
+	for i := range changes {
+		ch := &changes[i]
+		var err error
+		switch ch.Op {
+		case store.OpInsert, store.OpReplace, store.OpUpsert, store.OpPatch:
+			ch.Data, err = document.Normalize("/data", ch.Data)
+		case store.OpDelete:
+		default:
+			return nil, fmt.Errorf("sqldocs: change %d has no known operation", i)
+		}
+		if err != nil {
+			return nil, changeError(i, err)
+		}
+	}
+	return changes, nil
+}
+
+// changeError names the change that was refused; other errors stay as they
+// are.
+func changeError(i int, err error) error {
+	var refused *platform.Error
+	if errors.As(err, &refused) {
+		switch refused.Kind {
+		case platform.KindConflict, platform.KindStale, platform.KindNotFound, platform.KindInvalid:
+			return &store.ChangeError{Index: i, Err: refused}
+		}
+	}
+	return err
+}
+
+// saveMarks writes what the records told about the fields of indexes.
+func (d *Documents) saveMarks(ctx context.Context, tx store.Tx, tenant platform.TenantID, c *collection, m marks) error {
+	if len(m) == 0 {
+		return nil
+	}
+	def := c.definition
+	def.Indexes = slices.Clone(def.Indexes)
+	m.mark(def.Indexes)
+	next, err := c.with(def)
+	if err != nil {
+		return err
+	}
+	return d.save(ctx, tx, tenant, next)
+}
+
+// applier makes the changes of one Apply.
+type applier struct {
+	tx     store.Tx
+	tenant platform.TenantID
+	c      *collection
+	now    int64
+	index  *indexWriter
+	rows   inserter
+}
+
+func newApplier(tx store.Tx, tenant platform.TenantID, c *collection, now int64) *applier {
+	return &applier{
+		tx: tx, tenant: tenant, c: c, now: now,
+		index: newIndexWriter(tx, tenant, c.indexes),
+		rows:  inserter{tx: tx, texts: &insertDocuments, columns: 7},
+	}
+}
+
+func (a *applier) apply(ctx context.Context, changes []store.Change) ([]store.Document, error) {
+	out := make([]store.Document, 0, len(changes))
+	for start := 0; start < len(changes); {
+		end := distinct(changes, start)
+		ids := make([]string, 0, end-start)
+		for i := start; i < end; i++ {
+			ids = append(ids, changes[i].ID)
+		}
+		stored, err := fetch(ctx, a.tx, a.tenant, a.c.number, ids)
+		if err != nil {
+			return nil, err
+		}
+		for i := start; i < end; i++ {
+			var old *document.Record
+			if r, ok := stored[changes[i].ID]; ok {
+				old = &r
+			}
+			doc, err := a.one(ctx, &changes[i], old)
+			if err != nil {
+				return nil, changeError(i, err)
+			}
+			out = append(out, store.Document(*doc))
+		}
+		if err := errors.Join(a.rows.flush(ctx), a.index.flush(ctx)); err != nil {
+			return nil, err
+		}
+		start = end
+	}
+	return out, nil
+}
+
+// maxBatch is how many stored documents a batch holds in memory.
+const maxBatch = 512
+
+// distinct returns the end of the longest run from start in which no id comes
+// twice, so that its documents can be read before any is written.
+func distinct(changes []store.Change, start int) int {
+	if start+1 == len(changes) {
+		return start + 1
+	}
+	seen := make(map[string]bool, min(len(changes)-start, maxBatch))
+	i := start
+	for ; i < len(changes) && len(seen) < maxBatch && !seen[changes[i].ID]; i++ {
+		seen[changes[i].ID] = true
+	}
+	return i
+}
+
+var (
+	errNoDocument = platform.NotFound("record")
+	errExists     = platform.Errorf(platform.KindConflict, "exists", "there is a record with that id")
+	errStale      = platform.Errorf(platform.KindStale, "stale", "the record has changed")
+	errRace       = platform.Errorf(platform.KindConflict, "conflict", "another transaction changed the record")
+)
+
+// one makes a change of a document, of which old is the stored form or nil.
+func (a *applier) one(ctx context.Context, ch *store.Change, old *document.Record) (*document.Record, error) {
+	switch {
+	case ch.Op == store.OpInsert && old != nil:
+		return nil, errExists
+	case old == nil && ch.Op != store.OpInsert && (ch.Op != store.OpUpsert || ch.IfVersion != 0):
+		return nil, errNoDocument
+	case ch.IfVersion != 0 && old != nil && ch.IfVersion != old.Version:
+		return nil, errStale
+	case ch.Op == store.OpDelete:
+		return old, a.remove(ctx, old)
+	case old == nil:
+		return a.insert(ctx, ch)
+	}
+	next := *old
+	next.Version++
+	next.UpdatedAt = fromMicros(a.now)
+	next.Data = ch.Data
+	if ch.Op == store.OpPatch {
+		next.Data = document.MergePatch(old.Data, ch.Data)
+		if document.TooDeep(next.Data) {
+			return nil, platform.Invalid(platform.Field{Path: "/data", Code: "too_deep", Detail: "the result nests too deep"})
+		}
+	}
+	return &next, a.replace(ctx, old, &next)
+}
+
+func (a *applier) insert(ctx context.Context, ch *store.Change) (*document.Record, error) {
+	now := fromMicros(a.now)
+	doc := &document.Record{ID: ch.ID, Version: 1, CreatedAt: now, UpdatedAt: now, Data: ch.Data}
+	if err := a.index.update(ctx, nil, doc); err != nil {
+		return nil, err
+	}
+	return doc, a.rows.add(ctx, string(a.tenant), a.c.number, doc.ID, doc.Version, a.now, a.now, []byte(doc.Data))
+}
+
+func (a *applier) replace(ctx context.Context, old, next *document.Record) error {
+	if err := a.index.update(ctx, old, next); err != nil {
+		return err
+	}
+	res, err := a.tx.Exec(ctx, `UPDATE documents SET version = ?, updated_at = ?, data = ?
+		WHERE tenant = ? AND collection = ? AND id = ? AND version = ?`,
+		next.Version, a.now, []byte(next.Data), string(a.tenant), a.c.number, old.ID, old.Version)
+	return a.changedOne(res, err)
+}
+
+func (a *applier) remove(ctx context.Context, old *document.Record) error {
+	if err := a.index.update(ctx, old, nil); err != nil {
+		return err
+	}
+	res, err := a.tx.Exec(ctx, `DELETE FROM documents WHERE tenant = ? AND collection = ? AND id = ? AND version = ?`,
+		string(a.tenant), a.c.number, old.ID, old.Version)
+	return a.changedOne(res, err)
+}

@@ -1,0 +1,64 @@
+package sqldocs
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/acme/platform/store"
+)
+
+// sizes are how many rows or values one statement takes. Few sizes are few
+// texts, each prepared once for a connection.
+var sizes = [...]int{64, 16, 4, 1}
+
+// texts are statements by the place of their size in sizes.
+type texts [len(sizes)]string
+
+func statementTexts(before, each, after string) (t texts) {
+	for i, n := range sizes {
+		t[i] = before + strings.Repeat(each+", ", n-1) + each + after
+	}
+	return t
+}
+
+var (
+	insertDocuments = statementTexts(
+		`INSERT INTO documents (tenant, collection, id, version, created_at, updated_at, data) VALUES `,
+		`(?, ?, ?, ?, ?, ?, ?)`, ``)
+	insertIndexRows = statementTexts(
+		`INSERT INTO document_index (tenant, number, sort_key, id) VALUES `, `(?, ?, ?, ?)`, ``)
+	selectDocuments = statementTexts(
+		`SELECT id, version, created_at, updated_at, data FROM documents WHERE tenant = ? AND collection = ? AND id IN (`,
+		`?`, `)`)
+)
+
+// inserter inserts many rows with few statements.
+type inserter struct {
+	tx      store.Tx
+	texts   *texts
+	columns int
+	args    []any
+}
+
+func (in *inserter) add(ctx context.Context, row ...any) error {
+	in.args = append(in.args, row...)
+	if len(in.args) < sizes[0]*in.columns {
+		return nil
+	}
+	return in.flush(ctx)
+}
+
+func (in *inserter) flush(ctx context.Context) error {
+	args := in.args
+	for i, n := range sizes {
+		for n *= in.columns; len(args) >= n; args = args[n:] {
+			if _, err := in.tx.Exec(ctx, in.texts[i], args[:n]...); err != nil {
+				return fmt.Errorf("sqldocs: insert: %w", err)
+			}
+		}
+	}
+	clear(in.args)
+	in.args = in.args[:0]
+	return nil
+}

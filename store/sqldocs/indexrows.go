@@ -1,0 +1,172 @@
+package sqldocs
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/document"
+)
+
+// indexWriter keeps index rows in step with documents. Rows to insert wait for
+// [indexWriter.flush]; nobody reads them in between.
+type indexWriter struct {
+	tx      store.Tx
+	tenant  platform.TenantID
+	indexes []*index
+	rows    inserter
+	marks   marks
+}
+
+func newIndexWriter(tx store.Tx, tenant platform.TenantID, indexes []*index) *indexWriter {
+	return &indexWriter{
+		tx: tx, tenant: tenant, indexes: indexes, marks: marks{},
+		rows: inserter{tx: tx, texts: &insertIndexRows, columns: 4},
+	}
+}
+
+// marks are new bits of storedIndex by the number of the index.
+type marks map[int64]struct{ arrays, cut uint8 }
+
+func (m marks) note(x *index, e document.Entries) {
+	if e.Arrays&^x.Arrays == 0 && e.Cut&^x.Cut == 0 {
+		return
+	}
+	k := m[x.Number]
+	k.arrays |= e.Arrays
+	k.cut |= e.Cut
+	m[x.Number] = k
+}
+
+// mark sets the bits.
+func (m marks) mark(indexes []storedIndex) {
+	for i := range indexes {
+		indexes[i].Arrays |= m[indexes[i].Number].arrays
+		indexes[i].Cut |= m[indexes[i].Number].cut
+	}
+}
+
+// errUnique refuses a second document with the same values.
+func errUnique(x *index) *platform.Error {
+	e := platform.Errorf(platform.KindConflict, "unique", "another record has the same %s", x.keys)
+	for _, f := range x.fields {
+		e.Fields = append(e.Fields, platform.Field{
+			Path: "/data/" + f.Path, Code: "unique", Detail: "must not be in another record",
+		})
+	}
+	return e
+}
+
+// update replaces the rows of old with those of doc; either may be nil. A
+// refusal is a [*platform.Error].
+func (w *indexWriter) update(ctx context.Context, old, doc *document.Record) error {
+	for _, x := range w.indexes {
+		var was, is document.Entries
+		var err error
+		if old != nil {
+			if was, err = x.keys.Keys(old); err != nil {
+				return err
+			}
+		}
+		if doc != nil {
+			if is, err = x.keys.Keys(doc); err != nil {
+				return err
+			}
+			w.marks.note(x, is)
+		}
+		id := ""
+		if doc != nil {
+			id = doc.ID
+		} else {
+			id = old.ID
+		}
+		if err := w.replace(ctx, x, id, was, is); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *indexWriter) replace(ctx context.Context, x *index, id string, was, is document.Entries) error {
+	gone, come := differ(was.Keys, is.Keys)
+	for _, key := range gone {
+		// Rows that wait may be among those to delete.
+		if err := w.flush(ctx); err != nil {
+			return err
+		}
+		_, err := w.tx.Exec(ctx, `DELETE FROM document_index WHERE tenant = ? AND number = ? AND sort_key = ? AND id = ?`,
+			string(w.tenant), x.Number, key, id)
+		if err != nil {
+			return fmt.Errorf("sqldocs: delete from an index: %w", err)
+		}
+	}
+	for _, key := range come {
+		if err := w.rows.add(ctx, string(w.tenant), x.Number, key, id); err != nil {
+			return err
+		}
+	}
+	if x.Unique {
+		return w.replaceUnique(ctx, x, id, was, is)
+	}
+	return nil
+}
+
+func (w *indexWriter) replaceUnique(ctx context.Context, x *index, id string, was, is document.Entries) error {
+	if !was.Present {
+		was.Keys = nil
+	}
+	if !is.Present {
+		is.Keys = nil
+	}
+	gone, come := differ(was.Keys, is.Keys)
+	for _, key := range gone {
+		_, err := w.tx.Exec(ctx, `DELETE FROM document_unique WHERE tenant = ? AND number = ? AND sort_key = ? AND id = ?`,
+			string(w.tenant), x.Number, key, id)
+		if err != nil {
+			return fmt.Errorf("sqldocs: delete from an index: %w", err)
+		}
+	}
+	for _, key := range come {
+		res, err := w.tx.Exec(ctx, `INSERT INTO document_unique (tenant, number, sort_key, id) VALUES (?, ?, ?, ?)
+			ON CONFLICT DO NOTHING`, string(w.tenant), x.Number, key, id)
+		if err != nil {
+			return fmt.Errorf("sqldocs: insert into an index: %w", err)
+		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return fmt.Errorf("sqldocs: insert into an index: %w", err)
+		}
+		if n == 0 {
+			return errUnique(x)
+		}
+	}
+	return nil
+}
+
+func (w *indexWriter) flush(ctx context.Context) error { return w.rows.flush(ctx) }
+
+// differ compares two ordered lists of keys.
+func differ(was, is [][]byte) (gone, come [][]byte) {
+	for len(was) > 0 || len(is) > 0 {
+		c := 0
+		switch {
+		case len(was) == 0:
+			c = 1
+		case len(is) == 0:
+			c = -1
+		default:
+			c = bytes.Compare(was[0], is[0])
+		}
+		switch {
+		case c < 0:
+			gone, was = append(gone, was[0]), was[1:]
+		case c > 0:
+			come, is = append(come, is[0]), is[1:]
+		default:
+			was, is = was[1:], is[1:]
+		}
+	}
+	return gone, come
+}

@@ -1,0 +1,46 @@
+package sqldocs_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/acme/platform/store/sqldocs"
+	"github.com/acme/platform/store/sqlite"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// open returns documents in a new file.
+func open(t testing.TB) (*sqldocs.Documents, *sqlite.DB) {
+	t.Helper()
+	return reopen(t, filepath.Join(t.TempDir(), "test.db"))
+}
+
+func reopen(t testing.TB, path string) (*sqldocs.Documents, *sqlite.DB) {
+	t.Helper()
+	db, err := sqlite.Open(context.Background(), path, sqlite.Synchronous(sqlite.Normal))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	now := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
+	docs, err := sqldocs.New(sqldocs.Config{DB: db, Now: func() time.Time {
+		now = now.Add(time.Millisecond)
+		return now
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := docs.Start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return docs, db
+}

@@ -1,0 +1,290 @@
+package sqlite_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/sqlite"
+)
+
+// still is a clock that does not go on: no group gets old in these tests.
+var still = sqlite.Clock(now)
+
+// behind runs transactions that all wait for the writer at the same time, in
+// the order of fns, and returns their errors.
+func behind(t *testing.T, db *sqlite.DB, fns ...func(context.Context, store.Tx) error) []error {
+	t.Helper()
+	var wg sync.WaitGroup
+	errs := make([]error, len(fns))
+	apart := errors.New("apart") // so that it is not in the group
+	err := db.AcrossTenants(t.Context(), func(context.Context, store.Tx) error {
+		for i, fn := range fns {
+			wg.Go(func() {
+				errs[i] = errors.New("panicked")
+				defer func() { _ = recover() }()
+				errs[i] = db.InTenant(context.Background(), "acme", fn)
+			})
+			until(t, "the transaction waited", func() bool { return sqlite.Waiting(db) == i+1 })
+		}
+		return apart
+	})
+	wg.Wait()
+	if err != apart {
+		t.Error(err)
+	}
+	return errs
+}
+
+func inserting(id string) func(context.Context, store.Tx) error {
+	return func(ctx context.Context, tx store.Tx) error { return insertIn(ctx, tx, id) }
+}
+
+func TestWaitersShareOneCommit(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	db := open(t, path, still)
+	table(t, db)
+	var order []string
+	var fns []func(context.Context, store.Tx) error
+	for i := range 20 {
+		id := fmt.Sprintf("%02d", i)
+		fns = append(fns, func(ctx context.Context, tx store.Tx) error {
+			tx.AfterCommit(func() { order = append(order, id) })
+			return insertIn(ctx, tx, id)
+		})
+	}
+	before := sqlite.Commits(db)
+	if err := errors.Join(behind(t, db, fns...)...); err != nil {
+		t.Fatal(err)
+	}
+	if n := sqlite.Commits(db) - before; n != 1 {
+		t.Errorf("%d commits for 20 transactions that waited together, want 1", n)
+	}
+	if len(order) != 20 || !slices.IsSorted(order) {
+		t.Errorf("AfterCommit was called in the order %v", order)
+	}
+	must(t, db.Close())
+	if n := count(t, open(t, path), "things"); n != 20 {
+		t.Errorf("%d rows after opening again, want 20", n)
+	}
+}
+
+func TestGroupsAreBounded(t *testing.T) {
+	db := newDB(t, still)
+	var fns []func(context.Context, store.Tx) error
+	for i := range sqlite.GroupSize + 10 {
+		fns = append(fns, inserting(fmt.Sprint(i)))
+	}
+	before := sqlite.Commits(db)
+	if err := errors.Join(behind(t, db, fns...)...); err != nil {
+		t.Fatal(err)
+	}
+	if n := sqlite.Commits(db) - before; n != 2 {
+		t.Errorf("%d commits, want 2", n)
+	}
+}
+
+func TestOneFailingMemberHarmsNoOther(t *testing.T) {
+	db := newDB(t, still)
+	mine := errors.New("mine")
+	before := sqlite.Commits(db)
+	errs := behind(t, db,
+		inserting("a"),
+		func(ctx context.Context, tx store.Tx) error {
+			tx.AfterCommit(func() { t.Error("AfterCommit of a failed transaction") })
+			must(t, insertIn(ctx, tx, "b"))
+			return mine
+		},
+		func(ctx context.Context, tx store.Tx) error {
+			must(t, insertIn(ctx, tx, "c"))
+			panic("mine")
+		},
+		inserting("a"), // a duplicate
+		func(ctx context.Context, tx store.Tx) error {
+			rows, err := tx.Query(ctx, "SELECT id FROM things ORDER BY id")
+			must(t, err)
+			rows.Next() // left open
+			must(t, insertIn(ctx, tx, "e"))
+			return mine
+		},
+		inserting("f"),
+	)
+	if errs[0] != nil || errs[5] != nil {
+		t.Errorf("good members failed: %v, %v", errs[0], errs[5])
+	}
+	if errs[1] != mine || errs[2].Error() != "panicked" || !errors.Is(errs[3], platform.ErrConflict) || errs[4] != mine {
+		t.Errorf("bad members got %v", errs[1:5])
+	}
+	if n := sqlite.Commits(db) - before; n != 1 {
+		t.Errorf("%d commits, want 1", n)
+	}
+	if all, good := count(t, db, "things"), count(t, db, "things WHERE id IN ('a', 'f')"); all != 2 || good != 2 {
+		t.Errorf("%d rows, %d of them good; want 2", all, good)
+	}
+}
+
+func TestCommitFailureFailsAll(t *testing.T) {
+	db := newDB(t, still)
+	execute(t, db, "CREATE TABLE parents (id INTEGER PRIMARY KEY)")
+	// A deferred constraint is looked at by the commit alone.
+	execute(t, db, "CREATE TABLE children (parent INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED)")
+	called := false
+	errs := behind(t, db,
+		func(ctx context.Context, tx store.Tx) error {
+			tx.AfterCommit(func() { called = true })
+			return insertIn(ctx, tx, "a")
+		},
+		func(ctx context.Context, tx store.Tx) error {
+			_, err := tx.Exec(ctx, "INSERT INTO children VALUES (7)")
+			must(t, err)
+			return nil
+		},
+		inserting("c"),
+	)
+	for i, err := range errs {
+		if err == nil || !strings.Contains(err.Error(), "FOREIGN KEY") {
+			t.Errorf("member %d: error %v", i, err)
+		}
+	}
+	if n := count(t, db, "things"); n != 0 || called {
+		t.Errorf("%d rows, AfterCommit called: %v", n, called)
+	}
+	must(t, insert(t.Context(), db, "acme", "later"))
+}
+
+// Where SQLite gives up the whole transaction in the middle of a member, those
+// before it must not be acknowledged, even if the member hides the error.
+func TestLostTransactionFailsAll(t *testing.T) {
+	db := newDB(t, still)
+	errs := behind(t, db,
+		inserting("a"),
+		func(ctx context.Context, tx store.Tx) error {
+			_, err := tx.Exec(ctx, "INSERT OR ROLLBACK INTO things VALUES ('acme', 'a', '')")
+			if !errors.Is(err, platform.ErrConflict) {
+				t.Errorf("the duplicate: %v", err)
+			}
+			if err := insertIn(ctx, tx, "b"); err == nil {
+				t.Error("a statement ran outside of a transaction")
+			}
+			return nil
+		},
+		inserting("c"),
+	)
+	if !errors.Is(errs[0], platform.ErrUnavailable) || !errors.Is(errs[1], platform.ErrUnavailable) || errs[2] != nil {
+		t.Errorf("errors %v", errs)
+	}
+	if n := count(t, db, "things"); n != 1 {
+		t.Errorf("%d rows, want that of the one after", n)
+	}
+}
+
+func TestFullStore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	db := open(t, path, still)
+	table(t, db)
+	must(t, insert(t.Context(), db, "acme", "before"))
+	execute(t, db, "PRAGMA max_page_count = 30")
+	big := strings.Repeat("x", 200_000)
+	errs := behind(t, db,
+		inserting("a"),
+		func(ctx context.Context, tx store.Tx) error { return insertIn(ctx, tx, big) },
+		inserting("c"),
+	)
+	if full := (&platform.Error{Kind: platform.KindUnavailable, Code: "store_full"}); !errors.Is(errs[1], full) {
+		t.Errorf("error %v, want store_full", errs[1])
+	}
+	must(t, db.Close())
+	db = open(t, path)
+	for i, id := range []string{"a", big, "c"} {
+		if there := count(t, db, "things WHERE id = ?", id) == 1; there != (errs[i] == nil) {
+			t.Errorf("member %d: error %v, but is there: %v", i, errs[i], there)
+		}
+	}
+	if count(t, db, "things WHERE id = 'before'") != 1 {
+		t.Error("what was there before is gone")
+	}
+}
+
+func TestContextEndsInTheQueue(t *testing.T) {
+	db := newDB(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	gaveUp := make(chan error)
+	must(t, db.AcrossTenants(t.Context(), func(context.Context, store.Tx) error {
+		go func() {
+			gaveUp <- db.InTenant(ctx, "acme", func(context.Context, store.Tx) error {
+				t.Error("fn was called")
+				return nil
+			})
+		}()
+		until(t, "it waited", func() bool { return sqlite.Waiting(db) == 1 })
+		cancel()
+		if err := <-gaveUp; !errors.Is(err, context.Canceled) { // at once
+			t.Errorf("error %v", err)
+		}
+		return nil
+	}))
+	must(t, insert(t.Context(), db, "acme", "one"))
+}
+
+// A waiter whose context ends while the group is handed to it must hand it on:
+// its members wait for the commit.
+func TestContextsEndAtRandom(t *testing.T) {
+	db := newDB(t)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	acknowledged := 0
+	for worker := range 8 {
+		wg.Go(func() {
+			for i := range 200 {
+				ctx, cancel := context.WithCancel(t.Context())
+				go cancel()
+				err := insert(ctx, db, "acme", fmt.Sprint(worker, "-", i))
+				switch {
+				case err == nil:
+					mu.Lock()
+					acknowledged++
+					mu.Unlock()
+				case !errors.Is(err, context.Canceled):
+					t.Error(err)
+				}
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	if n := count(t, db, "things"); n != acknowledged {
+		t.Errorf("%d rows, %d acknowledged", n, acknowledged)
+	}
+}
+
+func TestStopWaitsAndCanBeRepeated(t *testing.T) {
+	db := newDB(t)
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, opts := range [][]store.TxOption{{store.ReadOnly}, nil} {
+		must(t, db.InTenant(t.Context(), "acme", func(ctx context.Context, tx store.Tx) error {
+			if err := db.Stop(done); !errors.Is(err, context.Canceled) {
+				t.Errorf("Stop beside a transaction: %v", err)
+			}
+			if opts != nil {
+				return nil
+			}
+			return insertIn(ctx, tx, "one") // what runs may end
+		}, opts...))
+		if opts != nil { // new ones are refused, so a fresh file for the next
+			must(t, db.Close())
+			db = newDB(t)
+		}
+	}
+	if err := insert(t.Context(), db, "acme", "two"); !errors.Is(err, platform.ErrUnavailable) {
+		t.Errorf("after Stop was tried: %v", err)
+	}
+	must(t, db.Stop(t.Context()))
+}

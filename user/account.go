@@ -1,0 +1,302 @@
+package user
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+)
+
+// User is a person with an account. One user can be in many organizations.
+type User struct {
+	ID string
+	// Email is unique over the installation, in lower case.
+	Email     string
+	Name      string
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// Status is whether a user, an organization or a membership is in use.
+type Status string
+
+// The statuses.
+const (
+	Active Status = "active"
+	// Suspended is kept but may do nothing.
+	Suspended Status = "suspended"
+)
+
+// SignUp is what a new user gives.
+type SignUp struct {
+	Email string
+	// Password has at least 8 characters and at most 256 bytes.
+	Password Secret
+	Name     string
+	// Organization is the name of the organization that is made for them.
+	Organization string
+}
+
+// SignedUp is what a sign-up made.
+type SignedUp struct {
+	User         User
+	Organization Organization
+	Tokens       Tokens
+}
+
+// SignUp makes a user, an organization that the user owns, and a session, in
+// one transaction. An e-mail that has an account is [platform.KindConflict]
+// "email_taken": a sign-up that answers with tokens at once cannot hide that an
+// address is known. The rate limit of the gateway bounds how fast addresses
+// can be tried; the login tells nothing.
+func (s *Service) SignUp(ctx context.Context, in SignUp) (SignedUp, error) {
+	var fields []platform.Field
+	email, ok := normalizeEmail(in.Email)
+	if !ok {
+		fields = append(fields, emailField())
+	}
+	name, ok := cleanName(in.Name)
+	if !ok {
+		fields = append(fields, nameField("/name"))
+	}
+	orgName, ok := cleanName(in.Organization)
+	if !ok {
+		fields = append(fields, nameField("/organization"))
+	}
+	password := normalizePassword(in.Password)
+	if f := checkPassword("/password", password, email); f != nil {
+		fields = append(fields, *f)
+	}
+	if fields != nil {
+		return SignedUp{}, platform.Invalid(fields...)
+	}
+	hash, err := s.passwords.hash(ctx, password)
+	if err != nil {
+		return SignedUp{}, err
+	}
+	key, err := s.keys.signer(ctx)
+	if err != nil {
+		return SignedUp{}, err
+	}
+	tenant := platform.TenantID(s.newID("org"))
+	var (
+		out     SignedUp
+		session string
+		refresh Secret
+	)
+	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		now := fromMicros(micros(s.now()))
+		u := User{ID: s.newID("usr"), Email: email, Name: name, CreatedAt: now, UpdatedAt: now}
+		made, err := changedOne(ctx, tx, `INSERT INTO user_accounts (id, email, name, status, created_at, updated_at)
+			VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (email) DO NOTHING`,
+			u.ID, u.Email, u.Name, string(Active), micros(now), micros(now))
+		if err != nil {
+			return err
+		}
+		if !made {
+			return platform.Errorf(platform.KindConflict, "email_taken", "there is an account with this e-mail address")
+		}
+		if _, err := tx.Exec(ctx, `INSERT INTO user_passwords (user_id, hash, changed_at) VALUES (?, ?, ?)`, u.ID, hash, micros(now)); err != nil {
+			return err
+		}
+		org, membership, err := s.insertOrganization(ctx, tx, tenant, orgName, u.ID)
+		if err != nil {
+			return err
+		}
+		if session, refresh, err = s.openSession(ctx, tx, u.ID, tenant); err != nil {
+			return err
+		}
+		if err := s.record(ctx, tx, tenant, byUser(u.ID, session), "user.signed_up", u.ID, nil); err != nil {
+			return err
+		}
+		if err := s.emit(ctx, tx, tenant, "user.signed_up", u.ID, u.ID, signedUpEvent{
+			UserID: u.ID, Email: u.Email, Name: u.Name, Organization: string(tenant),
+		}); err != nil {
+			return err
+		}
+		out.User, out.Organization = u, org
+		return s.emitFounded(ctx, tx, org, membership, u.ID)
+	})
+	if err != nil {
+		return SignedUp{}, err
+	}
+	out.Tokens, err = s.tokens(key, out.User.ID, session, tenant, refresh)
+	return out, err
+}
+
+// Profile is a user as they see themselves.
+type Profile struct {
+	User         User
+	Organization platform.TenantID
+	Roles        []string
+	// Scopes are those of the API key that asks; nil for a session.
+	Scopes []string
+}
+
+// Me returns the user that the call is made for.
+func (s *Service) Me(ctx context.Context, p platform.Principal) (Profile, error) {
+	var u User
+	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		var err error
+		u, err = userByID(ctx, tx, p.Subject)
+		return err
+	}, store.ReadOnly)
+	p = p.Clone()
+	return Profile{User: u, Organization: p.Tenant, Roles: p.Roles, Scopes: p.Scopes}, err
+}
+
+// MeChange is what a user changes of their account; nil leaves a part as it is.
+type MeChange struct {
+	Name *string
+	// Password is the new one; it needs CurrentPassword and ends all other
+	// sessions.
+	Password        *Secret
+	CurrentPassword Secret
+}
+
+// UpdateMe changes the account of the signed-in user.
+func (s *Service) UpdateMe(ctx context.Context, p platform.Principal, in MeChange) (User, error) {
+	if p.Kind != platform.PrincipalUser {
+		return User{}, errUserNeeded()
+	}
+	var name string
+	if in.Name != nil {
+		var ok bool
+		if name, ok = cleanName(*in.Name); !ok {
+			return User{}, platform.Invalid(nameField("/name"))
+		}
+	}
+	var hash string
+	if in.Password != nil {
+		var err error
+		if hash, err = s.newPassword(ctx, p.Subject, in); err != nil {
+			return User{}, err
+		}
+	}
+	var u User
+	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		var err error
+		if u, err = userByID(ctx, tx, p.Subject); err != nil {
+			return err
+		}
+		u.UpdatedAt = fromMicros(micros(s.now()))
+		if in.Name != nil {
+			u.Name = name
+			if err := s.record(ctx, tx, p.Tenant, byPrincipal(p), "user.renamed", u.ID, nil); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.Exec(ctx, `UPDATE user_accounts SET name = ?, updated_at = ? WHERE id = ?`, u.Name, micros(u.UpdatedAt), u.ID); err != nil {
+			return err
+		}
+		if in.Password == nil {
+			return nil
+		}
+		if _, err := tx.Exec(ctx, `UPDATE user_passwords SET hash = ?, changed_at = ? WHERE user_id = ?`, hash, micros(u.UpdatedAt), u.ID); err != nil {
+			return err
+		}
+		if err := s.endSessions(ctx, tx, u.ID, "", p.Credential); err != nil {
+			return err
+		}
+		if err := s.record(ctx, tx, p.Tenant, byPrincipal(p), "password.changed", u.ID, nil); err != nil {
+			return err
+		}
+		return s.emit(ctx, tx, p.Tenant, "user.password.changed", u.ID, u.ID, userEvent{UserID: u.ID})
+	})
+	if err == nil && in.Password != nil {
+		s.changed(ctx, userKey(p.Subject))
+	}
+	return u, err
+}
+
+// newPassword checks the current password, under the throttle of the login,
+// and returns the hash of the new one.
+func (s *Service) newPassword(ctx context.Context, user string, in MeChange) (string, error) {
+	var email, old string
+	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		return tx.QueryRow(ctx, `SELECT a.email, p.hash FROM user_accounts a JOIN user_passwords p ON p.user_id = a.id WHERE a.id = ?`, user).Scan(&email, &old)
+	}, store.ReadOnly)
+	if err != nil {
+		return "", notFound(err, "user")
+	}
+	password := normalizePassword(*in.Password)
+	if f := checkPassword("/password", password, email); f != nil {
+		return "", platform.Invalid(*f)
+	}
+	try, err := s.throttle.begin(ctx, email, s.cfg.Client(ctx))
+	if err != nil {
+		return "", err
+	}
+	same, _, err := s.passwords.verify(ctx, normalizePassword(in.CurrentPassword), old)
+	if err != nil {
+		return "", err
+	}
+	if !same {
+		return "", field("/current_password", "wrong", "the current password is needed to set a new one")
+	}
+	if err := try.succeeded(ctx); err != nil {
+		return "", err
+	}
+	return s.passwords.hash(ctx, password)
+}
+
+// SetUserStatus suspends a user everywhere, or lifts that. It is for the host:
+// no route leads here. A suspended user's tokens and keys are refused at once.
+func (s *Service) SetUserStatus(ctx context.Context, id string, status Status) error {
+	if status != Active && status != Suspended {
+		return field("/status", "unknown", "active or suspended")
+	}
+	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		ok, err := changedOne(ctx, tx, `UPDATE user_accounts SET status = ?, updated_at = ? WHERE id = ?`, string(status), micros(s.now()), id)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return platform.NotFound("user")
+		}
+		if status == Suspended {
+			if err := s.endSessions(ctx, tx, id, "", ""); err != nil {
+				return err
+			}
+		}
+		tenants, err := queryAll(ctx, tx, func(row scanner) (t platform.TenantID, err error) { return t, row.Scan(&t) },
+			`SELECT tenant FROM user_memberships WHERE user_id = ?`, id)
+		if err != nil {
+			return err
+		}
+		for _, t := range tenants {
+			by := auditActor{kind: platform.PrincipalSystem}
+			if err := s.record(ctx, tx, t, by, "user.status_changed", id, map[string]string{"status": string(status)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.changed(ctx, userKey(id))
+	return nil
+}
+
+func userByID(ctx context.Context, tx store.Tx, id string) (User, error) {
+	var (
+		u                User
+		created, updated int64
+	)
+	err := tx.QueryRow(ctx, `SELECT id, email, name, created_at, updated_at FROM user_accounts WHERE id = ?`, id).
+		Scan(&u.ID, &u.Email, &u.Name, &created, &updated)
+	u.CreatedAt, u.UpdatedAt = fromMicros(created), fromMicros(updated)
+	return u, notFound(err, "user")
+}
+
+// notFound gives the absence of a row its kind.
+func notFound(err error, noun string) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return platform.NotFound(noun)
+	}
+	return err
+}

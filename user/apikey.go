@@ -1,0 +1,386 @@
+package user
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/page"
+	"github.com/acme/platform/store"
+)
+
+// An API key is "<prefix>_<id>_<secret><checksum>": the id of its row in 26
+// characters, a 256-bit secret in 43 of base64url, and the CRC-32 of all before
+// it in 7 of base 36. The checksum tells a mistyped key, and secret scanners a
+// real one, without asking anybody. With the default prefix the expression is
+//
+//	\bak_[0-9a-hjkmnp-tv-z]{26}_[A-Za-z0-9_-]{43}[0-9a-z]{7}\b
+
+// APIKey is a program's credential, without its secret.
+type APIKey struct {
+	ID string
+	// UserID is the owner, whose roles limit what the key may do at any time.
+	UserID string
+	Name   string
+	// Prefix is the beginning of the credential, to recognize it by.
+	Prefix string
+	// Scopes are permission patterns; the key may do what they and the
+	// owner's roles both grant.
+	Scopes    []string
+	CreatedAt time.Time
+	// ExpiresAt is zero for a key without an end.
+	ExpiresAt time.Time
+	// LastUsedAt is written in the background and may be half a minute old.
+	LastUsedAt time.Time
+}
+
+// NewAPIKey is a key to be made.
+type NewAPIKey struct {
+	Name string
+	// Scopes must be within the rights of the principal.
+	Scopes []string
+	// ExpiresAt is zero for a key without an end.
+	ExpiresAt time.Time
+}
+
+const (
+	checksumSize = 7 // base-36 digits of 32 bits
+	// maxKeys bounds the living keys of an organization.
+	maxKeys = 1000
+	// maxScopes bounds the scopes of a key.
+	maxScopes = 50
+	// MaxKeyGrace is how long the old secret of a rotated key can stay valid.
+	MaxKeyGrace = day
+)
+
+func (s *Service) keyStart(id string) string { return s.cfg.KeyPrefix + "_" + bareID(id) }
+
+func (s *Service) formatKey(id string, secret []byte) Secret {
+	body := s.keyStart(id) + "_" + base64.RawURLEncoding.EncodeToString(secret)
+	return Secret(body + checksum(body))
+}
+
+func checksum(body string) string {
+	sum := strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(body))), 36)
+	return strings.Repeat("0", checksumSize-len(sum)) + sum
+}
+
+// parseKey returns the id and the secret of a well-formed key.
+func (s *Service) parseKey(credential string) (id string, secret []byte, ok bool) {
+	end := len(credential) - checksumSize
+	if end <= 0 || checksum(credential[:end]) != credential[end:] {
+		return "", nil, false
+	}
+	return parseToken(s.cfg.KeyPrefix, "key", secretSize, Secret(credential[:end]))
+}
+
+// CreateAPIKey makes a key for the principal's user and returns it with the
+// credential, which is not kept: only the SHA-256 of its secret is.
+func (s *Service) CreateAPIKey(ctx context.Context, p platform.Principal, in NewAPIKey) (APIKey, Secret, error) {
+	if err := s.Authorize(ctx, p, permAPIKeysWrite); err != nil {
+		return APIKey{}, "", err
+	}
+	if p.Kind == platform.PrincipalSystem {
+		return APIKey{}, "", errUserNeeded()
+	}
+	name, err := s.checkNewKey(in)
+	if err != nil {
+		return APIKey{}, "", err
+	}
+	var (
+		key        APIKey
+		credential Secret
+	)
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		rights, err := s.rightsOf(ctx, tx, p)
+		if err != nil {
+			return err
+		}
+		if !rights.cover(in.Scopes) {
+			return errAboveOwn()
+		}
+		var living int
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM user_api_keys WHERE tenant = ? AND revoked_at = 0`, string(p.Tenant)).Scan(&living); err != nil {
+			return err
+		}
+		if living >= maxKeys {
+			return platform.Errorf(platform.KindConflict, "too_many_keys", "an organization has at most %d API keys; revoke some", maxKeys)
+		}
+		secret, now := randomBytes(), fromMicros(micros(s.now()))
+		key = APIKey{ID: s.newID("key"), UserID: p.Subject, Name: name, Scopes: tidy(in.Scopes), CreatedAt: now, ExpiresAt: fromMicros(micros(in.ExpiresAt))}
+		key.Prefix = s.keyStart(key.ID)
+		credential = s.formatKey(key.ID, secret)
+		if _, err := tx.Exec(ctx, `INSERT INTO user_api_keys (tenant, id, user_id, name, scopes, hash, previous_hash, previous_until,
+			created_at, expires_at, last_used_at, revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0, 0)`,
+			string(p.Tenant), key.ID, key.UserID, key.Name, encodeList(key.Scopes), hashSecret(secret), []byte{},
+			micros(now), micros(in.ExpiresAt)); err != nil {
+			return err
+		}
+		return s.keyChanged(ctx, tx, p, "created", key, map[string]string{"scopes": strings.Join(key.Scopes, " ")})
+	})
+	if err != nil {
+		return APIKey{}, "", err
+	}
+	return key, credential, nil
+}
+
+func (s *Service) checkNewKey(in NewAPIKey) (name string, err error) {
+	var fields []platform.Field
+	name, ok := cleanName(in.Name)
+	if !ok {
+		fields = append(fields, nameField("/name"))
+	}
+	if len(in.Scopes) > maxScopes {
+		fields = append(fields, platform.Field{Path: "/scopes", Code: "too_many", Detail: "at most 50 scopes"})
+	} else if f := checkPatterns("/scopes", in.Scopes); f != nil {
+		fields = append(fields, *f)
+	}
+	if !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(s.now()) {
+		fields = append(fields, platform.Field{Path: "/expires_at", Code: "past", Detail: "a time to come"})
+	}
+	if fields != nil {
+		return "", platform.Invalid(fields...)
+	}
+	return name, nil
+}
+
+// keyChanged writes the audit record and the event.
+func (s *Service) keyChanged(ctx context.Context, tx store.Tx, p platform.Principal, verb string, key APIKey, detail map[string]string) error {
+	if err := s.record(ctx, tx, p.Tenant, byPrincipal(p), "api_key."+verb, key.ID, detail); err != nil {
+		return err
+	}
+	return s.emit(ctx, tx, p.Tenant, "user.api_key."+verb, key.ID, p.Subject, keyEvent{KeyID: key.ID, Name: key.Name, UserID: key.UserID})
+}
+
+const keyColumns = `id, user_id, name, scopes, created_at, expires_at, last_used_at`
+
+func (s *Service) scanKey(row scanner) (APIKey, error) {
+	var (
+		k                      APIKey
+		scopes                 string
+		created, expires, used int64
+	)
+	if err := row.Scan(&k.ID, &k.UserID, &k.Name, &scopes, &created, &expires, &used); err != nil {
+		return k, err
+	}
+	k.Prefix = s.keyStart(k.ID)
+	k.CreatedAt, k.ExpiresAt, k.LastUsedAt = fromMicros(created), fromMicros(expires), fromMicros(used)
+	var err error
+	k.Scopes, err = decodeList(scopes)
+	return k, err
+}
+
+// APIKeys returns up to limit living keys of the organization, the oldest
+// first, and the cursor for more.
+func (s *Service) APIKeys(ctx context.Context, p platform.Principal, limit int, cursor string) ([]APIKey, string, error) {
+	if err := s.Authorize(ctx, p, permAPIKeysRead); err != nil {
+		return nil, "", err
+	}
+	const list = "apiKeys.list"
+	after, err := afterID(list, cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	var all []APIKey
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		var err error
+		all, err = queryAll(ctx, tx, s.scanKey, `SELECT `+keyColumns+` FROM user_api_keys WHERE tenant = ? AND id > ? AND revoked_at = 0 ORDER BY id LIMIT ?`,
+			string(p.Tenant), after, pageLimit(limit)+1)
+		return err
+	}, store.ReadOnly)
+	if err != nil {
+		return nil, "", err
+	}
+	all, next := page.Cut(list, all, pageLimit(limit), func(k APIKey) []string { return []string{k.ID} })
+	return all, next, nil
+}
+
+// RotateAPIKey gives a key a new secret and returns it with the credential.
+// The old one stays valid for grace, at most [MaxKeyGrace]; zero ends it now.
+// Only the owner can: whoever has the credential acts as the owner.
+func (s *Service) RotateAPIKey(ctx context.Context, p platform.Principal, id string, grace time.Duration) (APIKey, Secret, error) {
+	if err := s.Authorize(ctx, p, permAPIKeysWrite); err != nil {
+		return APIKey{}, "", err
+	}
+	if grace < 0 || grace > MaxKeyGrace {
+		return APIKey{}, "", field("/grace_seconds", "range", "from 0 to 86400 seconds")
+	}
+	var (
+		key        APIKey
+		credential Secret
+	)
+	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		var err error
+		if key, err = s.livingKey(ctx, tx, p.Tenant, id); err != nil {
+			return err
+		}
+		if key.UserID != p.Subject {
+			return platform.Errorf(platform.KindForbidden, "not_owner", "only the owner of a key can rotate it; others can revoke it")
+		}
+		rights, err := s.rightsOf(ctx, tx, p)
+		if err != nil {
+			return err
+		}
+		// A key that may rotate must not make itself a wider one's credential.
+		if rights.isScoped && !covers(rights.scopes, key.Scopes) {
+			return errAboveOwn()
+		}
+		secret, now := randomBytes(), s.now()
+		credential = s.formatKey(id, secret)
+		if _, err := tx.Exec(ctx, `UPDATE user_api_keys SET previous_hash = hash, previous_until = ?, hash = ? WHERE tenant = ? AND id = ?`,
+			micros(now.Add(grace)), hashSecret(secret), string(p.Tenant), id); err != nil {
+			return err
+		}
+		return s.keyChanged(ctx, tx, p, "rotated", key, map[string]string{"grace": grace.String()})
+	})
+	if err != nil {
+		return APIKey{}, "", err
+	}
+	s.changed(ctx, credentialKey(id))
+	return key, credential, nil
+}
+
+// RevokeAPIKey ends a key at once.
+func (s *Service) RevokeAPIKey(ctx context.Context, p platform.Principal, id string) error {
+	if err := s.Authorize(ctx, p, permAPIKeysWrite); err != nil {
+		return err
+	}
+	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		key, err := s.livingKey(ctx, tx, p.Tenant, id)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE user_api_keys SET revoked_at = ? WHERE tenant = ? AND id = ?`, micros(s.now()), string(p.Tenant), id); err != nil {
+			return err
+		}
+		return s.keyChanged(ctx, tx, p, "revoked", key, nil)
+	})
+	if err != nil {
+		return err
+	}
+	s.changed(ctx, credentialKey(id))
+	return nil
+}
+
+func (s *Service) livingKey(ctx context.Context, tx store.Tx, tenant platform.TenantID, id string) (APIKey, error) {
+	k, err := s.scanKey(tx.QueryRow(ctx, `SELECT `+keyColumns+` FROM user_api_keys WHERE tenant = ? AND id = ? AND revoked_at = 0`, string(tenant), id))
+	return k, notFound(err, "API key")
+}
+
+// verifyKey returns the principal of an API key and until when it is valid at
+// most. The owner's roles are read anew, so a key never outlives them.
+func (s *Service) verifyKey(ctx context.Context, credential string) (platform.Principal, time.Time, error) {
+	none := platform.Principal{}
+	id, secret, ok := s.parseKey(credential)
+	if !ok {
+		return none, time.Time{}, errBadCredential()
+	}
+	var (
+		p                      platform.Principal
+		hash, previous         []byte
+		scopes, roles          string
+		previousUntil, expires int64
+	)
+	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		return tx.QueryRow(ctx, `SELECT k.tenant, k.user_id, k.scopes, k.hash, k.previous_hash, k.previous_until, k.expires_at, m.roles
+			FROM user_api_keys k
+			JOIN user_memberships m ON m.tenant = k.tenant AND m.user_id = k.user_id
+			JOIN user_organizations o ON o.tenant = k.tenant
+			JOIN user_accounts a ON a.id = k.user_id
+			WHERE k.id = ? AND k.revoked_at = 0 AND m.status = 'active' AND o.status = 'active' AND a.status = 'active'`, id).
+			Scan(&p.Tenant, &p.Subject, &scopes, &hash, &previous, &previousUntil, &expires, &roles)
+	}, store.ReadOnly)
+	if errors.Is(err, sql.ErrNoRows) {
+		return none, time.Time{}, errBadCredential()
+	}
+	if err != nil {
+		return none, time.Time{}, err
+	}
+	now, until := s.now(), s.now().Add(s.cfg.VerifyTTL)
+	if expires != 0 {
+		until = fromMicros(expires)
+	}
+	sum := sha256.Sum256(secret)
+	switch {
+	case subtle.ConstantTimeCompare(sum[:], hash) == 1:
+	case subtle.ConstantTimeCompare(sum[:], previous) == 1 && now.Before(fromMicros(previousUntil)):
+		if end := fromMicros(previousUntil); end.Before(until) {
+			until = end
+		}
+	default:
+		return none, time.Time{}, errBadCredential()
+	}
+	if expires != 0 && !now.Before(fromMicros(expires)) {
+		return none, time.Time{}, errBadCredential()
+	}
+	p.Kind, p.Credential = platform.PrincipalAPIKey, id
+	roleList, errRoles := decodeList(roles)
+	scopeList, errScopes := decodeList(scopes)
+	p.Roles, p.Scopes = slices.Clip(roleList), slices.Clip(scopeList)
+	if err := errors.Join(errRoles, errScopes); err != nil {
+		return none, time.Time{}, fmt.Errorf("user: API key %s: %w", id, err)
+	}
+	s.usage.note(keyRef{p.Tenant, id}, now)
+	return p, until, nil
+}
+
+// keyUsage collects when keys were last used, to be written together.
+type keyUsage struct {
+	mu   sync.Mutex
+	last map[keyRef]time.Time
+}
+
+type keyRef struct {
+	tenant platform.TenantID
+	id     string
+}
+
+func (u *keyUsage) note(k keyRef, now time.Time) {
+	u.mu.Lock()
+	u.last[k] = now
+	u.mu.Unlock()
+}
+
+// take returns what was collected, by tenant, and begins anew.
+func (u *keyUsage) take() map[platform.TenantID]map[string]time.Time {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	taken := make(map[platform.TenantID]map[string]time.Time)
+	for k, t := range u.last {
+		if taken[k.tenant] == nil {
+			taken[k.tenant] = make(map[string]time.Time)
+		}
+		taken[k.tenant][k.id] = t
+	}
+	clear(u.last)
+	return taken
+}
+
+// writeUsage writes the collected times, one transaction for each tenant. What
+// fails is lost: the time is a help for people, not a record.
+func (s *Service) writeUsage(ctx context.Context) error {
+	var errs []error
+	for tenant, keys := range s.usage.take() {
+		errs = append(errs, s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+			for id, at := range keys {
+				if _, err := tx.Exec(ctx, `UPDATE user_api_keys SET last_used_at = ? WHERE tenant = ? AND id = ? AND last_used_at < ?`,
+					micros(at), string(tenant), id, micros(at)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,93 @@
+package user
+
+import (
+	"context"
+	"runtime"
+
+	"github.com/acme/platform"
+)
+
+// CheapPasswords makes hashing take a millisecond, for tests of other things.
+func (s *Service) CheapPasswords() { s.passwords.cost = cost{memory: 64, passes: 1, threads: 1} }
+
+// AwaitQueue returns once so many wait for the hasher.
+func (s *Service) AwaitQueue(n int64) {
+	for s.passwords.waiting.Load() != n {
+		runtime.Gosched()
+	}
+}
+
+// HoldHasher takes a slot of the password hasher until the function is called.
+func (s *Service) HoldHasher(ctx context.Context) (release func(), err error) {
+	return s.passwords.release, s.passwords.acquire(ctx)
+}
+
+// WriteBehind does at once what is written in the background.
+func (s *Service) WriteBehind(ctx context.Context) error {
+	s.writeFailures(ctx)
+	return s.writeUsage(ctx)
+}
+
+// PurgeSessions does at once what is removed in the background.
+func (s *Service) PurgeSessions(ctx context.Context) error { return s.purgeSessions(ctx) }
+
+// Sign signs claims as the service does, with changes.
+func (s *Service) Sign(ctx context.Context, subject, session string, tenant platform.TenantID) (Secret, error) {
+	k, err := s.keys.signer(ctx)
+	if err != nil {
+		return "", err
+	}
+	return s.issueAccess(k, subject, session, tenant)
+}
+
+// SigningKeys returns the kids and seeds that are loaded.
+func (s *Service) SigningKeys() (kids []string, seeds [][]byte) {
+	for _, k := range *s.keys.loaded.Load() {
+		kids, seeds = append(kids, k.kid), append(seeds, k.private.Seed())
+	}
+	return kids, seeds
+}
+
+// PasswordHash returns the PHC string at a cost in KiB and passes.
+func PasswordHash(password string, memory, passes uint32) string {
+	h := newHasher(1, 1)
+	h.cost = cost{memory: memory, passes: passes, threads: 1}
+	phc, err := h.hash(context.Background(), password)
+	if err != nil {
+		panic(err)
+	}
+	return phc
+}
+
+// Internals for tests.
+var (
+	CheckPassword  = checkPassword
+	NormalizeEmail = normalizeEmail
+	Matches        = matches
+	Covers         = covers
+	DelayAfter     = delayAfter
+	ParsePHC       = func(phc string) error { _, _, _, err := parsePHC(phc); return err }
+)
+
+// Decide asks casbin and the map of decisions for the same, twice.
+func Decide(roles map[string][]string, held []string, permission string) (first, second, plain bool, err error) {
+	p, err := newPolicy(1, roles)
+	if err != nil {
+		return false, false, false, err
+	}
+	if first, err = p.allows(held, permission); err != nil {
+		return false, false, false, err
+	}
+	if second, err = p.allows(held, permission); err != nil {
+		return false, false, false, err
+	}
+	for _, h := range held {
+		plain = plain || anyMatches(roles[h], permission)
+	}
+	return first, second, plain, nil
+}
+
+const (
+	FreeTries = freeTries
+	MaxDelay  = maxDelay
+)

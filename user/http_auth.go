@@ -1,0 +1,159 @@
+package user
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/rest"
+)
+
+type userWire struct {
+	ID        string    `json:"id" example:"usr_06d1…"`
+	Email     string    `json:"email"`
+	Name      string    `json:"name"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+func wireUser(u User) userWire { return userWire(u) }
+
+type tokensWire struct {
+	AccessToken  string `json:"access_token" doc:"Send it as Authorization: Bearer"`
+	RefreshToken string `json:"refresh_token" doc:"Works once, for the next tokens"`
+	TokenType    string `json:"token_type" enum:"Bearer"`
+	ExpiresIn    int64  `json:"expires_in" doc:"Seconds that access_token is valid"`
+	Organization string `json:"organization" doc:"The organization that access_token names"`
+}
+
+func wireTokens(t Tokens) tokensWire {
+	return tokensWire{
+		AccessToken: string(t.Access), RefreshToken: string(t.Refresh), TokenType: "Bearer",
+		ExpiresIn: int64(t.ExpiresIn / time.Second), Organization: string(t.Organization),
+	}
+}
+
+type tokensOutput struct {
+	CacheControl string `header:"Cache-Control"`
+	Body         tokensWire
+}
+
+func tokensAnswer(t Tokens, err error) (*tokensOutput, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &tokensOutput{CacheControl: noStore, Body: wireTokens(t)}, nil
+}
+
+type signUpInput struct {
+	Body struct {
+		Email        string `json:"email" maxLength:"300"`
+		Password     string `json:"password" maxLength:"1024" doc:"8 characters to 256 bytes, any of them"`
+		Name         string `json:"name" maxLength:"400"`
+		Organization string `json:"organization" maxLength:"400" doc:"Name of the organization to make"`
+	}
+}
+
+type signedUpWire struct {
+	User         userWire         `json:"user"`
+	Organization organizationWire `json:"organization"`
+	Tokens       tokensWire       `json:"tokens"`
+}
+
+type loginInput struct {
+	Body struct {
+		Email        string `json:"email" maxLength:"300"`
+		Password     string `json:"password" maxLength:"1024"`
+		Organization string `json:"organization,omitempty" maxLength:"64" doc:"Id of the organization to sign in to; the first that was joined if absent"`
+	}
+}
+
+type refreshInput struct {
+	Body struct {
+		RefreshToken string `json:"refresh_token" maxLength:"300"`
+	}
+}
+
+type switchInput struct {
+	Body struct {
+		Organization string `json:"organization" maxLength:"64" doc:"Id of another of one's organizations"`
+	}
+}
+
+func (s *Service) routeAuth(api *rest.API) {
+	rest.Handle(api, post("auth.signup", "/v1/auth/signup", "Sign up: a user, an organization and tokens", platform.Public(), http.StatusCreated),
+		func(ctx context.Context, in *signUpInput) (*created[signedUpWire], error) {
+			out, err := s.SignUp(ctx, SignUp{
+				Email: in.Body.Email, Password: Secret(in.Body.Password), Name: in.Body.Name, Organization: in.Body.Organization,
+			})
+			if err != nil {
+				return nil, err
+			}
+			return &created[signedUpWire]{Location: "/v1/me", CacheControl: noStore, Body: signedUpWire{
+				User: wireUser(out.User), Organization: wireOrganization(out.Organization), Tokens: wireTokens(out.Tokens),
+			}}, nil
+		})
+	rest.Handle(api, post("auth.login", "/v1/auth/login", "Sign in with e-mail and password", platform.Public(), http.StatusOK),
+		func(ctx context.Context, in *loginInput) (*tokensOutput, error) {
+			return tokensAnswer(s.LogIn(ctx, LogIn{
+				Email: in.Body.Email, Password: Secret(in.Body.Password), Organization: platform.TenantID(in.Body.Organization),
+			}))
+		})
+	rest.Handle(api, post("auth.refresh", "/v1/auth/refresh", "Change a refresh token for new tokens", platform.Public(), http.StatusOK),
+		func(ctx context.Context, in *refreshInput) (*tokensOutput, error) {
+			return tokensAnswer(s.Refresh(ctx, Secret(in.Body.RefreshToken)))
+		})
+	rest.Handle(api, post("auth.logout", "/v1/auth/logout", "End the present session", platform.Authenticated(), http.StatusNoContent),
+		as(func(ctx context.Context, p platform.Principal, _ *noInput) (*noOutput, error) {
+			return &noOutput{}, s.LogOut(ctx, p)
+		}))
+	rest.Handle(api, post("auth.switch", "/v1/auth/switch", "Tokens for another of one's organizations", platform.Authenticated(), http.StatusOK),
+		as(func(ctx context.Context, p platform.Principal, in *switchInput) (*tokensOutput, error) {
+			return tokensAnswer(s.Switch(ctx, p, platform.TenantID(in.Body.Organization)))
+		}))
+}
+
+// jwk is a public key after RFC 8037.
+type jwk struct {
+	KeyType   string `json:"kty"`
+	Curve     string `json:"crv"`
+	X         string `json:"x"`
+	KeyID     string `json:"kid"`
+	Use       string `json:"use"`
+	Algorithm string `json:"alg"`
+}
+
+type jwkSet struct {
+	Keys []jwk `json:"keys" nullable:"false"`
+}
+
+// jwksMaxAge is shorter than the time for which a key is published before it
+// signs (keyring.lead).
+const jwksMaxAge = "public, max-age=300"
+
+func (s *Service) routeJWKS(api *rest.API) {
+	op := get("jwks", "/.well-known/jwks.json", "The public keys of access tokens (RFC 7517)", platform.Public())
+	api.HandleHTTP(op, rest.Description{Response: []rest.Media{{Type: "application/json", Value: jwkSet{}}}},
+		func(w http.ResponseWriter, r *http.Request) error {
+			keys, err := s.keys.published(r.Context())
+			if err != nil {
+				return err
+			}
+			body, err := json.Marshal(jwkSet{Keys: mapped(keys, func(k signingKey) jwk {
+				return jwk{
+					KeyType: "OKP", Curve: "Ed25519", X: base64.RawURLEncoding.EncodeToString(k.public()),
+					KeyID: k.kid, Use: "sig", Algorithm: "EdDSA",
+				}
+			})})
+			if err != nil {
+				return err
+			}
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Cache-Control", jwksMaxAge)
+			_, _ = w.Write(body) // the caller is gone if this fails
+			return nil
+		})
+}

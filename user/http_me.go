@@ -1,0 +1,76 @@
+package user
+
+import (
+	"context"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/page"
+	"github.com/acme/platform/internal/rest"
+)
+
+type meWire struct {
+	userWire
+	Organization string   `json:"organization" doc:"Id of the organization that the credential names"`
+	Roles        []string `json:"roles" nullable:"false"`
+	Scopes       []string `json:"scopes,omitempty" nullable:"false" doc:"Limits of the API key; absent for a session"`
+}
+
+type meChangeInput struct {
+	Body struct {
+		Name            *string `json:"name,omitempty" maxLength:"400"`
+		Password        *string `json:"password,omitempty" maxLength:"1024" doc:"Needs current_password and ends all other sessions"`
+		CurrentPassword string  `json:"current_password,omitempty" maxLength:"1024"`
+	}
+}
+
+type sessionWire struct {
+	ID           string    `json:"id"`
+	Organization string    `json:"organization"`
+	CreatedAt    time.Time `json:"created_at"`
+	LastUsedAt   time.Time `json:"last_used_at"`
+	ExpiresAt    time.Time `json:"expires_at" doc:"When it ends if it is not refreshed before"`
+	Current      bool      `json:"current" doc:"Whether it is the session that asks"`
+}
+
+func wireSession(x Session) sessionWire {
+	return sessionWire{
+		ID: x.ID, Organization: string(x.Organization), CreatedAt: x.CreatedAt, LastUsedAt: x.LastUsedAt,
+		ExpiresAt: x.ExpiresAt, Current: x.Current,
+	}
+}
+
+func (s *Service) routeMe(api *rest.API) {
+	rest.Handle(api, get("me.get", "/v1/me", "The user of the credential", platform.Authenticated()),
+		as(func(ctx context.Context, p platform.Principal, _ *noInput) (*output[meWire], error) {
+			me, err := s.Me(ctx, p)
+			if err != nil {
+				return nil, err
+			}
+			return &output[meWire]{meWire{
+				userWire: wireUser(me.User), Organization: string(me.Organization), Roles: notNilList(me.Roles), Scopes: me.Scopes,
+			}}, nil
+		}))
+	rest.Handle(api, patch("me.update", "/v1/me", "Change one's name or password", platform.Authenticated()),
+		as(func(ctx context.Context, p platform.Principal, in *meChangeInput) (*output[userWire], error) {
+			change := MeChange{Name: in.Body.Name, CurrentPassword: Secret(in.Body.CurrentPassword)}
+			if in.Body.Password != nil {
+				password := Secret(*in.Body.Password)
+				change.Password = &password
+			}
+			u, err := s.UpdateMe(ctx, p, change)
+			if err != nil {
+				return nil, err
+			}
+			return &output[userWire]{wireUser(u)}, nil
+		}))
+	rest.Handle(api, get("me.sessions.list", "/v1/me/sessions", "One's signed-in devices", platform.Authenticated()),
+		as(func(ctx context.Context, p platform.Principal, in *page.Input) (*output[page.Output[sessionWire]], error) {
+			all, next, err := s.Sessions(ctx, p, in.Limit, in.Cursor)
+			return listed(all, next, err, wireSession)
+		}))
+	rest.Handle(api, remove("me.sessions.revoke", "/v1/me/sessions/{id}", "End one of one's sessions", platform.Authenticated()),
+		as(func(ctx context.Context, p platform.Principal, in *idInput) (*noOutput, error) {
+			return &noOutput{}, s.RevokeSession(ctx, p, in.ID)
+		}))
+}

@@ -1,0 +1,55 @@
+package user
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/page"
+	"github.com/acme/platform/internal/rest"
+)
+
+type organizationWire struct {
+	ID        string    `json:"id" example:"org_06d1…"`
+	Name      string    `json:"name"`
+	Status    string    `json:"status" enum:"active,suspended"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+func wireOrganization(o Organization) organizationWire {
+	return organizationWire{ID: string(o.ID), Name: o.Name, Status: string(o.Status), CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt}
+}
+
+type organizationInput struct {
+	Body struct {
+		Name string `json:"name" maxLength:"400"`
+	}
+}
+
+func (s *Service) routeOrganizations(api *rest.API) {
+	rest.Handle(api, get("organizations.list", "/v1/organizations", "One's organizations", platform.Authenticated()),
+		as(func(ctx context.Context, p platform.Principal, in *page.Input) (*output[page.Output[organizationWire]], error) {
+			all, next, err := s.Organizations(ctx, p, in.Limit, in.Cursor)
+			return listed(all, next, err, wireOrganization)
+		}))
+	rest.Handle(api, post("organizations.create", "/v1/organizations", "Make an organization that one owns", platform.Authenticated(), http.StatusCreated),
+		as(func(ctx context.Context, p platform.Principal, in *organizationInput) (*created[organizationWire], error) {
+			org, err := s.CreateOrganization(ctx, p, in.Body.Name)
+			if err != nil {
+				return nil, err
+			}
+			return &created[organizationWire]{Location: "/v1/organization", Body: wireOrganization(org)}, nil
+		}))
+	rest.Handle(api, get("organizations.get", "/v1/organization", "The organization of the credential", platform.Require(permOrganizationRead)),
+		as(func(ctx context.Context, p platform.Principal, _ *noInput) (*output[organizationWire], error) {
+			org, err := s.Organization(ctx, p)
+			return found(org, err, wireOrganization)
+		}))
+	rest.Handle(api, patch("organizations.update", "/v1/organization", "Rename the organization", platform.Require(permOrganizationWrite)),
+		as(func(ctx context.Context, p platform.Principal, in *organizationInput) (*output[organizationWire], error) {
+			org, err := s.RenameOrganization(ctx, p, in.Body.Name)
+			return found(org, err, wireOrganization)
+		}))
+}

@@ -1,0 +1,78 @@
+package user
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/rest"
+)
+
+type roleWire struct {
+	ID          string     `json:"id" doc:"The name for a built-in role" example:"rol_06d1…"`
+	Name        string     `json:"name"`
+	Description string     `json:"description"`
+	Permissions []string   `json:"permissions" nullable:"false"`
+	BuiltIn     bool       `json:"built_in"`
+	CreatedAt   *time.Time `json:"created_at,omitempty" doc:"Absent for a built-in role"`
+	UpdatedAt   *time.Time `json:"updated_at,omitempty"`
+}
+
+func wireRole(r Role) roleWire {
+	return roleWire{
+		ID: r.ID, Name: r.Name, Description: r.Description, Permissions: notNilList(r.Permissions), BuiltIn: r.BuiltIn,
+		CreatedAt: timeOrNil(r.CreatedAt), UpdatedAt: timeOrNil(r.UpdatedAt),
+	}
+}
+
+type newRoleInput struct {
+	Body struct {
+		Name        string   `json:"name" maxLength:"63" doc:"Letters, digits, - and _ in lower case; never changes"`
+		Description string   `json:"description,omitempty" maxLength:"500"`
+		Permissions []string `json:"permissions" minItems:"1" maxItems:"500" nullable:"false" doc:"Such as data.records.read or data.*"`
+	}
+}
+
+type roleChangeInput struct {
+	idInput
+	Body struct {
+		Description *string  `json:"description,omitempty" maxLength:"500"`
+		Permissions []string `json:"permissions,omitempty" minItems:"1" maxItems:"500" nullable:"false"`
+	}
+}
+
+// roleList is a list without pages: an organization has at most 50 roles.
+type roleList struct {
+	Data []roleWire `json:"data" nullable:"false"`
+}
+
+func (s *Service) routeRoles(api *rest.API) {
+	rest.Handle(api, get("roles.list", "/v1/roles", "Roles that members can have", platform.Require(permRolesRead)),
+		as(func(ctx context.Context, p platform.Principal, _ *noInput) (*output[roleList], error) {
+			all, err := s.Roles(ctx, p)
+			return found(all, err, func(all []Role) roleList { return roleList{mapped(all, wireRole)} })
+		}))
+	rest.Handle(api, get("roles.get", "/v1/roles/{id}", "One role", platform.Require(permRolesRead)),
+		as(func(ctx context.Context, p platform.Principal, in *idInput) (*output[roleWire], error) {
+			r, err := s.Role(ctx, p, in.ID)
+			return found(r, err, wireRole)
+		}))
+	rest.Handle(api, post("roles.create", "/v1/roles", "Make a role of the organization", platform.Require(permRolesWrite), http.StatusCreated),
+		as(func(ctx context.Context, p platform.Principal, in *newRoleInput) (*created[roleWire], error) {
+			r, err := s.CreateRole(ctx, p, NewRole{Name: in.Body.Name, Description: in.Body.Description, Permissions: in.Body.Permissions})
+			if err != nil {
+				return nil, err
+			}
+			return &created[roleWire]{Location: "/v1/roles/" + r.ID, Body: wireRole(r)}, nil
+		}))
+	rest.Handle(api, patch("roles.update", "/v1/roles/{id}", "Change a role of the organization", platform.Require(permRolesWrite)),
+		as(func(ctx context.Context, p platform.Principal, in *roleChangeInput) (*output[roleWire], error) {
+			r, err := s.UpdateRole(ctx, p, in.ID, RoleChange{Description: in.Body.Description, Permissions: in.Body.Permissions})
+			return found(r, err, wireRole)
+		}))
+	rest.Handle(api, remove("roles.delete", "/v1/roles/{id}", "Delete a role that nobody has", platform.Require(permRolesWrite)),
+		as(func(ctx context.Context, p platform.Principal, in *idInput) (*noOutput, error) {
+			return &noOutput{}, s.DeleteRole(ctx, p, in.ID)
+		}))
+}

@@ -1,0 +1,276 @@
+package user
+
+import (
+	"context"
+	"crypto/subtle"
+	"strings"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/page"
+	"github.com/acme/platform/store"
+)
+
+// Invitation offers an e-mail address a membership.
+type Invitation struct {
+	ID           string
+	Organization platform.TenantID
+	Email        string
+	Roles        []string
+	InvitedBy    string // user id
+	CreatedAt    time.Time
+	ExpiresAt    time.Time
+}
+
+// invitationPrefix begins the tokens of invitations.
+const invitationPrefix = "it"
+
+// NewInvitation is an invitation to be made.
+type NewInvitation struct {
+	Email string
+	Roles []string
+}
+
+// Invite makes an invitation and returns it with its token, which is not kept:
+// only its SHA-256 is. Earlier open invitations of the address end. The roles
+// may not exceed the principal's own rights.
+func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvitation) (Invitation, Secret, error) {
+	if err := s.Authorize(ctx, p, permInvitationsWrite); err != nil {
+		return Invitation{}, "", err
+	}
+	email, ok := normalizeEmail(in.Email)
+	if !ok {
+		return Invitation{}, "", platform.Invalid(emailField())
+	}
+	if err := checkRoleNames(in.Roles); err != nil {
+		return Invitation{}, "", err
+	}
+	var (
+		inv   Invitation
+		token Secret
+	)
+	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		rights, err := s.lockRights(ctx, tx, p)
+		if err != nil {
+			return err
+		}
+		if err := rights.known("/roles", in.Roles); err != nil {
+			return err
+		}
+		if !rights.coverRoles(in.Roles) {
+			return errAboveOwn()
+		}
+		var members int
+		if err := tx.QueryRow(ctx, `SELECT count(*)`+memberTables+` AND a.email = ?`, string(p.Tenant), email).Scan(&members); err != nil {
+			return err
+		}
+		if members > 0 {
+			return platform.Errorf(platform.KindConflict, "already_member", "this address belongs to a member")
+		}
+		now := fromMicros(micros(s.now()))
+		if _, err := tx.Exec(ctx, `UPDATE user_invitations SET revoked_at = ? WHERE tenant = ? AND email = ? AND accepted_at = 0 AND revoked_at = 0`,
+			micros(now), string(p.Tenant), email); err != nil {
+			return err
+		}
+		secret := randomBytes()
+		inv = Invitation{
+			ID: s.newID("inv"), Organization: p.Tenant, Email: email, Roles: tidy(in.Roles), InvitedBy: p.Subject,
+			CreatedAt: now, ExpiresAt: now.Add(s.cfg.InvitationTTL),
+		}
+		token = formatToken(invitationPrefix, inv.ID, secret)
+		if _, err := tx.Exec(ctx, `INSERT INTO user_invitations (tenant, id, email, roles, token_hash, invited_by, created_at, expires_at,
+			accepted_at, accepted_by, revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0)`,
+			string(p.Tenant), inv.ID, email, encodeList(inv.Roles), hashSecret(secret), p.Subject, micros(now), micros(inv.ExpiresAt)); err != nil {
+			return err
+		}
+		if err := s.record(ctx, tx, p.Tenant, byPrincipal(p), "invitation.created", inv.ID, map[string]string{"roles": strings.Join(inv.Roles, " ")}); err != nil {
+			return err
+		}
+		if err := s.emit(ctx, tx, p.Tenant, "user.invitation.created", inv.ID, p.Subject, invitationEvent{
+			InvitationID: inv.ID, Email: email, Roles: inv.Roles, InvitedBy: p.Subject,
+		}); err != nil {
+			return err
+		}
+		if s.cfg.OnInvitation == nil {
+			return nil
+		}
+		return s.cfg.OnInvitation(ctx, tx, inv, token)
+	})
+	if err != nil {
+		return Invitation{}, "", err
+	}
+	return inv, token, nil
+}
+
+const invitationColumns = `id, tenant, email, roles, invited_by, created_at, expires_at`
+
+func scanInvitation(row scanner) (Invitation, error) {
+	var (
+		inv              Invitation
+		roles            string
+		created, expires int64
+	)
+	if err := row.Scan(&inv.ID, &inv.Organization, &inv.Email, &roles, &inv.InvitedBy, &created, &expires); err != nil {
+		return inv, err
+	}
+	inv.CreatedAt, inv.ExpiresAt = fromMicros(created), fromMicros(expires)
+	var err error
+	inv.Roles, err = decodeList(roles)
+	return inv, err
+}
+
+// Invitations returns up to limit open invitations, the oldest first, and the
+// cursor for more.
+func (s *Service) Invitations(ctx context.Context, p platform.Principal, limit int, cursor string) ([]Invitation, string, error) {
+	if err := s.Authorize(ctx, p, permInvitationsRead); err != nil {
+		return nil, "", err
+	}
+	const list = "invitations.list"
+	after, err := afterID(list, cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	var all []Invitation
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		var err error
+		all, err = queryAll(ctx, tx, scanInvitation, `SELECT `+invitationColumns+` FROM user_invitations
+			WHERE tenant = ? AND id > ? AND accepted_at = 0 AND revoked_at = 0 AND expires_at > ? ORDER BY id LIMIT ?`,
+			string(p.Tenant), after, micros(s.now()), pageLimit(limit)+1)
+		return err
+	}, store.ReadOnly)
+	if err != nil {
+		return nil, "", err
+	}
+	all, next := page.Cut(list, all, pageLimit(limit), func(inv Invitation) []string { return []string{inv.ID} })
+	return all, next, nil
+}
+
+// RevokeInvitation ends an open invitation.
+func (s *Service) RevokeInvitation(ctx context.Context, p platform.Principal, id string) error {
+	if err := s.Authorize(ctx, p, permInvitationsWrite); err != nil {
+		return err
+	}
+	return s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		ok, err := changedOne(ctx, tx, `UPDATE user_invitations SET revoked_at = ?
+			WHERE tenant = ? AND id = ? AND accepted_at = 0 AND revoked_at = 0`, micros(s.now()), string(p.Tenant), id)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return platform.NotFound("invitation")
+		}
+		return s.record(ctx, tx, p.Tenant, byPrincipal(p), "invitation.revoked", id, nil)
+	})
+}
+
+// AcceptInvitation makes the signed-in user a member of the organization that
+// invited their address. A token works once. One that is unknown, used, revoked
+// or expired is the same [platform.KindNotFound]. The invitation is void if
+// whoever made it could not make it any more.
+func (s *Service) AcceptInvitation(ctx context.Context, p platform.Principal, token Secret) (Member, platform.TenantID, error) {
+	if p.Kind != platform.PrincipalUser {
+		return Member{}, "", errUserNeeded()
+	}
+	id, secret, ok := parseToken(invitationPrefix, "inv", secretSize, token)
+	if !ok {
+		return Member{}, "", platform.NotFound("invitation")
+	}
+	tenant, err := s.inviter(ctx, id, secret)
+	if err != nil {
+		return Member{}, "", err
+	}
+	var m Member
+	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		now := fromMicros(micros(s.now()))
+		fresh, err := changedOne(ctx, tx, `UPDATE user_invitations SET accepted_at = ?, accepted_by = ?
+			WHERE tenant = ? AND id = ? AND accepted_at = 0 AND revoked_at = 0 AND expires_at > ?`,
+			micros(now), p.Subject, string(tenant), id, micros(now))
+		if err != nil {
+			return err
+		}
+		if !fresh {
+			return platform.NotFound("invitation")
+		}
+		inv, err := scanInvitation(tx.QueryRow(ctx, `SELECT `+invitationColumns+` FROM user_invitations WHERE tenant = ? AND id = ?`, string(tenant), id))
+		if err != nil {
+			return err
+		}
+		u, err := userByID(ctx, tx, p.Subject)
+		if err != nil {
+			return err
+		}
+		if u.Email != inv.Email {
+			return platform.Errorf(platform.KindForbidden, "other_email", "the invitation is for another e-mail address")
+		}
+		if err := s.stillInvites(ctx, tx, inv); err != nil {
+			return err
+		}
+		var members int
+		if err := tx.QueryRow(ctx, `SELECT count(*)`+memberTables+` AND m.user_id = ?`, string(tenant), u.ID).Scan(&members); err != nil {
+			return err
+		}
+		if members > 0 {
+			return platform.Errorf(platform.KindConflict, "already_member", "you are a member already")
+		}
+		m = Member{
+			ID: s.newID("mem"), UserID: u.ID, Email: u.Email, Name: u.Name, Roles: inv.Roles,
+			Status: Active, CreatedAt: now, UpdatedAt: now,
+		}
+		if err := insertMembership(ctx, tx, tenant, m.ID, m.UserID, m.Roles, now); err != nil {
+			return err
+		}
+		if err := s.record(ctx, tx, tenant, byPrincipal(p), "invitation.accepted", id, map[string]string{"membership": m.ID}); err != nil {
+			return err
+		}
+		return s.emit(ctx, tx, tenant, "user.member.joined", u.ID, u.ID, memberEvent{
+			MembershipID: m.ID, UserID: u.ID, Roles: m.Roles, InvitationID: id,
+		})
+	})
+	if err != nil {
+		return Member{}, "", err
+	}
+	s.changed(ctx, userKey(p.Subject))
+	return m, tenant, nil
+}
+
+// inviter returns the tenant of an invitation whose secret is right.
+func (s *Service) inviter(ctx context.Context, id string, secret []byte) (platform.TenantID, error) {
+	var (
+		tenant platform.TenantID
+		hash   []byte
+	)
+	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		return tx.QueryRow(ctx, `SELECT tenant, token_hash FROM user_invitations WHERE id = ?`, id).Scan(&tenant, &hash)
+	}, store.ReadOnly)
+	if err != nil {
+		return "", notFound(err, "invitation")
+	}
+	if subtle.ConstantTimeCompare(hash, hashSecret(secret)) != 1 {
+		return "", platform.NotFound("invitation")
+	}
+	return tenant, nil
+}
+
+// stillInvites refuses an invitation of someone who has left, or has lost what
+// it grants. What the host itself made stays good.
+func (s *Service) stillInvites(ctx context.Context, tx store.Tx, inv Invitation) error {
+	by, err := rolesOf(ctx, tx, inv.Organization, inv.InvitedBy)
+	if err != nil {
+		return err
+	}
+	r, err := s.rightsOf(ctx, tx, platform.Principal{Tenant: inv.Organization, Kind: platform.PrincipalSystem, Roles: by})
+	if err != nil {
+		return err
+	}
+	if inv.InvitedBy != "" && !(r.coverRoles(inv.Roles) && r.cover([]string{permInvitationsWrite})) {
+		return platform.NotFound("invitation")
+	}
+	org, err := organizationOf(ctx, tx, inv.Organization)
+	if err != nil {
+		return err
+	}
+	if org.Status != Active {
+		return platform.NotFound("invitation")
+	}
+	return nil
+}

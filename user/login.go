@@ -1,0 +1,203 @@
+package user
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+)
+
+// LogIn is what a user gives to sign in.
+type LogIn struct {
+	Email    string
+	Password Secret
+	// Organization is the one to sign in to; empty is the one that the user
+	// joined first of those that are open to them.
+	Organization platform.TenantID
+}
+
+// account is what a login needs to know.
+type account struct {
+	id     string
+	hash   string
+	status Status
+}
+
+// LogIn checks a password and opens a session. An unknown e-mail, a wrong
+// password and a suspended account give the same answer in the same time. It
+// is refused with [platform.KindLimited] after too many failures and with
+// [platform.KindUnavailable] when too many passwords wait to be hashed.
+//
+// A failed login of a known user is recorded in the audit of the organization
+// that it was for, shortly after the answer, so that the writing cannot be
+// timed. If the process dies in between, that record is lost.
+func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
+	// What is no address is treated as an address that nobody has.
+	email, _ := normalizeEmail(in.Email)
+	try, err := s.throttle.begin(ctx, email, s.cfg.Client(ctx))
+	if err != nil {
+		return Tokens{}, err
+	}
+	a, err := s.account(ctx, email)
+	if err != nil {
+		return Tokens{}, err
+	}
+	password := normalizePassword(in.Password)
+	if len(password) > maxPasswordBytes {
+		password = "" // nobody has it, and hashing must not cost more than for others
+	}
+	ok, outdated, err := s.passwords.verify(ctx, password, a.hash)
+	if err != nil {
+		return Tokens{}, err
+	}
+	if !ok || a.status != Active {
+		if a.id != "" {
+			s.noteFailure(ctx, a.id, in.Organization)
+		}
+		return Tokens{}, errBadLogin()
+	}
+	if err := try.succeeded(ctx); err != nil {
+		return Tokens{}, err
+	}
+	var rehashed string
+	if outdated {
+		if rehashed, err = s.passwords.hash(ctx, password); err != nil {
+			return Tokens{}, err
+		}
+	}
+	tenant, err := s.openTo(ctx, a.id, in.Organization)
+	if err != nil {
+		return Tokens{}, err
+	}
+	key, err := s.keys.signer(ctx)
+	if err != nil {
+		return Tokens{}, err
+	}
+	var (
+		session string
+		refresh Secret
+	)
+	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		if ok, err := activeIn(ctx, tx, tenant, a.id); err != nil {
+			return err
+		} else if !ok {
+			return errNotMember()
+		}
+		if rehashed != "" {
+			if _, err := tx.Exec(ctx, `UPDATE user_passwords SET hash = ? WHERE user_id = ? AND hash = ?`, rehashed, a.id, a.hash); err != nil {
+				return err
+			}
+		}
+		var err error
+		if session, refresh, err = s.openSession(ctx, tx, a.id, tenant); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, tenant, byUser(a.id, session), "login.succeeded", a.id, nil)
+	})
+	if err != nil {
+		return Tokens{}, err
+	}
+	return s.tokens(key, a.id, session, tenant, refresh)
+}
+
+// account returns the account of an e-mail, or an empty one.
+func (s *Service) account(ctx context.Context, email string) (account, error) {
+	var a account
+	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		err := tx.QueryRow(ctx, `SELECT a.id, a.status, p.hash FROM user_accounts a JOIN user_passwords p ON p.user_id = a.id WHERE a.email = ?`, email).
+			Scan(&a.id, &a.status, &a.hash)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	}, store.ReadOnly)
+	return a, err
+}
+
+// openTo returns the organization of that id if it is open to the user, or
+// the first that is where none is named.
+func (s *Service) openTo(ctx context.Context, user string, wanted platform.TenantID) (platform.TenantID, error) {
+	var found platform.TenantID
+	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		query := `SELECT m.tenant FROM user_memberships m JOIN user_organizations o ON o.tenant = m.tenant
+			WHERE m.user_id = ? AND m.status = 'active' AND o.status = 'active'`
+		args := []any{user}
+		if wanted != "" {
+			query, args = query+` AND m.tenant = ?`, append(args, string(wanted))
+		}
+		return tx.QueryRow(ctx, query+` ORDER BY m.created_at, m.id LIMIT 1`, args...).Scan(&found)
+	}, store.ReadOnly)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", errNotMember()
+	}
+	return found, err
+}
+
+func errNotMember() error {
+	return platform.Errorf(platform.KindForbidden, "not_a_member", "no such organization is open to this user")
+}
+
+// failedLogin is one to be recorded.
+type failedLogin struct {
+	user      string
+	wanted    platform.TenantID
+	at        time.Time
+	requestID string
+	client    string
+}
+
+// failureQueue is how many failed logins may wait to be recorded. The throttle
+// lets few through for each account, so it fills only under an attack on many.
+const failureQueue = 1024
+
+func (s *Service) noteFailure(ctx context.Context, user string, wanted platform.TenantID) {
+	f := failedLogin{
+		user: user, wanted: wanted, at: s.now().UTC(),
+		requestID: platform.RequestIDFrom(ctx), client: s.cfg.Client(ctx),
+	}
+	select {
+	case s.failures <- f:
+	default:
+		s.log.WarnContext(ctx, "user: a failed login is not recorded: too many at once", slog.String("user", user))
+	}
+}
+
+// writeFailures records the failed logins that wait.
+func (s *Service) writeFailures(ctx context.Context) {
+	for {
+		select {
+		case f := <-s.failures:
+			s.writeFailure(ctx, f)
+		default:
+			return
+		}
+	}
+}
+
+func (s *Service) writeFailure(ctx context.Context, f failedLogin) {
+	// The goroutine that calls this may be told to end meanwhile; the record
+	// is written all the same.
+	ctx = context.WithoutCancel(ctx)
+	tenant, err := s.openTo(ctx, f.user, f.wanted)
+	if errors.Is(err, platform.ErrForbidden) {
+		// A stranger's organization must not hear of it; the user's own should.
+		tenant, err = s.openTo(ctx, f.user, "")
+	}
+	if errors.Is(err, platform.ErrForbidden) {
+		return // a user without any organization has no audit
+	}
+	if err == nil {
+		err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+			return s.append(ctx, tx, tenant, AuditRecord{
+				Time: f.at, Action: "login.failed", Target: f.user, Outcome: "failed", RequestID: f.requestID, Client: f.client,
+			})
+		})
+	}
+	if err != nil {
+		s.log.ErrorContext(ctx, "user: a failed login is not recorded", slog.String("user", f.user), slog.Any("error", err))
+	}
+}

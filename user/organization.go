@@ -1,0 +1,184 @@
+package user
+
+import (
+	"context"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/page"
+	"github.com/acme/platform/store"
+)
+
+// Organization is a tenant.
+type Organization struct {
+	ID        platform.TenantID
+	Name      string
+	Status    Status
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// insertOrganization makes an organization that the user owns, in a
+// transaction of the new tenant.
+func (s *Service) insertOrganization(ctx context.Context, tx store.Tx, id platform.TenantID, name, user string) (Organization, string, error) {
+	now := fromMicros(micros(s.now()))
+	org := Organization{ID: id, Name: name, Status: Active, CreatedAt: now, UpdatedAt: now}
+	if _, err := tx.Exec(ctx, `INSERT INTO user_organizations (tenant, name, status, authz_version, created_at, updated_at) VALUES (?, ?, ?, 1, ?, ?)`,
+		string(id), name, string(Active), micros(now), micros(now)); err != nil {
+		return Organization{}, "", err
+	}
+	membership := s.newID("mem")
+	return org, membership, insertMembership(ctx, tx, id, membership, user, []string{RoleOwner}, now)
+}
+
+func insertMembership(ctx context.Context, tx store.Tx, tenant platform.TenantID, id, user string, roles []string, now time.Time) error {
+	_, err := tx.Exec(ctx, `INSERT INTO user_memberships (tenant, id, user_id, roles, status, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		string(tenant), id, user, encodeList(roles), string(Active), micros(now), micros(now))
+	return err
+}
+
+// emitFounded tells of a new organization and its first member.
+func (s *Service) emitFounded(ctx context.Context, tx store.Tx, org Organization, membership, user string) error {
+	if err := s.emit(ctx, tx, org.ID, "user.organization.created", string(org.ID), user,
+		organizationEvent{Organization: string(org.ID), Name: org.Name, UserID: user}); err != nil {
+		return err
+	}
+	return s.emit(ctx, tx, org.ID, "user.member.joined", user, user,
+		memberEvent{MembershipID: membership, UserID: user, Roles: []string{RoleOwner}})
+}
+
+// CreateOrganization makes another organization, owned by the signed-in user.
+// [Service.Switch] then leads there.
+func (s *Service) CreateOrganization(ctx context.Context, p platform.Principal, name string) (Organization, error) {
+	if p.Kind != platform.PrincipalUser {
+		return Organization{}, errUserNeeded()
+	}
+	name, ok := cleanName(name)
+	if !ok {
+		return Organization{}, platform.Invalid(nameField("/name"))
+	}
+	id := platform.TenantID(s.newID("org"))
+	var org Organization
+	err := s.db.InTenant(ctx, id, func(ctx context.Context, tx store.Tx) error {
+		var (
+			membership string
+			err        error
+		)
+		if org, membership, err = s.insertOrganization(ctx, tx, id, name, p.Subject); err != nil {
+			return err
+		}
+		if err := s.record(ctx, tx, id, byPrincipal(p), "organization.created", string(id), nil); err != nil {
+			return err
+		}
+		return s.emitFounded(ctx, tx, org, membership, p.Subject)
+	})
+	return org, err
+}
+
+const organizationColumns = `o.tenant, o.name, o.status, o.created_at, o.updated_at`
+
+func scanOrganization(row scanner) (Organization, error) {
+	var (
+		o                Organization
+		created, updated int64
+	)
+	err := row.Scan(&o.ID, &o.Name, &o.Status, &created, &updated)
+	o.CreatedAt, o.UpdatedAt = fromMicros(created), fromMicros(updated)
+	return o, err
+}
+
+// Organizations returns up to limit of those that the signed-in user is an
+// active member of, by id, and the cursor for more.
+func (s *Service) Organizations(ctx context.Context, p platform.Principal, limit int, cursor string) ([]Organization, string, error) {
+	if p.Kind != platform.PrincipalUser {
+		return nil, "", errUserNeeded()
+	}
+	const list = "organizations.list"
+	after, err := afterID(list, cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	var all []Organization
+	err = s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		var err error
+		all, err = queryAll(ctx, tx, scanOrganization, `SELECT `+organizationColumns+` FROM user_memberships m
+			JOIN user_organizations o ON o.tenant = m.tenant
+			WHERE m.user_id = ? AND m.status = 'active' AND m.tenant > ? ORDER BY m.tenant LIMIT ?`,
+			p.Subject, after, pageLimit(limit)+1)
+		return err
+	}, store.ReadOnly)
+	if err != nil {
+		return nil, "", err
+	}
+	all, next := page.Cut(list, all, pageLimit(limit), func(o Organization) []string { return []string{string(o.ID)} })
+	return all, next, nil
+}
+
+// Organization returns the principal's organization.
+func (s *Service) Organization(ctx context.Context, p platform.Principal) (Organization, error) {
+	if err := s.Authorize(ctx, p, permOrganizationRead); err != nil {
+		return Organization{}, err
+	}
+	var org Organization
+	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		var err error
+		org, err = organizationOf(ctx, tx, p.Tenant)
+		return err
+	}, store.ReadOnly)
+	return org, err
+}
+
+func organizationOf(ctx context.Context, tx store.Tx, tenant platform.TenantID) (Organization, error) {
+	org, err := scanOrganization(tx.QueryRow(ctx, `SELECT `+organizationColumns+` FROM user_organizations o WHERE o.tenant = ?`, string(tenant)))
+	return org, notFound(err, "organization")
+}
+
+// RenameOrganization gives the principal's organization another name.
+func (s *Service) RenameOrganization(ctx context.Context, p platform.Principal, name string) (Organization, error) {
+	if err := s.Authorize(ctx, p, permOrganizationWrite); err != nil {
+		return Organization{}, err
+	}
+	name, ok := cleanName(name)
+	if !ok {
+		return Organization{}, platform.Invalid(nameField("/name"))
+	}
+	var org Organization
+	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		if _, err := tx.Exec(ctx, `UPDATE user_organizations SET name = ?, updated_at = ? WHERE tenant = ?`,
+			name, micros(s.now()), string(p.Tenant)); err != nil {
+			return err
+		}
+		var err error
+		if org, err = organizationOf(ctx, tx, p.Tenant); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, p.Tenant, byPrincipal(p), "organization.renamed", string(p.Tenant), nil)
+	})
+	return org, err
+}
+
+// SetOrganizationStatus suspends an organization, or lifts that. It is for the
+// host: no route leads here. The tokens and keys of a suspended organization
+// are refused at once; they work again when it is active again.
+func (s *Service) SetOrganizationStatus(ctx context.Context, tenant platform.TenantID, status Status) error {
+	if status != Active && status != Suspended {
+		return field("/status", "unknown", "active or suspended")
+	}
+	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		ok, err := changedOne(ctx, tx, `UPDATE user_organizations SET status = ?, updated_at = ? WHERE tenant = ?`,
+			string(status), micros(s.now()), string(tenant))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return platform.NotFound("organization")
+		}
+		return s.record(ctx, tx, tenant, auditActor{kind: platform.PrincipalSystem}, "organization.status_changed", string(tenant),
+			map[string]string{"status": string(status)})
+	})
+	if err != nil {
+		return err
+	}
+	s.changed(ctx, tenantKey(tenant))
+	return nil
+}

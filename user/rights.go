@@ -1,0 +1,106 @@
+package user
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+)
+
+// rights is what a principal may do at most: what its roles grant, within its
+// scopes.
+type rights struct {
+	roles    map[string][]string // all roles of the tenant: name to patterns
+	held     []string            // patterns of the principal's own roles
+	scopes   []string
+	isScoped bool
+}
+
+// cover reports whether the principal has all that the patterns grant.
+func (r rights) cover(patterns []string) bool {
+	return covers(r.held, patterns) && (!r.isScoped || covers(r.scopes, patterns))
+}
+
+// coverRoles reports whether the principal has all that the roles grant. A
+// role that no longer exists grants nothing.
+func (r rights) coverRoles(names []string) bool {
+	for _, n := range names {
+		if !r.cover(r.roles[n]) {
+			return false
+		}
+	}
+	return true
+}
+
+// known returns an error that names the field if a role does not exist.
+func (r rights) known(path string, names []string) error {
+	for _, n := range names {
+		if _, ok := r.roles[n]; !ok {
+			return field(path, "unknown", "each must be the name of a role of the organization")
+		}
+	}
+	return nil
+}
+
+// lockRights returns what p may do as the transaction sees it, after it has
+// raised the organization's version. The write makes those who change members
+// and roles of one organization wait for each other: what one of them checks,
+// such as that an owner remains, stays true until it commits.
+func (s *Service) lockRights(ctx context.Context, tx store.Tx, p platform.Principal) (rights, error) {
+	ok, err := changedOne(ctx, tx, `UPDATE user_organizations SET authz_version = authz_version + 1 WHERE tenant = ?`, string(p.Tenant))
+	if err != nil {
+		return rights{}, fmt.Errorf("user: lock organization: %w", err)
+	}
+	if !ok {
+		return rights{}, platform.NotFound("organization")
+	}
+	return s.rightsOf(ctx, tx, p)
+}
+
+// rightsOf reads the roles of p's membership, which may have changed since p
+// was verified. A principal of the host's own has the roles it was given.
+func (s *Service) rightsOf(ctx context.Context, tx store.Tx, p platform.Principal) (rights, error) {
+	all, err := s.rolesIn(ctx, tx, p.Tenant)
+	if err != nil {
+		return rights{}, err
+	}
+	names := p.Roles
+	if p.Kind != platform.PrincipalSystem {
+		if names, err = rolesOf(ctx, tx, p.Tenant, p.Subject); err != nil {
+			return rights{}, err
+		}
+	}
+	r := rights{roles: all, scopes: p.Scopes, isScoped: p.Scopes != nil}
+	for _, n := range names {
+		r.held = append(r.held, all[n]...)
+	}
+	return r, nil
+}
+
+// rolesOf returns the roles of a user's active membership; none without one.
+func rolesOf(ctx context.Context, tx store.Tx, tenant platform.TenantID, user string) ([]string, error) {
+	var roles string
+	err := tx.QueryRow(ctx, `SELECT m.roles FROM user_memberships m JOIN user_accounts a ON a.id = m.user_id
+		WHERE m.tenant = ? AND m.user_id = ? AND m.status = 'active' AND a.status = 'active'`, string(tenant), user).Scan(&roles)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return decodeList(roles)
+}
+
+// activeIn reports whether the organization is open to the user.
+func activeIn(ctx context.Context, tx store.Tx, tenant platform.TenantID, user string) (bool, error) {
+	var n int
+	err := tx.QueryRow(ctx, `SELECT count(*) FROM user_memberships m
+		JOIN user_organizations o ON o.tenant = m.tenant
+		JOIN user_accounts a ON a.id = m.user_id
+		WHERE m.tenant = ? AND m.user_id = ? AND m.status = 'active' AND o.status = 'active' AND a.status = 'active'`,
+		string(tenant), user).Scan(&n)
+	return n > 0, err
+}

@@ -1,0 +1,85 @@
+package user
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+)
+
+// Verify returns who presents a credential: an access token or an API key. The
+// error is of [platform.KindUnauthenticated] for one that is not valid, for
+// whatever reason.
+//
+// A credential that was good is believed for Config.VerifyTTL, or until a
+// change in this process touches its session, key, user or organization, which
+// acts on the next call. The principal shares its slices with other calls: who
+// wants to change them clones it.
+func (s *Service) Verify(ctx context.Context, credential string) (platform.Principal, error) {
+	if len(credential) > maxToken {
+		return platform.Principal{}, errBadCredential()
+	}
+	key := sha256.Sum256([]byte(credential))
+	now := s.now()
+	if v, ok := s.verdicts.get(key); ok {
+		if now.Before(v.until) && s.changes.fresh(v.stamp) {
+			return v.principal, nil
+		}
+		s.verdicts.drop(key)
+	}
+	// A change between the reading and the keeping would be lost: it is then
+	// not kept.
+	before := s.changes.total.Load()
+	p, until, err := s.verify(ctx, credential)
+	if err != nil {
+		return platform.Principal{}, err
+	}
+	if limit := now.Add(s.cfg.VerifyTTL); until.After(limit) {
+		until = limit
+	}
+	v := &verdict{principal: p, until: until}
+	v.stamp = s.changes.stamp(tenantKey(p.Tenant), userKey(p.Subject), credentialKey(p.Credential))
+	if s.changes.total.Load() == before {
+		s.verdicts.put(key, v)
+	}
+	return p, nil
+}
+
+// verify reads the store. It returns until when the credential is valid at
+// most.
+func (s *Service) verify(ctx context.Context, credential string) (platform.Principal, time.Time, error) {
+	if strings.HasPrefix(credential, s.cfg.KeyPrefix+"_") {
+		return s.verifyKey(ctx, credential)
+	}
+	c, err := s.parseAccess(ctx, credential)
+	if err != nil {
+		return platform.Principal{}, time.Time{}, err
+	}
+	tenant := platform.TenantID(c.Org)
+	var roles string
+	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		return tx.QueryRow(ctx, `SELECT m.roles FROM user_memberships m
+			JOIN user_organizations o ON o.tenant = m.tenant
+			JOIN user_accounts a ON a.id = m.user_id
+			JOIN user_sessions x ON x.user_id = m.user_id AND x.organization = m.tenant
+			WHERE m.tenant = ? AND m.user_id = ? AND x.id = ? AND x.revoked_at = 0 AND x.ends_at > ?
+			AND m.status = 'active' AND o.status = 'active' AND a.status = 'active'`,
+			c.Org, c.Subject, c.Session, micros(s.now())).Scan(&roles)
+	}, store.ReadOnly)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = errBadCredential()
+	}
+	if err != nil {
+		return platform.Principal{}, time.Time{}, err
+	}
+	list, err := decodeList(roles)
+	return platform.Principal{
+		Tenant: tenant, Subject: c.Subject, Kind: platform.PrincipalUser, Credential: c.Session, Roles: slices.Clip(list),
+	}, time.Unix(c.Expires, 0), err
+}
