@@ -2,6 +2,8 @@ package analytics
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -103,12 +105,23 @@ func (b *batcher) run(ctx context.Context, tenant platform.TenantID) {
 		if calls == nil {
 			return
 		}
-		err := b.write(ctx, tenant, calls)
+		err := b.try(ctx, tenant, calls)
 		for _, c := range calls {
 			c.err = err
 			close(c.done)
 		}
 	}
+}
+
+// try turns a panic of the store into an error of the calls: no handler's
+// recovery reaches this goroutine, and it must not end the process.
+func (b *batcher) try(ctx context.Context, tenant platform.TenantID, calls []*call) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return b.write(ctx, tenant, calls)
 }
 
 // next takes the calls of the next transaction. Where there are none it gives

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -129,6 +130,18 @@ func TestFailedBatch(t *testing.T) {
 			t.Errorf("once more: %+v", *again)
 		}
 	})
+}
+
+func TestPanic(t *testing.T) {
+	b := newBatcher(10, func(context.Context, platform.TenantID, []*call) error { panic("broken") })
+	for range 2 {
+		if _, err := b.submit(t.Context(), "org_a", make([]row, 1)); err == nil || !strings.Contains(err.Error(), "panic: broken") {
+			t.Errorf("got %v", err)
+		}
+	}
+	if err := b.stop(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestCancelledCall(t *testing.T) {

@@ -97,56 +97,52 @@ func BenchmarkIngest(b *testing.B) {
 }
 
 func BenchmarkQuery(b *testing.B) {
-	for _, n := range []int{100_000} {
-		if n > 100_000 && testing.Short() {
-			continue
-		}
-		s := newService(b, analytics.Config{})
-		events := samples(n)
-		for i := range events {
-			events[i].Name = "page.viewed"
-		}
-		ingest(b, s, benchTenant, events...)
-		sel := analytics.Selection{Event: "page.viewed", From: now.AddDate(0, 0, -90), To: now}
-		berlin := zone(b, "Europe/Berlin")
-		filtered := sel
-		filtered.Filter = filter(b, `{"country":"DE","width":{"$gte":1000}}`)
-		for _, c := range []struct {
-			name string
-			run  func() error
-		}{
-			{"series-month", func() error {
-				_, err := s.Series(b.Context(), benchTenant, analytics.SeriesQuery{Selection: sel, Interval: analytics.Month, Location: berlin})
-				return err
-			}},
-			{"series-hour", func() error {
-				_, err := s.Series(b.Context(), benchTenant, analytics.SeriesQuery{Selection: sel, Interval: analytics.Hour, Location: berlin})
-				return err
-			}},
-			{"series-filter", func() error {
-				_, err := s.Series(b.Context(), benchTenant, analytics.SeriesQuery{Selection: filtered, Interval: analytics.Day, Location: berlin})
-				return err
-			}},
-			{"series-breakdown", func() error {
-				_, err := s.Series(b.Context(), benchTenant, analytics.SeriesQuery{Selection: sel, Interval: analytics.Day, Location: berlin, Breakdown: "country"})
-				return err
-			}},
-			{"uniques-day", func() error {
-				_, err := s.Uniques(b.Context(), benchTenant, analytics.SeriesQuery{Selection: sel, Interval: analytics.Day, Location: berlin})
-				return err
-			}},
-			{"breakdown", func() error {
-				_, err := s.Breakdown(b.Context(), benchTenant, analytics.BreakdownQuery{Selection: sel, Property: "path"})
-				return err
-			}},
-		} {
-			b.Run(fmt.Sprintf("%s/events=%d", c.name, n), func(b *testing.B) {
-				for b.Loop() {
-					if err := c.run(); err != nil {
-						b.Fatal(err)
-					}
+	const n = 100_000
+	s := newService(b, analytics.Config{})
+	events := samples(n)
+	for i := range events {
+		events[i].Name = "page.viewed"
+	}
+	ingest(b, s, benchTenant, events...)
+	sel := analytics.Selection{Event: "page.viewed", From: now.AddDate(0, 0, -90), To: now}
+	berlin := zone(b, "Europe/Berlin")
+	filtered := sel
+	filtered.Filter = filter(b, `{"country":"DE","width":{"$gte":1000}}`)
+	for _, c := range []struct {
+		name string
+		run  func() error
+	}{
+		{"series-month", func() error {
+			_, err := s.Series(b.Context(), benchTenant, analytics.SeriesQuery{Selection: sel, Interval: analytics.Month, Location: berlin})
+			return err
+		}},
+		{"series-hour", func() error {
+			_, err := s.Series(b.Context(), benchTenant, analytics.SeriesQuery{Selection: sel, Interval: analytics.Hour, Location: berlin})
+			return err
+		}},
+		{"series-filter", func() error {
+			_, err := s.Series(b.Context(), benchTenant, analytics.SeriesQuery{Selection: filtered, Interval: analytics.Day, Location: berlin})
+			return err
+		}},
+		{"series-breakdown", func() error {
+			_, err := s.Series(b.Context(), benchTenant, analytics.SeriesQuery{Selection: sel, Interval: analytics.Day, Location: berlin, Breakdown: "country"})
+			return err
+		}},
+		{"uniques-day", func() error {
+			_, err := s.Uniques(b.Context(), benchTenant, analytics.SeriesQuery{Selection: sel, Interval: analytics.Day, Location: berlin})
+			return err
+		}},
+		{"breakdown", func() error {
+			_, err := s.Breakdown(b.Context(), benchTenant, analytics.BreakdownQuery{Selection: sel, Property: "path"})
+			return err
+		}},
+	} {
+		b.Run(fmt.Sprintf("%s/events=%d", c.name, n), func(b *testing.B) {
+			for b.Loop() {
+				if err := c.run(); err != nil {
+					b.Fatal(err)
 				}
-			})
-		}
+			}
+		})
 	}
 }

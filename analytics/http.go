@@ -2,12 +2,12 @@ package analytics
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"mime"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/rest"
@@ -53,7 +53,7 @@ type eventBody struct {
 	ID         string         `json:"id,omitempty" maxLength:"128" doc:"Unique in the organization: sent again, the event counts once. Made here where it is absent"`
 	Name       string         `json:"name" minLength:"1" maxLength:"128" example:"order.paid"`
 	User       string         `json:"user,omitempty" maxLength:"256" doc:"Whose act it was, in your own terms"`
-	Time       time.Time      `json:"time,omitempty" doc:"When it happened; now where it is absent"`
+	Time       string         `json:"time,omitempty" format:"date-time" doc:"When it happened; now where it is absent"`
 	Properties map[string]any `json:"properties,omitempty" doc:"At most 32 KiB, 256 keys and 16 levels"`
 }
 
@@ -63,7 +63,7 @@ type ingestBody struct {
 	ID         string         `json:"id,omitempty" maxLength:"128"`
 	Name       string         `json:"name,omitempty" maxLength:"128"`
 	User       string         `json:"user,omitempty" maxLength:"256"`
-	Time       time.Time      `json:"time,omitempty"`
+	Time       string         `json:"time,omitempty" format:"date-time"`
 	Properties map[string]any `json:"properties,omitempty"`
 }
 
@@ -107,8 +107,13 @@ func (s *Service) serveIngest(w http.ResponseWriter, r *http.Request) error {
 	for i, rejection := range result.Rejected {
 		answer.Rejected[i] = rejectionBody(rejection)
 	}
+	out, err := json.Marshal(answer)
+	if err != nil {
+		return fmt.Errorf("analytics: answer: %w", err)
+	}
 	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(answer)
+	_, _ = w.Write(out) // the events are committed, also where nobody hears it
+	return nil
 }
 
 // wantJSON takes what says that it is JSON, or does not say what it is.
@@ -126,9 +131,7 @@ func wantJSON(contentType string) error {
 // readBody reads the body into one string, of which the rows will be parts.
 func readBody(w http.ResponseWriter, r *http.Request) (string, error) {
 	var b strings.Builder
-	if r.ContentLength > 0 {
-		b.Grow(int(min(r.ContentLength, MaxBody)))
-	}
+	b.Grow(int(min(max(r.ContentLength, 0), 1<<20))) // a header alone gets no more
 	if _, err := io.Copy(&b, http.MaxBytesReader(w, r.Body, MaxBody)); err != nil {
 		return "", err
 	}

@@ -70,6 +70,11 @@ func TestCalendar(t *testing.T) {
 			[]string{"2025-04-05T14:00:00Z", "2025-04-05T15:29:59Z", "2025-04-05T15:30:00Z"},
 			[]string{"2025-04-06T01:00:00+11:00=2", "2025-04-06T02:00:00+10:30=1", "2025-04-06T03:00:00+10:30=0"},
 		},
+		"Lord Howe, from the half hour that comes again": {
+			"Australia/Lord_Howe", "2025-04-05T15:10:00Z", "2025-04-05T16:00:00Z", analytics.Hour,
+			[]string{"2025-04-05T15:09:59Z", "2025-04-05T15:10:00Z", "2025-04-05T15:30:00Z"},
+			[]string{"2025-04-06T01:00:00+11:00=1", "2025-04-06T02:00:00+10:30=1"},
+		},
 		"Sao Paulo, a day without midnight": {
 			"America/Sao_Paulo", "2018-11-03T03:00:00Z", "2018-11-05T02:00:00Z", analytics.Day,
 			[]string{"2018-11-04T02:59:59Z", "2018-11-04T03:00:00Z"},

@@ -101,7 +101,7 @@ func wantMedia(r *http.Request, types ...string) error {
 // body reads a request's body into a buffer of s.buffers; the caller hands it
 // to done when nothing refers to it any more.
 func (s *Service) body(w http.ResponseWriter, r *http.Request, limit int64) (body []byte, done func(), err error) {
-	buf := s.buffers.Get().(*[]byte)
+	buf := s.buffer()
 	done = func() { s.recycle(buf) }
 	b := bytes.NewBuffer((*buf)[:0])
 	_, err = b.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
@@ -111,6 +111,15 @@ func (s *Service) body(w http.ResponseWriter, r *http.Request, limit int64) (bod
 		return nil, nil, readFault(err)
 	}
 	return *buf, done, nil
+}
+
+// buffer returns an empty buffer; recycle takes it back.
+func (s *Service) buffer() *[]byte {
+	if buf, ok := s.buffers.Get().(*[]byte); ok {
+		return buf
+	}
+	buf := make([]byte, 0, 4<<10)
+	return &buf
 }
 
 // maxRecycled keeps single large answers from staying in memory.

@@ -354,7 +354,7 @@ func (s *Service) sendPage(w http.ResponseWriter, r *http.Request, q Query, coun
 			return err
 		}
 	}
-	buf := s.buffers.Get().(*[]byte)
+	buf := s.buffer()
 	defer s.recycle(buf)
 	*buf = appendPage((*buf)[:0], &found, total)
 	w.Header().Set("Cache-Control", "private, no-cache")
@@ -363,7 +363,7 @@ func (s *Service) sendPage(w http.ResponseWriter, r *http.Request, q Query, coun
 }
 
 func (s *Service) sendRecord(w http.ResponseWriter, status int, rec *Record) {
-	buf := s.buffers.Get().(*[]byte)
+	buf := s.buffer()
 	defer s.recycle(buf)
 	*buf = appendRecord((*buf)[:0], rec)
 	w.Header().Set("ETag", etag(rec.Version))

@@ -314,16 +314,6 @@ func keyOf(data []byte, key string) (string, error) {
 	return id, nil
 }
 
-// isInteger reports whether a number is written as an integer.
-func isInteger(number []byte) bool {
-	for _, c := range number {
-		if c == '.' || c == 'e' || c == 'E' {
-			return false
-		}
-	}
-	return true
-}
-
 // member returns the value of a member of a compact object.
 func member(object []byte, name string) ([]byte, bool) {
 	for key, value := range members(object) {

@@ -177,12 +177,14 @@ func (s *Service) apply(ctx context.Context, p platform.Principal, collection st
 	if !collectionPattern.MatchString(collection) {
 		return Record{}, noCollection()
 	}
-	typ := "data.record.updated"
+	var typ string
 	switch change.Op {
 	case store.OpInsert:
 		typ = "data.record.created"
 	case store.OpDelete:
 		typ = "data.record.deleted"
+	default:
+		typ = "data.record.updated"
 	}
 	docs, err := s.docs.Apply(ctx, p.Tenant, collection, []store.Change{change}, func(applied []store.Document) []platform.Event {
 		data := make([]byte, 0, 64+len(collection)+len(change.ID))

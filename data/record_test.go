@@ -156,10 +156,19 @@ func TestIsolation(t *testing.T) {
 	b.collection(`{"name":"secret","schema":{"required":["a"]}}`)
 	b.call("POST", "/secret/records", `{"id":"r1","data":{"a":1}}`).must(t, http.StatusCreated)
 	for _, c := range []struct{ method, path, body string }{
-		{"GET", "/%s", ""}, {"PATCH", "/%s", "{}"}, {"DELETE", "/%s", ""},
-		{"GET", "/%s/records", ""}, {"POST", "/%s/records", `{"data":{}}`}, {"GET", "/%s/records/r1", ""},
-		{"PUT", "/%s/records/r1", `{"data":{}}`}, {"PATCH", "/%s/records/r1", `{}`}, {"DELETE", "/%s/records/r1", ""},
-		{"POST", "/%s/query", "{}"}, {"POST", "/%s/count", "{}"}, {"POST", "/%s/import", "[]"}, {"GET", "/%s/export", ""},
+		{"GET", "/%s", ""},
+		{"PATCH", "/%s", "{}"},
+		{"DELETE", "/%s", ""},
+		{"GET", "/%s/records", ""},
+		{"POST", "/%s/records", `{"data":{}}`},
+		{"GET", "/%s/records/r1", ""},
+		{"PUT", "/%s/records/r1", `{"data":{}}`},
+		{"PATCH", "/%s/records/r1", `{}`},
+		{"DELETE", "/%s/records/r1", ""},
+		{"POST", "/%s/query", "{}"},
+		{"POST", "/%s/count", "{}"},
+		{"POST", "/%s/import", "[]"},
+		{"GET", "/%s/export", ""},
 		{"GET", "/%s/export?format=csv", ""},
 	} {
 		theirs := b.callAs(globex, c.method, fmt.Sprintf(c.path, "secret"), c.body)

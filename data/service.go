@@ -41,7 +41,7 @@ type Service struct {
 	maxRecord int
 	schemas   schemas
 	api       *rest.API
-	buffers   sync.Pool // of *[]byte, for answers
+	buffers   sync.Pool // of *[]byte, for bodies and answers
 }
 
 var (
@@ -77,10 +77,6 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		docs: cfg.Documents, log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, maxRecord: cfg.MaxRecord,
 		schemas: schemas, api: rest.New("data", cfg.Logger),
-	}
-	s.buffers.New = func() any {
-		b := make([]byte, 0, 4<<10)
-		return &b
 	}
 	s.routeCollections()
 	s.routeRecords()

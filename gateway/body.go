@@ -10,8 +10,8 @@ import (
 
 // BodyLimit refuses request bodies of more than max bytes with a problem of
 // status 413: at once where the length is declared, and otherwise by an
-// [*http.MaxBytesError] for the handler that reads on. The connection is then
-// closed rather than read to the end. A negative max is no limit.
+// [*http.MaxBytesError] for the handler that reads on. The server then closes
+// the connection rather than read much more of it. A negative max is no limit.
 func BodyLimit(max int64, log *slog.Logger) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		if max < 0 {
@@ -23,7 +23,6 @@ func BodyLimit(max int64, log *slog.Logger) func(http.Handler) http.Handler {
 				return
 			}
 			if r.ContentLength > max {
-				w.Header().Set("Connection", "close")
 				problem.Write(w, r, log, platform.Errorf(platform.KindTooLarge, "body_too_large",
 					"the body is larger than the %d bytes that this operation takes", max))
 				return

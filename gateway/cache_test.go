@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/gateway"
+	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/memory"
 )
 
@@ -190,6 +193,37 @@ func TestCacheKeepsScopesApart(t *testing.T) {
 	}
 }
 
+// tenants notes whose entries are asked for.
+type tenants struct {
+	store.Cache
+	seen []platform.TenantID
+}
+
+func (c *tenants) Get(ctx context.Context, tenant platform.TenantID, key string) ([]byte, bool, error) {
+	c.seen = append(c.seen, tenant)
+	return c.Cache.Get(ctx, tenant, key)
+}
+
+func (c *tenants) Set(ctx context.Context, tenant platform.TenantID, key string, value []byte, ttl time.Duration) error {
+	c.seen = append(c.seen, tenant)
+	return c.Cache.Set(ctx, tenant, key, value, ttl)
+}
+
+// The store's own wall between tenants stands behind the key.
+func TestCacheNamesTenant(t *testing.T) {
+	spy := &tenants{Cache: memory.NewCache(1 << 20)}
+	private := route("things.get", "GET", "/private", platform.Authenticated(), newOrigin("Cache-Control: max-age=60").ServeHTTP)
+	private.Cacheable = true
+	cfg := config()
+	cfg.Cache = spy
+	g := newGateway(t, cfg, private)
+	call(g, "GET", "/private", alice)
+	call(g, "GET", "/private", zoe)
+	if got := fmt.Sprint(spy.seen); got != "[org_a org_a org_z org_z]" {
+		t.Errorf("asked for %s", got)
+	}
+}
+
 func TestCacheRefuses(t *testing.T) {
 	for name, headers := range map[string][]string{
 		"no Cache-Control":   {"ETag: \"1\""},
@@ -228,10 +262,11 @@ func TestCacheRefuses(t *testing.T) {
 func TestCacheVary(t *testing.T) {
 	o := newOrigin("Cache-Control: max-age=60", "Vary: Accept-Language, Authorization")
 	g := cached(t, o, newClock())
-	call(g, "GET", "/private", alice, "Accept-Language: de")
-	w := call(g, "GET", "/private", alice, "Accept-Language: de")
-	if o.calls != 1 || strings.Join(w.Header().Values("Vary"), "; ") != "Authorization, X-API-Key; Accept-Language, Authorization" {
-		t.Errorf("%d calls, Vary %q", o.calls, w.Header().Values("Vary"))
+	for range 2 {
+		w := call(g, "GET", "/private", alice, "Accept-Language: de")
+		if o.calls != 1 || strings.Join(w.Header().Values("Vary"), "; ") != "Authorization, X-API-Key; Accept-Language, Authorization" {
+			t.Errorf("%d calls, Vary %q", o.calls, w.Header().Values("Vary"))
+		}
 	}
 	call(g, "GET", "/private", alice, "Accept-Language: fr")
 	call(g, "GET", "/private", alice)

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -252,6 +254,7 @@ func TestUpstreamStream(t *testing.T) {
 		w.Header().Set("Link", "</early>")
 		w.WriteHeader(http.StatusEarlyHints)
 		w.Header().Del("Link")
+		w.(http.Flusher).Flush()
 		for line := range next {
 			_, _ = io.WriteString(w, line)
 			w.(http.Flusher).Flush()
@@ -261,7 +264,14 @@ func TestUpstreamStream(t *testing.T) {
 	defer s.Close()
 	front := httptest.NewServer(remoteGateway(t, remote(s.URL)))
 	defer front.Close()
-	r, err := http.NewRequestWithContext(t.Context(), "GET", front.URL+"/v1/stream", nil)
+	early := 0
+	trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
+		if early++; code != 103 || h.Get("Link") != "</early>" || h.Get("X-Frame-Options") != "" {
+			t.Errorf("early: %d %v", code, h)
+		}
+		return nil
+	}}
+	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), "GET", front.URL+"/v1/stream", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +280,7 @@ func TestUpstreamStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if resp.Header.Get("X-Content-Type-Options") != "nosniff" || resp.Header.Get("Link") != "" {
+	if early != 1 || resp.Header.Get("X-Content-Type-Options") != "nosniff" || resp.Header.Get("Link") != "" {
 		t.Errorf("after early hints: %v", resp.Header)
 	}
 	lines := bufio.NewReader(resp.Body)

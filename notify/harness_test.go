@@ -91,14 +91,16 @@ func open(t testing.TB, path string, people *people, configure func(*notify.Conf
 		}
 	}
 	w := &world{t: t, people: people}
+	// One process needs no looks at what others did; days of them would take
+	// long even in a bubble.
 	var err error
 	w.db, err = sqlite.Open(ctx, path)
 	must(err)
-	w.events, err = sqlevents.New(sqlevents.Config{DB: w.db})
+	w.events, err = sqlevents.New(sqlevents.Config{DB: w.db, Interval: time.Hour, Lease: 3 * time.Hour})
 	must(err)
-	relay, err := outbox.New(outbox.Config{DB: w.db, Events: w.events})
+	relay, err := outbox.New(outbox.Config{DB: w.db, Events: w.events, Interval: time.Hour})
 	must(err)
-	w.queue, err = queue.New(queue.Config{DB: w.db})
+	w.queue, err = queue.New(queue.Config{DB: w.db, Interval: time.Hour})
 	must(err)
 	cfg := notify.Config{DB: w.db, Events: w.events, Queue: w.queue, Directory: people, AllowPrivateNetworks: true}
 	if configure != nil {

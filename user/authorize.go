@@ -152,20 +152,26 @@ func (s *Service) Authorize(ctx context.Context, p platform.Principal, permissio
 // policyOf returns the tenant's policy from memory where it is known to be
 // current, and looks at its version otherwise.
 func (s *Service) policyOf(ctx context.Context, tenant platform.TenantID) (*policy, error) {
-	now := s.now().UnixMicro()
 	pol, ok := s.policies.Get(tenant)
-	if ok && !s.changes.fresh(pol.stamp) {
-		pol, ok = nil, false
+	if !ok || !s.changes.fresh(pol.stamp) {
+		return s.readPolicy(ctx, tenant, nil)
 	}
-	if ok && now-pol.checked.Load() < int64(s.cfg.VerifyTTL/time.Microsecond) {
+	if s.now().UnixMicro()-pol.checked.Load() < int64(s.cfg.VerifyTTL/time.Microsecond) {
 		return pol, nil
 	}
+	return s.readPolicy(ctx, tenant, pol)
+}
+
+// readPolicy returns old, if it is given and its version is still the
+// tenant's, or a new one.
+func (s *Service) readPolicy(ctx context.Context, tenant platform.TenantID, old *policy) (*policy, error) {
+	now := s.now().UnixMicro()
 	st := s.changes.stamp(tenantKey(tenant)) // before the read: see epochs
 	var version int64
 	var roles map[string][]string
 	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		var err error
-		if version, err = authzVersion(ctx, tx, tenant); err != nil || ok && version == pol.version {
+		if version, err = authzVersion(ctx, tx, tenant); err != nil || old != nil && version == old.version {
 			return err
 		}
 		roles, err = s.rolesIn(ctx, tx, tenant)
@@ -174,11 +180,12 @@ func (s *Service) policyOf(ctx context.Context, tenant platform.TenantID) (*poli
 	if err != nil {
 		return nil, fmt.Errorf("user: read roles: %w", err)
 	}
-	if ok && version == pol.version {
-		pol.checked.Store(now)
-		return pol, nil
+	if old != nil && version == old.version {
+		old.checked.Store(now)
+		return old, nil
 	}
-	if pol, err = newPolicy(version, roles); err != nil {
+	pol, err := newPolicy(version, roles)
+	if err != nil {
 		return nil, err
 	}
 	pol.stamp = st

@@ -91,3 +91,15 @@ const (
 	FreeTries = freeTries
 	MaxDelay  = maxDelay
 )
+
+// ForgetVerdicts makes the next Verify read the store.
+func (s *Service) ForgetVerdicts() { s.bumpEverything() }
+
+// Enforcer returns what casbin says, without what is remembered.
+func Enforcer(roles map[string][]string) (func(role, permission string) (bool, error), error) {
+	p, err := newPolicy(1, roles)
+	if err != nil {
+		return nil, err
+	}
+	return func(role, permission string) (bool, error) { return p.enforcer.Enforce(rolePrefix+role, permission) }, nil
+}

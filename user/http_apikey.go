@@ -28,9 +28,25 @@ func wireAPIKey(k APIKey) apiKeyWire {
 	}
 }
 
+// newAPIKeyWire is an apiKeyWire with the key itself.
 type newAPIKeyWire struct {
-	apiKeyWire
-	Key string `json:"key" doc:"Shown once"`
+	ID         string     `json:"id" example:"key_06d1…"`
+	UserID     string     `json:"user_id"`
+	Name       string     `json:"name"`
+	Prefix     string     `json:"prefix"`
+	Scopes     []string   `json:"scopes" nullable:"false"`
+	CreatedAt  time.Time  `json:"created_at"`
+	ExpiresAt  *time.Time `json:"expires_at,omitempty"`
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+	Key        string     `json:"key" doc:"Shown once"`
+}
+
+func wireNewAPIKey(k APIKey, credential Secret) newAPIKeyWire {
+	w := wireAPIKey(k)
+	return newAPIKeyWire{
+		ID: w.ID, UserID: w.UserID, Name: w.Name, Prefix: w.Prefix, Scopes: w.Scopes,
+		CreatedAt: w.CreatedAt, ExpiresAt: w.ExpiresAt, LastUsedAt: w.LastUsedAt, Key: string(credential),
+	}
 }
 
 type newAPIKeyInput struct {
@@ -46,7 +62,7 @@ type rotateWire struct {
 }
 
 type rotateInput struct {
-	idInput
+	ID   string      `path:"id" maxLength:"100"`
 	Body *rotateWire // may be absent
 }
 
@@ -68,7 +84,7 @@ func (s *Service) routeAPIKeys(api *rest.API) {
 			}
 			return &created[newAPIKeyWire]{
 				Location: "/v1/api-keys/" + k.ID, CacheControl: noStore,
-				Body: newAPIKeyWire{apiKeyWire: wireAPIKey(k), Key: string(credential)},
+				Body: wireNewAPIKey(k, credential),
 			}, nil
 		}))
 	rest.Handle(api, get("apiKeys.list", "/v1/api-keys", "API keys of the organization", platform.Require(permAPIKeysRead)),
@@ -86,7 +102,7 @@ func (s *Service) routeAPIKeys(api *rest.API) {
 			if err != nil {
 				return nil, err
 			}
-			return &rotatedOutput{CacheControl: noStore, Body: newAPIKeyWire{apiKeyWire: wireAPIKey(k), Key: string(credential)}}, nil
+			return &rotatedOutput{CacheControl: noStore, Body: wireNewAPIKey(k, credential)}, nil
 		}))
 	rest.Handle(api, remove("apiKeys.revoke", "/v1/api-keys/{id}", "End an API key at once", platform.Require(permAPIKeysWrite)),
 		as(func(ctx context.Context, p platform.Principal, in *idInput) (*noOutput, error) {

@@ -9,11 +9,23 @@ import (
 	"github.com/acme/platform/internal/rest"
 )
 
+// meWire is a userWire with more; the schema would not show embedded fields.
 type meWire struct {
-	userWire
-	Organization string   `json:"organization" doc:"Id of the organization that the credential names"`
-	Roles        []string `json:"roles" nullable:"false"`
-	Scopes       []string `json:"scopes,omitempty" nullable:"false" doc:"Limits of the API key; absent for a session"`
+	ID           string    `json:"id" example:"usr_06d1…"`
+	Email        string    `json:"email"`
+	Name         string    `json:"name"`
+	CreatedAt    time.Time `json:"created_at"`
+	UpdatedAt    time.Time `json:"updated_at"`
+	Organization string    `json:"organization" doc:"Id of the organization that the credential names"`
+	Roles        []string  `json:"roles" nullable:"false"`
+	Scopes       []string  `json:"scopes,omitempty" nullable:"false" doc:"Limits of the API key; absent for a session"`
+}
+
+func wireMe(me Profile) meWire {
+	return meWire{
+		ID: me.User.ID, Email: me.User.Email, Name: me.User.Name, CreatedAt: me.User.CreatedAt, UpdatedAt: me.User.UpdatedAt,
+		Organization: string(me.Organization), Roles: notNilList(me.Roles), Scopes: me.Scopes,
+	}
 }
 
 type meChangeInput struct {
@@ -44,12 +56,7 @@ func (s *Service) routeMe(api *rest.API) {
 	rest.Handle(api, get("me.get", "/v1/me", "The user of the credential", platform.Authenticated()),
 		as(func(ctx context.Context, p platform.Principal, _ *noInput) (*output[meWire], error) {
 			me, err := s.Me(ctx, p)
-			if err != nil {
-				return nil, err
-			}
-			return &output[meWire]{meWire{
-				userWire: wireUser(me.User), Organization: string(me.Organization), Roles: notNilList(me.Roles), Scopes: me.Scopes,
-			}}, nil
+			return found(me, err, wireMe)
 		}))
 	rest.Handle(api, patch("me.update", "/v1/me", "Change one's name or password", platform.Authenticated()),
 		as(func(ctx context.Context, p platform.Principal, in *meChangeInput) (*output[userWire], error) {
@@ -59,10 +66,7 @@ func (s *Service) routeMe(api *rest.API) {
 				change.Password = &password
 			}
 			u, err := s.UpdateMe(ctx, p, change)
-			if err != nil {
-				return nil, err
-			}
-			return &output[userWire]{wireUser(u)}, nil
+			return found(u, err, wireUser)
 		}))
 	rest.Handle(api, get("me.sessions.list", "/v1/me/sessions", "One's signed-in devices", platform.Authenticated()),
 		as(func(ctx context.Context, p platform.Principal, in *page.Input) (*output[page.Output[sessionWire]], error) {

@@ -2,7 +2,6 @@ package user
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"github.com/acme/platform"
@@ -29,7 +28,7 @@ func wireMember(m Member) memberWire {
 }
 
 type memberChangeInput struct {
-	idInput
+	ID   string `path:"id" maxLength:"100"`
 	Body struct {
 		Roles  []string `json:"roles,omitempty" minItems:"1" maxItems:"20" nullable:"false" doc:"Names of roles"`
 		Status *string  `json:"status,omitempty" enum:"active,suspended"`
@@ -50,75 +49,5 @@ func (s *Service) routeMembers(api *rest.API) {
 	rest.Handle(api, remove("members.remove", "/v1/members/{id}", "Remove a member, or leave", platform.Require(permMembersWrite)),
 		as(func(ctx context.Context, p platform.Principal, in *idInput) (*noOutput, error) {
 			return &noOutput{}, s.RemoveMember(ctx, p, in.ID)
-		}))
-}
-
-type invitationWire struct {
-	ID        string    `json:"id" example:"inv_06d1…"`
-	Email     string    `json:"email"`
-	Roles     []string  `json:"roles" nullable:"false"`
-	InvitedBy string    `json:"invited_by"`
-	CreatedAt time.Time `json:"created_at"`
-	ExpiresAt time.Time `json:"expires_at"`
-}
-
-func wireInvitation(inv Invitation) invitationWire {
-	return invitationWire{
-		ID: inv.ID, Email: inv.Email, Roles: notNilList(inv.Roles), InvitedBy: inv.InvitedBy,
-		CreatedAt: inv.CreatedAt, ExpiresAt: inv.ExpiresAt,
-	}
-}
-
-type newInvitationWire struct {
-	invitationWire
-	Token string `json:"token" doc:"For the invited person; shown once"`
-}
-
-type inviteInput struct {
-	Body struct {
-		Email string   `json:"email" maxLength:"300"`
-		Roles []string `json:"roles" minItems:"1" maxItems:"20" nullable:"false" doc:"Names of roles"`
-	}
-}
-
-type acceptInput struct {
-	Body struct {
-		Token string `json:"token" maxLength:"300"`
-	}
-}
-
-type acceptedWire struct {
-	Organization string     `json:"organization" doc:"Sign in to it with auth.switch"`
-	Member       memberWire `json:"member"`
-}
-
-func (s *Service) routeInvitations(api *rest.API) {
-	rest.Handle(api, post("invitations.create", "/v1/invitations", "Invite an e-mail address", platform.Require(permInvitationsWrite), http.StatusCreated),
-		as(func(ctx context.Context, p platform.Principal, in *inviteInput) (*created[newInvitationWire], error) {
-			inv, token, err := s.Invite(ctx, p, NewInvitation{Email: in.Body.Email, Roles: in.Body.Roles})
-			if err != nil {
-				return nil, err
-			}
-			return &created[newInvitationWire]{
-				Location: "/v1/invitations/" + inv.ID, CacheControl: noStore,
-				Body: newInvitationWire{invitationWire: wireInvitation(inv), Token: string(token)},
-			}, nil
-		}))
-	rest.Handle(api, get("invitations.list", "/v1/invitations", "Open invitations", platform.Require(permInvitationsRead)),
-		as(func(ctx context.Context, p platform.Principal, in *page.Input) (*output[page.Output[invitationWire]], error) {
-			all, next, err := s.Invitations(ctx, p, in.Limit, in.Cursor)
-			return listed(all, next, err, wireInvitation)
-		}))
-	rest.Handle(api, remove("invitations.revoke", "/v1/invitations/{id}", "Take an invitation back", platform.Require(permInvitationsWrite)),
-		as(func(ctx context.Context, p platform.Principal, in *idInput) (*noOutput, error) {
-			return &noOutput{}, s.RevokeInvitation(ctx, p, in.ID)
-		}))
-	rest.Handle(api, post("invitations.accept", "/v1/invitations/accept", "Accept an invitation to one's e-mail address", platform.Authenticated(), http.StatusOK),
-		as(func(ctx context.Context, p platform.Principal, in *acceptInput) (*output[acceptedWire], error) {
-			m, org, err := s.AcceptInvitation(ctx, p, Secret(in.Body.Token))
-			if err != nil {
-				return nil, err
-			}
-			return &output[acceptedWire]{acceptedWire{Organization: string(org), Member: wireMember(m)}}, nil
 		}))
 }

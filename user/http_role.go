@@ -35,7 +35,7 @@ type newRoleInput struct {
 }
 
 type roleChangeInput struct {
-	idInput
+	ID   string `path:"id" maxLength:"100"`
 	Body struct {
 		Description *string  `json:"description,omitempty" maxLength:"500"`
 		Permissions []string `json:"permissions,omitempty" minItems:"1" maxItems:"500" nullable:"false"`

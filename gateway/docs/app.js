@@ -13,7 +13,7 @@ function el(tag, attrs, ...children) {
     else if (v === true) e.setAttribute(k, "");
     else if (v !== undefined && v !== null && v !== false) e.setAttribute(k, v);
   }
-  e.append(...children.flat().filter((c) => c !== undefined && c !== null && c !== ""));
+  e.append(...children.flat(Infinity).filter((c) => c !== undefined && c !== null && c !== ""));
   return e;
 }
 

@@ -3,6 +3,7 @@ package document
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 )
 
 // The limits of a filter. They bound what one condition can cost; the time of
@@ -78,4 +79,12 @@ func (f Filter) Match(data json.RawMessage, id string) bool {
 // MatchRecord reports whether r meets the filter.
 func (f Filter) MatchRecord(r *Record) bool {
 	return f.root == nil || f.root.match(r, trim(r.Data))
+}
+
+// UsesStoreFields reports whether the filter asks about a field of the store,
+// such as "@id", so that it cannot be decided by a record's data alone.
+func (f Filter) UsesStoreFields() bool { return f.root != nil && f.root.usesStoreFields() }
+
+func (n *node) usesStoreFields() bool {
+	return n.path.system || slices.ContainsFunc(n.kids, (*node).usesStoreFields)
 }

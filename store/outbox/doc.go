@@ -7,6 +7,9 @@
 // between the two publishes them again: delivery is at least once, and consumers
 // tell duplicates by the event's id.
 //
+// The relay also trims the inbox, in which consumers remember the events that
+// they have had.
+//
 // # Order
 //
 // Events leave in the order of the table's sequence. On SQLite, with its one

@@ -7,9 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
-
-	"github.com/uptrace/bun"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
@@ -133,13 +132,8 @@ func (r *Relay) moveAway(ctx context.Context, limit int, cause error) (int, []ro
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTime)
 	defer cancel()
 	err = r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
-		seqs := make([]int64, len(rows))
-		for i := range rows {
-			seqs[i] = rows[i].seq
-		}
-		// Exactly these: a row between them may have been committed since.
-		if _, err := tx.NewDelete().Table("outbox").Where("seq IN (?)", bun.List(seqs)).Exec(ctx); err != nil {
-			return fmt.Errorf("outbox: delete: %w", err)
+		if err := remove(ctx, tx, rows); err != nil {
+			return err
 		}
 		return r.bury(ctx, tx, dead)
 	})
@@ -148,6 +142,36 @@ func (r *Relay) moveAway(ctx context.Context, limit int, cause error) (int, []ro
 
 // deleteTime bounds the delete of what was published.
 const deleteTime = 5 * time.Second
+
+// remove deletes exactly these rows: one with a number between theirs may have
+// been committed since.
+func remove(ctx context.Context, tx store.Tx, rows []row) error {
+	args := make([]any, 0, removeMany)
+	for len(rows) > 0 {
+		n, text := 1, removeOneText
+		if len(rows) >= removeMany {
+			n, text = removeMany, removeManyText
+		}
+		args = args[:0]
+		for _, w := range rows[:n] {
+			args = append(args, w.seq)
+		}
+		if _, err := tx.Exec(ctx, text, args...); err != nil {
+			return fmt.Errorf("outbox: delete: %w", err)
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+// removeMany is the length of the longer of two statements: constant texts are
+// prepared once.
+const removeMany = 50
+
+var (
+	removeOneText  = "DELETE FROM outbox WHERE seq IN (?)"
+	removeManyText = "DELETE FROM outbox WHERE seq IN (?" + strings.Repeat(", ?", removeMany-1) + ")"
+)
 
 // claim takes the first rows out of the outbox.
 func claim(ctx context.Context, tx store.Tx, limit int) ([]row, error) {

@@ -41,7 +41,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Now is the clock for ages; nil is time.Now.
 	Now func() time.Time
-	// Rand returns numbers evenly from [0, 1) for jitter; nil is math/rand/v2.
+	// Rand returns numbers evenly from [0, 1) for jitter; nil is
+	// math/rand/v2.
 	Rand func() float64
 	// Batch is the most events that are moved at once, up to 10,000; zero is
 	// 500.
@@ -57,6 +58,11 @@ type Config struct {
 	// from the first to the second, and a random half of it is left out. Zero
 	// is 100 ms and 30 s.
 	MinBackoff, MaxBackoff time.Duration
+	// InboxRetention is how long store.Tx.Once remembers events. It must be
+	// longer than an event can come again: the retention of the stream, and
+	// the time until somebody replays what a consumer set aside. Zero is 30
+	// days.
+	InboxRetention time.Duration
 }
 
 func (c *Config) setDefaults() {
@@ -84,6 +90,9 @@ func (c *Config) setDefaults() {
 	if c.MaxBackoff == 0 {
 		c.MaxBackoff = 30 * time.Second
 	}
+	if c.InboxRetention == 0 {
+		c.InboxRetention = 30 * 24 * time.Hour
+	}
 }
 
 func (c *Config) validate() error {
@@ -95,6 +104,7 @@ func (c *Config) validate() error {
 	check.Need(c.Cooldown > 0, "Cooldown", "must be positive")
 	check.Need(c.MinBackoff > 0, "MinBackoff", "must be positive")
 	check.Need(c.MaxBackoff >= c.MinBackoff, "MaxBackoff", "must be at least MinBackoff")
+	check.Need(c.InboxRetention > 0, "InboxRetention", "must be positive")
 	return check.Err()
 }
 
@@ -143,6 +153,7 @@ func (r *Relay) Start(ctx context.Context) error {
 		return fmt.Errorf("outbox: %w", err)
 	}
 	r.background.Go(r.run)
+	r.background.Go(r.trimLoop)
 	return nil
 }
 

@@ -17,28 +17,30 @@ const settleTime = 5 * time.Second
 func (q *Queue) pump(ctx context.Context) {
 	var (
 		failures  int
-		heartbeat time.Time     // when the leases were renewed last
-		due       = q.cfg.Now() // when there will be something to do
-		woken     = true        // there may be something that is not known yet
+		heartbeat time.Time // when the leases were renewed last
+		due       time.Time // when the next scheduled job is; zero if none is known
+		woken     = true    // something has happened
 	)
 	for {
 		now := q.cfg.Now()
 		beat := now.Sub(heartbeat) >= q.cfg.Lease/3
 		results := q.take()
-		if !woken && !beat && len(results) == 0 && due.After(now) {
+		pass := woken || beat || len(results) > 0 || isDue(due, now)
+		if !pass {
 			// Only the interval has passed: look without getting in the
 			// way of writers.
 			var err error
-			if due, err = q.look(ctx); err != nil {
-				due = now
-			}
+			due, err = q.look(ctx)
+			pass = err != nil || isDue(due, now)
 		}
-		if woken || beat || len(results) > 0 || !due.After(now) {
+		if pass {
 			next, err := q.pass(ctx, results, beat)
+			if err != nil {
+				q.putBack(results)
+			}
 			switch {
 			case ctx.Err() != nil:
 			case err != nil:
-				q.putBack(results)
 				if failures++; failures == 1 {
 					q.log.WarnContext(ctx, "the store fails; jobs wait", slog.Any("error", err))
 				}
@@ -54,17 +56,20 @@ func (q *Queue) pump(ctx context.Context) {
 					heartbeat = now
 				}
 			}
-			if err != nil {
-				q.putBack(results)
-			}
 		}
 		if ctx.Err() != nil {
 			q.settleLast(ctx)
 			return
 		}
-		woken = q.wait(ctx, min(q.cfg.Interval, due.Sub(q.cfg.Now()), q.cfg.Lease/3))
+		pause := min(q.cfg.Interval, q.cfg.Lease/3)
+		if !due.IsZero() {
+			pause = min(pause, due.Sub(q.cfg.Now()))
+		}
+		woken = q.wait(ctx, pause)
 	}
 }
+
+func isDue(due, now time.Time) bool { return !due.IsZero() && !due.After(now) }
 
 // take returns the results that are not stored.
 func (q *Queue) take() []result {
@@ -100,8 +105,8 @@ func (q *Queue) settleLast(ctx context.Context) {
 	q.forget(results)
 }
 
-// pass stores results and claims jobs, and returns when the next job becomes
-// due.
+// pass stores results and claims jobs, and returns when the next scheduled job
+// is due, or the zero time.
 func (q *Queue) pass(ctx context.Context, results []result, beat bool) (due time.Time, err error) {
 	var (
 		claimed []*run

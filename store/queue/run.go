@@ -123,7 +123,7 @@ func (q *Queue) decide(r *run, err, cause error) result {
 	)
 	res.cause = causeText(err, cause)
 	switch {
-	case errors.Is(cause, ErrLeaseLost):
+	case errors.Is(cause, ErrLeaseLost), errors.Is(err, ErrLeaseLost):
 		res.outcome = outcomeLost
 	case errors.Is(cause, ErrStopping):
 		res.outcome = outcomeRelease

@@ -57,7 +57,7 @@ func release(ctx context.Context, tx store.Tx, key jobKey) (bool, error) {
 const sweepBatch = 500
 
 // promote makes scheduled jobs ready whose time has come, and returns when the
-// next one's comes, at most Config.Interval from now.
+// next one's comes, or the zero time.
 func (q *Queue) promote(ctx context.Context, tx store.Tx) (next time.Time, err error) {
 	now := q.cfg.Now()
 	for range 2 {
@@ -65,17 +65,12 @@ func (q *Queue) promote(ctx context.Context, tx store.Tx) (next time.Time, err e
 		if err := tx.QueryRow(ctx, `SELECT min(run_at) FROM jobs WHERE state = 1`).Scan(&first); err != nil {
 			return now, fmt.Errorf("queue: promote: %w", err)
 		}
-		next = now.Add(q.cfg.Interval)
 		if !first.Valid {
+			return time.Time{}, nil
+		}
+		if next = time.UnixMicro(first.Int64); next.After(now) {
 			return next, nil
 		}
-		if at := time.UnixMicro(first.Int64); at.After(now) {
-			if at.Before(next) {
-				next = at
-			}
-			return next, nil
-		}
-		next = now // until all that are due are ready
 		if _, err := tx.Exec(ctx, `UPDATE jobs SET state = 0 WHERE state = 1 AND (tenant, id) IN (
 			SELECT tenant, id FROM jobs WHERE state = 1 AND run_at <= ? ORDER BY run_at LIMIT ?)`, now.UnixMicro(), sweepBatch); err != nil {
 			return now, fmt.Errorf("queue: promote: %w", err)
@@ -95,6 +90,18 @@ func (q *Queue) rescue(ctx context.Context, tx store.Tx) error {
 		return fmt.Errorf("queue: rescue: %w", err)
 	}
 	return nil
+}
+
+// takeBack rescues whatever runs, for a process that knows that no other one
+// lives.
+func (q *Queue) takeBack(ctx context.Context) error {
+	return q.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		if _, err := tx.Exec(ctx, `UPDATE jobs SET state = 0, owner = '', lease = 0, cause = 'queue: the process ended while it ran'
+			WHERE state = 2`); err != nil {
+			return fmt.Errorf("queue: take back: %w", err)
+		}
+		return nil
+	})
 }
 
 // renew extends the leases of what runs here. It returns the runs that another
@@ -134,19 +141,18 @@ func (q *Queue) renew(ctx context.Context, tx store.Tx) (lost []*run, err error)
 	return lost, nil
 }
 
-// look returns when there will be something for this process to do, at most
-// Config.Interval from now.
+// look returns when there is something for this process to do: now, at the time
+// of the next scheduled job, or the zero time where it knows of nothing.
 func (q *Queue) look(ctx context.Context) (due time.Time, err error) {
 	all, kinds := q.rooms()
 	err = q.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
-		now := q.cfg.Now()
-		due = now.Add(q.cfg.Interval)
+		due = time.Time{}
 		var first sql.NullInt64
 		if err := tx.QueryRow(ctx, `SELECT min(run_at) FROM jobs WHERE state = 1`).Scan(&first); err != nil {
 			return fmt.Errorf("queue: look: %w", err)
 		}
-		if at := time.UnixMicro(first.Int64); first.Valid && at.Before(due) {
-			due = at
+		if first.Valid {
+			due = time.UnixMicro(first.Int64)
 		}
 		if all.total <= 0 {
 			return nil
@@ -155,7 +161,7 @@ func (q *Queue) look(ctx context.Context) (due time.Time, err error) {
 			var tenant platform.TenantID
 			err := tx.QueryRow(ctx, `SELECT tenant FROM jobs WHERE state = 0 AND kind = ? LIMIT 1`, k.name).Scan((*string)(&tenant))
 			if err == nil {
-				due = now
+				due = q.cfg.Now()
 				return nil
 			}
 			if !errors.Is(err, sql.ErrNoRows) {

@@ -2,6 +2,7 @@ package sqldocs
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -102,42 +103,36 @@ type applier struct {
 	now    int64
 	index  *indexWriter
 	rows   inserter
+	seqs   map[string]int64 // of the documents that were inserted
 }
 
 func newApplier(tx store.Tx, tenant platform.TenantID, c *collection, now int64) *applier {
-	return &applier{
+	a := &applier{
 		tx: tx, tenant: tenant, c: c, now: now,
 		index: newIndexWriter(tx, tenant, c.indexes),
-		rows:  inserter{tx: tx, texts: &insertDocuments, columns: 7},
+		seqs:  make(map[string]int64),
 	}
+	a.rows = inserter{tx: tx, texts: &insertDocuments, columns: 7, returned: a.inserted}
+	return a
+}
+
+func (a *applier) inserted(rows *sql.Rows) error {
+	var id string
+	var seq int64
+	err := rows.Scan(&id, &seq)
+	a.seqs[id] = seq
+	return err
 }
 
 func (a *applier) apply(ctx context.Context, changes []store.Change) ([]store.Document, error) {
 	out := make([]store.Document, 0, len(changes))
 	for start := 0; start < len(changes); {
 		end := distinct(changes, start)
-		ids := make([]string, 0, end-start)
-		for i := start; i < end; i++ {
-			ids = append(ids, changes[i].ID)
-		}
-		stored, err := fetch(ctx, a.tx, a.tenant, a.c.number, ids)
+		docs, err := a.batch(ctx, start, changes[start:end])
 		if err != nil {
 			return nil, err
 		}
-		for i := start; i < end; i++ {
-			var old *document.Record
-			if r, ok := stored[changes[i].ID]; ok {
-				old = &r
-			}
-			doc, err := a.one(ctx, &changes[i], old)
-			if err != nil {
-				return nil, changeError(i, err)
-			}
-			out = append(out, store.Document(*doc))
-		}
-		if err := errors.Join(a.rows.flush(ctx), a.index.flush(ctx)); err != nil {
-			return nil, err
-		}
+		out = append(out, docs...)
 		start = end
 	}
 	return out, nil
@@ -160,6 +155,48 @@ func distinct(changes []store.Change, start int) int {
 	return i
 }
 
+// batch makes changes of different documents; first is the place of the first
+// one in the Apply. The documents are written before the index rows, which
+// need their numbers.
+func (a *applier) batch(ctx context.Context, first int, changes []store.Change) ([]store.Document, error) {
+	ids := make([]string, len(changes))
+	for i := range changes {
+		ids[i] = changes[i].ID
+	}
+	stored, err := fetch(ctx, a.tx, a.tenant, a.c.number, ids)
+	if err != nil {
+		return nil, err
+	}
+	next := make([]*document.Record, len(changes))
+	for i := range changes {
+		if next[i], err = a.one(ctx, &changes[i], stored); err != nil {
+			return nil, changeError(first+i, err)
+		}
+	}
+	if err := a.rows.flush(ctx); err != nil {
+		return nil, err
+	}
+	out := make([]store.Document, len(changes))
+	for i, doc := range next {
+		var was *document.Record
+		r, replaced := stored[changes[i].ID]
+		if replaced {
+			was = &r.Record
+		} else {
+			r.seq = a.seqs[changes[i].ID]
+		}
+		if err := a.index.update(ctx, r.seq, was, doc); err != nil {
+			return nil, changeError(first+i, err)
+		}
+		if doc == nil {
+			doc = was
+		}
+		out[i] = store.Document(*doc)
+	}
+	clear(a.seqs)
+	return out, a.index.flush(ctx)
+}
+
 var (
 	errNoDocument = platform.NotFound("record")
 	errExists     = platform.Errorf(platform.KindConflict, "exists", "there is a record with that id")
@@ -167,57 +204,60 @@ var (
 	errRace       = platform.Errorf(platform.KindConflict, "conflict", "another transaction changed the record")
 )
 
-// one makes a change of a document, of which old is the stored form or nil.
-func (a *applier) one(ctx context.Context, ch *store.Change, old *document.Record) (*document.Record, error) {
+// one makes a change of a document and returns what it then is, nil where it
+// is gone.
+func (a *applier) one(ctx context.Context, ch *store.Change, stored map[string]row) (*document.Record, error) {
+	r, there := stored[ch.ID]
 	switch {
-	case ch.Op == store.OpInsert && old != nil:
+	case ch.Op == store.OpInsert && there:
 		return nil, errExists
-	case old == nil && ch.Op != store.OpInsert && (ch.Op != store.OpUpsert || ch.IfVersion != 0):
+	case !there && ch.Op != store.OpInsert && (ch.Op != store.OpUpsert || ch.IfVersion != 0):
 		return nil, errNoDocument
-	case ch.IfVersion != 0 && old != nil && ch.IfVersion != old.Version:
+	case there && ch.IfVersion != 0 && ch.IfVersion != r.Version:
 		return nil, errStale
 	case ch.Op == store.OpDelete:
-		return old, a.remove(ctx, old)
-	case old == nil:
-		return a.insert(ctx, ch)
+		return nil, a.remove(ctx, &r.Record)
+	case !there:
+		now := fromMicros(a.now)
+		doc := &document.Record{ID: ch.ID, Version: 1, CreatedAt: now, UpdatedAt: now, Data: ch.Data}
+		return doc, a.rows.add(ctx, string(a.tenant), a.c.number, doc.ID, doc.Version, a.now, a.now, []byte(doc.Data))
 	}
-	next := *old
+	next := r.Record
 	next.Version++
 	next.UpdatedAt = fromMicros(a.now)
 	next.Data = ch.Data
 	if ch.Op == store.OpPatch {
-		next.Data = document.MergePatch(old.Data, ch.Data)
+		next.Data = document.MergePatch(r.Data, ch.Data)
 		if document.TooDeep(next.Data) {
 			return nil, platform.Invalid(platform.Field{Path: "/data", Code: "too_deep", Detail: "the result nests too deep"})
 		}
 	}
-	return &next, a.replace(ctx, old, &next)
+	return &next, a.replace(ctx, &next, r.Version)
 }
 
-func (a *applier) insert(ctx context.Context, ch *store.Change) (*document.Record, error) {
-	now := fromMicros(a.now)
-	doc := &document.Record{ID: ch.ID, Version: 1, CreatedAt: now, UpdatedAt: now, Data: ch.Data}
-	if err := a.index.update(ctx, nil, doc); err != nil {
-		return nil, err
-	}
-	return doc, a.rows.add(ctx, string(a.tenant), a.c.number, doc.ID, doc.Version, a.now, a.now, []byte(doc.Data))
-}
-
-func (a *applier) replace(ctx context.Context, old, next *document.Record) error {
-	if err := a.index.update(ctx, old, next); err != nil {
-		return err
-	}
-	res, err := a.tx.Exec(ctx, `UPDATE documents SET version = ?, updated_at = ?, data = ?
+func (a *applier) replace(ctx context.Context, next *document.Record, version int64) error {
+	return changedOne(a.tx.Exec(ctx, `UPDATE documents SET version = ?, updated_at = ?, data = ?
 		WHERE tenant = ? AND collection = ? AND id = ? AND version = ?`,
-		next.Version, a.now, []byte(next.Data), string(a.tenant), a.c.number, old.ID, old.Version)
-	return a.changedOne(res, err)
+		next.Version, a.now, []byte(next.Data), string(a.tenant), a.c.number, next.ID, version))
 }
 
 func (a *applier) remove(ctx context.Context, old *document.Record) error {
-	if err := a.index.update(ctx, old, nil); err != nil {
-		return err
+	return changedOne(a.tx.Exec(ctx, `DELETE FROM documents WHERE tenant = ? AND collection = ? AND id = ? AND version = ?`,
+		string(a.tenant), a.c.number, old.ID, old.Version))
+}
+
+// changedOne refuses a statement that found nothing where a row was read
+// before: in a database with many writers another one came between.
+func changedOne(res sql.Result, err error) error {
+	if err != nil {
+		return fmt.Errorf("sqldocs: write a document: %w", err)
 	}
-	res, err := a.tx.Exec(ctx, `DELETE FROM documents WHERE tenant = ? AND collection = ? AND id = ? AND version = ?`,
-		string(a.tenant), a.c.number, old.ID, old.Version)
-	return a.changedOne(res, err)
+	n, err := res.RowsAffected()
+	if err != nil {
+		return fmt.Errorf("sqldocs: write a document: %w", err)
+	}
+	if n != 1 {
+		return errRace
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package sqldocs
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 
@@ -25,11 +26,14 @@ func statementTexts(before, each, after string) (t texts) {
 var (
 	insertDocuments = statementTexts(
 		`INSERT INTO documents (tenant, collection, id, version, created_at, updated_at, data) VALUES `,
-		`(?, ?, ?, ?, ?, ?, ?)`, ``)
+		`(?, ?, ?, ?, ?, ?, ?)`, ` RETURNING id, seq`)
 	insertIndexRows = statementTexts(
-		`INSERT INTO document_index (tenant, number, sort_key, id) VALUES `, `(?, ?, ?, ?)`, ``)
+		`INSERT INTO document_index (tenant, number, sort_key, id, seq) VALUES `, `(?, ?, ?, ?, ?)`, ``)
 	selectDocuments = statementTexts(
-		`SELECT id, version, created_at, updated_at, data FROM documents WHERE tenant = ? AND collection = ? AND id IN (`,
+		`SELECT seq, id, version, created_at, updated_at, data FROM documents WHERE tenant = ? AND collection = ? AND id IN (`,
+		`?`, `)`)
+	selectBySeq = statementTexts(
+		`SELECT seq, id, version, created_at, updated_at, data FROM documents WHERE tenant = ? AND collection = ? AND seq IN (`,
 		`?`, `)`)
 )
 
@@ -39,6 +43,9 @@ type inserter struct {
 	texts   *texts
 	columns int
 	args    []any
+	// returned is shown the rows that the statements return; nil where they
+	// return none.
+	returned func(*sql.Rows) error
 }
 
 func (in *inserter) add(ctx context.Context, row ...any) error {
@@ -53,7 +60,7 @@ func (in *inserter) flush(ctx context.Context) error {
 	args := in.args
 	for i, n := range sizes {
 		for n *= in.columns; len(args) >= n; args = args[n:] {
-			if _, err := in.tx.Exec(ctx, in.texts[i], args[:n]...); err != nil {
+			if err := in.run(ctx, in.texts[i], args[:n]); err != nil {
 				return fmt.Errorf("sqldocs: insert: %w", err)
 			}
 		}
@@ -61,4 +68,22 @@ func (in *inserter) flush(ctx context.Context) error {
 	clear(in.args)
 	in.args = in.args[:0]
 	return nil
+}
+
+func (in *inserter) run(ctx context.Context, text string, args []any) error {
+	if in.returned == nil {
+		_, err := in.tx.Exec(ctx, text, args...)
+		return err
+	}
+	rows, err := in.tx.Query(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := in.returned(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }

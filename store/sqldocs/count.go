@@ -44,29 +44,18 @@ func (f *finder) count(ctx context.Context) (n int64, err error) {
 		}
 	}
 	if best == nil {
-		err = f.all(ctx, false, "", func(r *document.Record) (bool, error) {
-			if filter.MatchRecord(r) {
-				n++
-			}
+		err = f.everything(ctx, func(*document.Record) (bool, error) {
+			n++
 			return true, nil
 		})
 		return n, err
 	}
-	return f.countDocuments(ctx, best)
-}
-
-func (f *finder) countDocuments(ctx context.Context, p *plan) (n int64, err error) {
-	err = f.unordered(ctx, p, func(ctx context.Context, got []entry) (bool, error) {
-		got = p.filter(got)
-		docs, err := f.documents(ctx, got)
-		for _, e := range got {
-			doc, ok := docs[e.id]
-			if ok && f.query.filter.MatchRecord(&doc) && (p.x.Arrays == 0 || p.first(&doc, e.key)) {
-				n++
-			}
+	err = f.unordered(ctx, best, f.show(best, func(e entry, r *document.Record) (bool, error) {
+		if best.x.Arrays == 0 || best.first(r, e.key) {
+			n++
 		}
-		return true, err
-	})
+		return true, nil
+	}))
 	return n, err
 }
 

@@ -156,7 +156,7 @@ func (d *Documents) fill(ctx context.Context, tx store.Tx, tenant platform.Tenan
 			return nil, err
 		}
 		for i := range docs {
-			if err := w.update(ctx, nil, &docs[i]); err != nil {
+			if err := w.update(ctx, docs[i].seq, nil, &docs[i].Record); err != nil {
 				return nil, err
 			}
 		}

@@ -48,19 +48,15 @@ type query struct {
 	order  *document.Order
 	limit  int
 	after  *place // nil on the first page
-	mark   [markBytes]byte
+	// afterKeys are those of the fields in after.
+	afterKeys [][]byte
+	mark      [markBytes]byte
 }
 
 // place is a position in an order: the key of the order, then the id.
 type place struct {
 	key []byte
 	id  string
-}
-
-// found is a record with its place.
-type found struct {
-	place
-	doc document.Record
 }
 
 func newQuery(q store.Query) (*query, error) {
@@ -81,21 +77,25 @@ func newQuery(q store.Query) (*query, error) {
 		if out.after, err = parseCursor(q.Cursor, out.mark); err != nil {
 			return nil, err
 		}
+		var ok bool
+		if out.afterKeys, ok = order.Split(out.after.key); !ok {
+			return nil, errCursor()
+		}
 	}
 	return out, nil
 }
 
 // page makes the answer of up to limit+1 records in order.
-func (q *query) page(all []found) store.Page {
+func (q *query) page(all []document.Record) store.Page {
 	var p store.Page
 	if len(all) > q.limit {
 		all = all[:q.limit]
-		last := &all[len(all)-1].doc
+		last := &all[len(all)-1]
 		p.Next = newCursor(place{q.order.AppendKey(nil, last), last.ID}, q.mark)
 	}
 	p.Documents = make([]store.Document, len(all))
 	for i := range all {
-		p.Documents[i] = store.Document(all[i].doc)
+		p.Documents[i] = store.Document(all[i])
 	}
 	return p
 }

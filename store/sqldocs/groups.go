@@ -84,3 +84,58 @@ func (l *leastIDs) see(p *plan) visit {
 		return true, nil
 	}
 }
+
+// lot is how many documents are fetched at once.
+const lot = 32
+
+// show makes a visit of entries one of the records that meet the filter.
+func (f *finder) show(p *plan, see func(entry, *document.Record) (bool, error)) visit {
+	return func(ctx context.Context, got []entry) (bool, error) {
+		got = p.filter(got)
+		for piece := range slices.Chunk(got, lot) {
+			seqs := make([]int64, len(piece))
+			for i, e := range piece {
+				seqs[i] = e.seq
+			}
+			rows, err := fetchBySeq(ctx, f.tx, f.tenant, f.c.number, seqs)
+			if err != nil {
+				return false, err
+			}
+			for _, e := range piece {
+				r, ok := rows[e.seq]
+				if !ok || !f.query.filter.MatchRecord(&r.Record) {
+					continue
+				}
+				if more, err := see(e, &r.Record); err != nil || !more {
+					return false, err
+				}
+			}
+		}
+		return true, nil
+	}
+}
+
+// filter drops entries that the checks do not let through.
+func (p *plan) filter(got []entry) []entry {
+	if !p.checked() {
+		return got
+	}
+	return slices.DeleteFunc(got, func(e entry) bool { return !p.passes(e.key) })
+}
+
+// within shows the records of the entries in the ranges of p. A record may
+// come more than once where a field has many values.
+func (f *finder) within(ctx context.Context, p *plan, see see) error {
+	if p.checked() {
+		return f.unordered(ctx, p, f.show(p, func(_ entry, r *document.Record) (bool, error) { return see(r) }))
+	}
+	for _, r := range p.ranges {
+		rows, err := f.tx.Query(ctx, joinExact,
+			string(f.tenant), p.x.Number, from(r), "", to(r), f.c.number)
+		err = f.joined(ctx, rows, err, func(_ []byte, r *document.Record) (bool, error) { return see(r) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -2,6 +2,7 @@ package sqldocs
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 
@@ -23,7 +24,7 @@ type indexWriter struct {
 func newIndexWriter(tx store.Tx, tenant platform.TenantID, indexes []*index) *indexWriter {
 	return &indexWriter{
 		tx: tx, tenant: tenant, indexes: indexes, marks: marks{},
-		rows: inserter{tx: tx, texts: &insertIndexRows, columns: 4},
+		rows: inserter{tx: tx, texts: &insertIndexRows, columns: 5},
 	}
 }
 
@@ -59,9 +60,9 @@ func errUnique(x *index) *platform.Error {
 	return e
 }
 
-// update replaces the rows of old with those of doc; either may be nil. A
-// refusal is a [*platform.Error].
-func (w *indexWriter) update(ctx context.Context, old, doc *document.Record) error {
+// update replaces the rows of old with those of doc; either may be nil. Seq is
+// the document's. A refusal is a [*platform.Error].
+func (w *indexWriter) update(ctx context.Context, seq int64, old, doc *document.Record) error {
 	for _, x := range w.indexes {
 		var was, is document.Entries
 		var err error
@@ -76,20 +77,15 @@ func (w *indexWriter) update(ctx context.Context, old, doc *document.Record) err
 			}
 			w.marks.note(x, is)
 		}
-		id := ""
-		if doc != nil {
-			id = doc.ID
-		} else {
-			id = old.ID
-		}
-		if err := w.replace(ctx, x, id, was, is); err != nil {
+		id := cmp.Or(doc, old).ID
+		if err := w.replace(ctx, x, seq, id, was, is); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *indexWriter) replace(ctx context.Context, x *index, id string, was, is document.Entries) error {
+func (w *indexWriter) replace(ctx context.Context, x *index, seq int64, id string, was, is document.Entries) error {
 	gone, come := differ(was.Keys, is.Keys)
 	for _, key := range gone {
 		// Rows that wait may be among those to delete.
@@ -103,7 +99,7 @@ func (w *indexWriter) replace(ctx context.Context, x *index, id string, was, is 
 		}
 	}
 	for _, key := range come {
-		if err := w.rows.add(ctx, string(w.tenant), x.Number, key, id); err != nil {
+		if err := w.rows.add(ctx, string(w.tenant), x.Number, key, id, seq); err != nil {
 			return err
 		}
 	}

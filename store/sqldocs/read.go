@@ -11,22 +11,6 @@ import (
 	"github.com/acme/platform/store/document"
 )
 
-// changedOne refuses a statement that found nothing where a row was read
-// before: in a database with many writers another one came between.
-func (a *applier) changedOne(res sql.Result, err error) error {
-	if err != nil {
-		return fmt.Errorf("sqldocs: write a document: %w", err)
-	}
-	n, err := res.RowsAffected()
-	if err != nil {
-		return fmt.Errorf("sqldocs: write a document: %w", err)
-	}
-	if n != 1 {
-		return errRace
-	}
-	return nil
-}
-
 // Get implements [store.Documents].
 func (d *Documents) Get(ctx context.Context, tenant platform.TenantID, name, id string) (store.Document, error) {
 	doc := store.Document{ID: id}
@@ -53,58 +37,80 @@ func (d *Documents) Get(ctx context.Context, tenant platform.TenantID, name, id 
 	return doc, nil
 }
 
-// fetch returns the documents with the given ids, as far as they are there.
-func fetch(ctx context.Context, tx store.Tx, tenant platform.TenantID, number int64, ids []string) (map[string]document.Record, error) {
-	found := make(map[string]document.Record, len(ids))
-	args := make([]any, 2, 2+min(len(ids), sizes[0]))
-	args[0], args[1] = string(tenant), number
-	for len(ids) > 0 {
-		text, n := selectFor(len(ids))
-		args = args[:2]
-		for i := range n {
-			args = append(args, ids[min(i, len(ids)-1)])
-		}
-		ids = ids[min(n, len(ids)):]
-		docs, err := records(tx.Query(ctx, text, args...))
-		if err != nil {
-			return nil, err
-		}
-		for _, doc := range docs {
-			found[doc.ID] = doc
-		}
-	}
-	return found, nil
+// row is a record as it is stored.
+type row struct {
+	document.Record
+
+	seq int64
 }
 
-// selectFor returns the statement for so many ids, the smallest that takes
-// them all if there is one, and how many it takes.
-func selectFor(ids int) (string, int) {
-	best := 0
-	for i, n := range sizes {
-		if n >= ids {
-			best = i
+// fetch returns the documents with the given ids, as far as they are there.
+func fetch(ctx context.Context, tx store.Tx, tenant platform.TenantID, number int64, ids []string) (map[string]row, error) {
+	found := make(map[string]row, len(ids))
+	err := inLots(ids, func(i int, args []any) error {
+		args = append([]any{string(tenant), number}, args...)
+		rows, err := records(tx.Query(ctx, selectDocuments[i], args...))
+		for _, r := range rows {
+			found[r.ID] = r
+		}
+		return err
+	})
+	return found, err
+}
+
+// fetchBySeq returns the documents with the given numbers.
+func fetchBySeq(ctx context.Context, tx store.Tx, tenant platform.TenantID, number int64, seqs []int64) (map[int64]row, error) {
+	found := make(map[int64]row, len(seqs))
+	err := inLots(seqs, func(i int, args []any) error {
+		args = append([]any{string(tenant), number}, args...)
+		rows, err := records(tx.Query(ctx, selectBySeq[i], args...))
+		for _, r := range rows {
+			found[r.seq] = r
+		}
+		return err
+	})
+	return found, err
+}
+
+// inLots calls f with as many values as sizes[i] says, the last ones repeated
+// where there are too few.
+func inLots[T any](values []T, f func(i int, args []any) error) error {
+	for len(values) > 0 {
+		i := 0
+		for j, n := range sizes { // the smallest that takes them all, if any
+			if n >= len(values) {
+				i = j
+			}
+		}
+		args := make([]any, sizes[i])
+		for j := range args {
+			args[j] = values[min(j, len(values)-1)]
+		}
+		values = values[min(len(args), len(values)):]
+		if err := f(i, args); err != nil {
+			return err
 		}
 	}
-	return selectDocuments[best], sizes[best]
+	return nil
 }
 
 // page returns the documents after an id, in their order.
-func page(ctx context.Context, tx store.Tx, tenant platform.TenantID, number int64, after string, limit int) ([]document.Record, error) {
-	return records(tx.Query(ctx, `SELECT id, version, created_at, updated_at, data FROM documents
+func page(ctx context.Context, tx store.Tx, tenant platform.TenantID, number int64, after string, limit int) ([]row, error) {
+	return records(tx.Query(ctx, `SELECT seq, id, version, created_at, updated_at, data FROM documents
 		WHERE tenant = ? AND collection = ? AND id > ? ORDER BY id LIMIT ?`, string(tenant), number, after, limit))
 }
 
 // records reads and closes rows.
-func records(rows *sql.Rows, err error) ([]document.Record, error) {
+func records(rows *sql.Rows, err error) ([]row, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqldocs: read documents: %w", err)
 	}
 	defer rows.Close()
-	var docs []document.Record
+	var docs []row
 	for rows.Next() {
-		var r document.Record
+		var r row
 		var created, updated int64
-		if err := rows.Scan(&r.ID, &r.Version, &created, &updated, (*[]byte)(&r.Data)); err != nil {
+		if err := rows.Scan(&r.seq, &r.ID, &r.Version, &created, &updated, (*[]byte)(&r.Data)); err != nil {
 			return nil, fmt.Errorf("sqldocs: read documents: %w", err)
 		}
 		r.CreatedAt, r.UpdatedAt = fromMicros(created), fromMicros(updated)

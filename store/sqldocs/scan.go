@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
@@ -20,144 +21,83 @@ type finder struct {
 }
 
 // find returns up to limit+1 records in order.
-func (f *finder) find(ctx context.Context) ([]found, error) {
+func (f *finder) find(ctx context.Context) ([]document.Record, error) {
 	p, err := f.choose(ctx)
 	if err != nil {
 		return nil, err
 	}
+	byID := len(f.query.sort) == 0 || f.query.sort[0].Path == document.FieldID
 	switch {
 	case p != nil && p.sorted && f.fits(p):
-		return f.inOrder(ctx, p)
+		return f.first(func(see see) error { return f.ordered(ctx, p, see) })
 	case p != nil:
-		return f.best(ctx, func(ctx context.Context, see see) error { return f.within(ctx, p, see) })
-	case len(f.query.sort) == 0 || f.query.sort[0].Path == document.FieldID:
-		return f.byID(ctx)
+		return f.best(ctx, func(see see) error { return f.within(ctx, p, see) })
+	case byID:
+		down := len(f.query.sort) > 0 && f.query.sort[0].Desc
+		after := ""
+		if f.query.after != nil {
+			after = f.query.after.id
+		}
+		return f.first(func(see see) error { return f.all(ctx, down, after, see) })
 	}
-	return f.best(ctx, func(ctx context.Context, see see) error { return f.all(ctx, false, "", see) })
+	return f.best(ctx, func(see see) error { return f.everything(ctx, see) })
 }
 
-// see is shown a record, whose data it must not keep, and says whether it
-// wants more.
+// see is shown a record that meets the filter, whose data it must not keep,
+// and says whether it wants more.
 type see func(*document.Record) (more bool, err error)
 
 // fits reports whether the cursor's place can be one in the index: values that
 // are too long for it can not.
 func (f *finder) fits(p *plan) bool {
-	if f.query.after == nil {
-		return true
-	}
-	fields, ok := f.query.order.Split(f.query.after.key)
-	return ok && p.prefixOf(f.query.sort, fields) != nil
+	return f.query.after == nil || p.prefixOf(f.query.sort, f.query.afterKeys) != nil
 }
 
-// inOrder takes the first records that match of a plan in order.
-func (f *finder) inOrder(ctx context.Context, p *plan) ([]found, error) {
-	var out []found
-	err := f.ordered(ctx, p, func(ctx context.Context, got []entry) (bool, error) {
-		got = p.filter(got)
-		docs, err := f.documents(ctx, got)
-		if err != nil {
-			return false, err
-		}
-		for _, e := range got {
-			doc, ok := docs[e.id]
-			if !ok || !f.query.filter.MatchRecord(&doc) {
-				continue
-			}
-			if out = append(out, found{doc: doc}); len(out) > f.query.limit {
-				return false, nil
-			}
-		}
-		return true, nil
-	})
-	return out, err
-}
-
-// filter drops entries that the checks do not let through.
-func (p *plan) filter(got []entry) []entry {
-	if !p.checked() {
-		return got
-	}
-	out := got[:0]
-	for _, e := range got {
-		if p.passes(e.key) {
-			out = append(out, e)
-		}
-	}
-	return out
-}
-
-func (f *finder) documents(ctx context.Context, got []entry) (map[string]document.Record, error) {
-	ids := make([]string, len(got))
-	for i, e := range got {
-		ids[i] = e.id
-	}
-	return fetch(ctx, f.tx, f.tenant, f.c.number, ids)
-}
-
-// within shows the records of the entries in the ranges of p. A record may
-// come more than once where a field has many values.
-func (f *finder) within(ctx context.Context, p *plan, see see) error {
-	return f.unordered(ctx, p, func(ctx context.Context, got []entry) (bool, error) {
-		docs, err := f.documents(ctx, p.filter(got))
-		if err != nil {
-			return false, err
-		}
-		for _, doc := range docs {
-			if more, err := see(&doc); err != nil || !more {
-				return false, err
-			}
-		}
-		return true, nil
-	})
-}
-
-// byID takes the first records that match in the order of ids.
-func (f *finder) byID(ctx context.Context) ([]found, error) {
-	var out []found
-	down := len(f.query.sort) > 0 && f.query.sort[0].Desc
-	after := ""
-	if f.query.after != nil {
-		after = f.query.after.id
-	}
-	err := f.all(ctx, down, after, func(r *document.Record) (bool, error) {
-		if f.query.filter.MatchRecord(r) {
-			doc := *r
-			doc.Data = bytes.Clone(doc.Data)
-			out = append(out, found{doc: doc})
-		}
+// first takes the first records of a source that is in order.
+func (f *finder) first(source func(see) error) ([]document.Record, error) {
+	var out []document.Record
+	err := source(func(r *document.Record) (bool, error) {
+		doc := *r
+		doc.Data = bytes.Clone(doc.Data)
+		out = append(out, doc)
 		return len(out) <= f.query.limit, nil
 	})
 	return out, err
 }
 
-// best keeps the first records in order of those that source shows in any.
-func (f *finder) best(ctx context.Context, source func(context.Context, see) error) ([]found, error) {
+// best takes the first records in order of a source in any order. It holds
+// places only, and reads the records of those that are left at the end.
+func (f *finder) best(ctx context.Context, source func(see) error) ([]document.Record, error) {
 	top := &topK{limit: f.query.limit + 1}
 	kept := make(map[string]bool)
 	var key []byte
-	err := source(ctx, func(r *document.Record) (bool, error) {
-		if kept[r.ID] || !f.query.filter.MatchRecord(r) {
-			return true, nil
-		}
+	err := source(func(r *document.Record) (bool, error) {
 		key = f.query.order.AppendKey(key[:0], r)
 		p := place{key, r.ID}
-		if f.query.after != nil && p.compare(*f.query.after) <= 0 || !top.takes(p) {
+		if kept[r.ID] || f.query.after != nil && p.compare(*f.query.after) <= 0 || !top.takes(p) {
 			return true, nil
 		}
-		if len(top.items) == top.limit {
-			delete(kept, top.items[0].id)
+		if len(top.places) == top.limit {
+			delete(kept, top.places[0].id)
 		}
 		kept[r.ID] = true
-		doc := *r
-		doc.Data = bytes.Clone(doc.Data)
-		top.add(found{place{bytes.Clone(key), r.ID}, doc})
+		top.add(place{bytes.Clone(key), r.ID})
 		return true, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return top.sorted(), nil
+	places := top.sorted()
+	ids := make([]string, len(places))
+	for i := range places {
+		ids[i] = places[i].id
+	}
+	rows, err := fetch(ctx, f.tx, f.tenant, f.c.number, ids)
+	out := make([]document.Record, len(ids))
+	for i, id := range ids {
+		out[i] = rows[id].Record
+	}
+	return out, err
 }
 
 // all shows the documents in the order of ids, or against it, after an id.
@@ -172,22 +112,63 @@ func (f *finder) all(ctx context.Context, down bool, after string, see see) erro
 		rows, err = f.tx.Query(ctx, `SELECT id, version, created_at, updated_at, data FROM documents
 			WHERE tenant = ? AND collection = ? AND id > ? ORDER BY id`, string(f.tenant), f.c.number, after)
 	}
+	var r document.Record
+	var created, updated int64
+	return f.scan(ctx, rows, err, func() (bool, error) {
+		var data sql.RawBytes
+		if err := rows.Scan(&r.ID, &r.Version, &created, &updated, &data); err != nil {
+			return false, err
+		}
+		r.CreatedAt, r.UpdatedAt, r.Data = fromMicros(created), fromMicros(updated), []byte(data)
+		if !f.query.filter.MatchRecord(&r) {
+			return true, nil
+		}
+		return see(&r)
+	})
+}
+
+// everything shows all documents in any order, with what filter and order need
+// of them.
+func (f *finder) everything(ctx context.Context, see see) error {
+	if f.query.filter.UsesStoreFields() || slices.ContainsFunc(f.query.sort, isStoreField) {
+		return f.all(ctx, false, "", see)
+	}
+	rows, err := f.tx.Query(ctx, `SELECT id, data FROM documents WHERE tenant = ? AND collection = ?`,
+		string(f.tenant), f.c.number)
+	var id, data sql.RawBytes
+	return f.scan(ctx, rows, err, func() (bool, error) {
+		if err := rows.Scan(&id, &data); err != nil {
+			return false, err
+		}
+		r := document.Record{Data: []byte(data)}
+		if !f.query.filter.MatchRecord(&r) {
+			return true, nil
+		}
+		r.ID = string(id)
+		return see(&r)
+	})
+}
+
+func isStoreField(s document.SortField) bool {
+	switch s.Path {
+	case document.FieldID, document.FieldVersion, document.FieldCreatedAt, document.FieldUpdatedAt:
+		return true
+	}
+	return false
+}
+
+// scan calls next for each row until it says no, looks at ctx now and then, and
+// closes rows.
+func (f *finder) scan(ctx context.Context, rows *sql.Rows, err error, next func() (bool, error)) error {
 	if err != nil {
 		return fmt.Errorf("sqldocs: read documents: %w", err)
 	}
 	defer rows.Close()
-	var data sql.RawBytes
-	var created, updated int64
-	for n := 0; rows.Next(); n++ {
-		if n%256 == 255 && ctx.Err() != nil {
+	for n := 1; rows.Next(); n++ {
+		if n%256 == 0 && ctx.Err() != nil {
 			return fmt.Errorf("sqldocs: %w", ctx.Err())
 		}
-		var r document.Record
-		if err := rows.Scan(&r.ID, &r.Version, &created, &updated, &data); err != nil {
-			return fmt.Errorf("sqldocs: read documents: %w", err)
-		}
-		r.CreatedAt, r.UpdatedAt, r.Data = fromMicros(created), fromMicros(updated), []byte(data)
-		if more, err := see(&r); err != nil || !more {
+		if more, err := next(); err != nil || !more {
 			return err
 		}
 	}

@@ -17,8 +17,8 @@
 // The others stand by. A consumer that was cut off may still work on a batch
 // when the next one begins; it can no longer move the group's offset.
 //
-// The offset is stored after a batch, at most [commitEvery] later, and it only
-// ever covers events that the handler finished without a gap. What was finished
+// The offset is stored after a batch, at most 100 ms later, and it only ever
+// covers events that the handler finished without a gap. What was finished
 // but not stored when a process dies is delivered again, which consumers
 // recognize by the event's id (store.Tx.Once).
 //

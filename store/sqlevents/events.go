@@ -42,6 +42,11 @@ type Config struct {
 	// Lease is how long a group waits for a consumer that is not heard of
 	// before another takes over; zero is 30 s, the least is 1 s.
 	Lease time.Duration
+	// Exclusive says that no other process works on DB while this one does, as
+	// is so for a SQLite file, which is locked. Start then ends the leases
+	// that an earlier process left, so that after a crash groups go on at
+	// once.
+	Exclusive bool
 	// MinBackoff and MaxBackoff bound the pause before a failed batch is
 	// delivered again: it doubles from the first to the second, and a random
 	// half of it is left out. Zero is 100 ms and 30 s.
@@ -140,6 +145,11 @@ func (e *Events) Start(ctx context.Context) error {
 	}
 	if err := e.cfg.DB.Migrate(ctx, store.Migrations{Component: "events", Files: files}); err != nil {
 		return fmt.Errorf("events: %w", err)
+	}
+	if e.cfg.Exclusive {
+		if err := e.endLeases(ctx); err != nil {
+			return err
+		}
 	}
 	e.background.Go(e.trimLoop)
 	close(e.started)

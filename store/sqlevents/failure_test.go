@@ -120,7 +120,7 @@ func TestRetention(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := openNew(t)
 		var logged lines
-		e := start(t, sqlevents.Config{DB: db, Retention: 2 * time.Hour, Interval: time.Minute, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+		e := start(t, sqlevents.Config{DB: db, Retention: 2 * time.Hour, Interval: time.Minute, Lease: 10 * time.Minute, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
 		var behind, current log
 		end := consume(t, e, "behind", behind.handle)
 		consume(t, e, "current", current.handle)

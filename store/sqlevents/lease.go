@@ -48,6 +48,14 @@ func (e *Events) acquire(ctx context.Context, group, owner string) (seq int64, h
 	return seq, held && err == nil, wrap("take the lease", err)
 }
 
+// endLeases frees all groups, for a process that knows that no other one lives.
+func (e *Events) endLeases(ctx context.Context) error {
+	return e.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE event_offsets SET owner = '', expires = 0`)
+		return wrap("end leases", err)
+	})
+}
+
 // renew extends the lease and stores seq as the last finished event; it
 // returns [errLeaseLost] where the lease is another's.
 func (e *Events) renew(ctx context.Context, group, owner string, seq int64) error {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/sqlite"
 )
 
@@ -147,5 +148,21 @@ func TestClosed(t *testing.T) {
 	}
 	if err := db.Ping(t.Context()); !errors.Is(err, want) {
 		t.Errorf("ping after Close: %v", err)
+	}
+}
+
+func TestDurabilityIsFullUnlessAskedOtherwise(t *testing.T) {
+	for want, opts := range map[int][]sqlite.Option{
+		2: nil, 1: {sqlite.Synchronous(sqlite.Normal)}, // as SQLite numbers them
+	} {
+		db := open(t, filepath.Join(t.TempDir(), "test.db"), opts...)
+		must(t, db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+			var level int
+			must(t, tx.QueryRow(ctx, "PRAGMA synchronous").Scan(&level))
+			if level != want {
+				t.Errorf("synchronous is %d, want %d", level, want)
+			}
+			return nil
+		}))
 	}
 }

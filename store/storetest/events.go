@@ -200,7 +200,7 @@ var eventsCases = []testCase[store.Events]{
 
 // consume takes n events for a group and ends.
 func (p *probe) consume(s store.Events, group string, n int) []platform.Event {
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	ctx, cancel := context.WithTimeout(p.ctx, p.patience)
 	defer cancel()
 	var got []platform.Event
 	err := s.Consume(ctx, group, func(_ context.Context, batch []platform.Event) error {
@@ -239,7 +239,7 @@ func (p *probe) inOrder(got []platform.Event, subjects, each int) {
 func (p *probe) within(done <-chan struct{}, what string) {
 	select {
 	case <-done:
-	case <-time.After(patience):
+	case <-time.After(p.patience):
 		p.fatalf("%s did not come", what)
 	}
 }

@@ -126,7 +126,7 @@ func (p *probe) receive(sub store.Subscription) string {
 			p.fatalf("the subscription ended")
 		}
 		return string(m.Payload)
-	case <-time.After(patience):
+	case <-time.After(p.patience):
 		p.fatalf("no message came")
 	}
 	return ""
@@ -138,7 +138,7 @@ func (p *probe) ends(sub store.Subscription) {
 		if ok {
 			p.errorf("a message came out of an ended subscription")
 		}
-	case <-time.After(patience):
+	case <-time.After(p.patience):
 		p.errorf("the channel of an ended subscription stays open")
 	}
 }

@@ -30,7 +30,7 @@ func finds[S any](t *testing.T, cases []testCase[S], faults []broken[S]) {
 				if c.name != b.found {
 					continue
 				}
-				if failures := c.failures(t.Context(), b.open(t)); len(failures) == 0 {
+				if failures := c.failures(t.Context(), b.open(t), time.Second); len(failures) == 0 {
 					t.Errorf("case %s does not find it", c.name)
 				}
 				return

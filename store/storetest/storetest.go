@@ -44,7 +44,7 @@ func run[S any](t *testing.T, open func(testing.TB) S, cases []testCase[S]) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			s := open(t)
-			for _, failure := range c.failures(t.Context(), s) {
+			for _, failure := range c.failures(t.Context(), s, patience) {
 				t.Error(failure)
 			}
 		})
@@ -52,10 +52,10 @@ func run[S any](t *testing.T, open func(testing.TB) S, cases []testCase[S]) {
 }
 
 // failures runs the case and returns what it found wrong.
-func (c testCase[S]) failures(ctx context.Context, s S) []string {
+func (c testCase[S]) failures(ctx context.Context, s S, patience time.Duration) []string {
 	ctx, cancel := context.WithTimeout(ctx, 3*patience)
 	defer cancel()
-	p := &probe{ctx: ctx}
+	p := &probe{ctx: ctx, patience: patience}
 	func() {
 		defer func() {
 			if r := recover(); r != nil && r != any(errGiveUp) {
@@ -75,7 +75,8 @@ var errGiveUp = fmt.Errorf("storetest: give up")
 // probe is what a case reports to. It is not a testing.TB so that the suites
 // can be run where failures are what is wanted.
 type probe struct {
-	ctx context.Context //nolint:containedctx // it is the case's, as testing.T has one
+	ctx      context.Context //nolint:containedctx // it is the case's, as testing.T has one
+	patience time.Duration
 
 	mu    sync.Mutex
 	found []string

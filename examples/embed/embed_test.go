@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestHost sends requests through the host's middleware, the gateway, a
+// service of the platform, and the host's own module, in both routers.
+func TestHost(t *testing.T) {
+	for _, router := range []string{"std", "chi"} {
+		t.Run(router, func(t *testing.T) {
+			var log bytes.Buffer
+			h, err := newHost(t.Context(), "http://host.test", filepath.Join(t.TempDir(), "host.db"), slog.New(slog.NewJSONHandler(&log, nil)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := h.platform.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			handler := h.serveMux()
+			if router == "chi" {
+				handler = h.chi()
+			}
+			ann := signUp(t, handler, "ann@example.com")
+			bob := signUp(t, handler, "bob@example.com")
+
+			// A service of the platform; its Location is right under the prefix.
+			w := call(t, handler, ann, "POST", "/api/v1/data/collections", `{"name":"notes"}`)
+			if w.Code != http.StatusCreated || w.Header().Get("Location") != "/api/v1/data/collections/notes" {
+				t.Errorf("create a collection: %d %v %s", w.Code, w.Header(), w.Body)
+			}
+			// The host's own module behind the same gateway.
+			w = call(t, handler, ann, "POST", "/api/v1/greetings", `{"text":"hello"}`)
+			if w.Code != http.StatusCreated || w.Header().Get("X-Served-By") != "host" || w.Header().Get("X-Request-Id") == "" {
+				t.Errorf("greet: %d %v %s", w.Code, w.Header(), w.Body)
+			}
+			if w = call(t, handler, "", "POST", "/api/v1/greetings", `{"text":"hello"}`); w.Code != http.StatusUnauthorized {
+				t.Errorf("without a credential: %d", w.Code)
+			}
+			if w = call(t, handler, ann, "GET", "/api/v1/greetings", ""); !strings.Contains(w.Body.String(), "hello") {
+				t.Errorf("list: %d %s", w.Code, w.Body)
+			}
+			if w = call(t, handler, bob, "GET", "/api/v1/greetings", ""); strings.Contains(w.Body.String(), "hello") {
+				t.Errorf("another organization reads %s", w.Body)
+			}
+			// A key whose scope does not reach the host's permission.
+			key := apiKey(t, handler, ann)
+			if w = call(t, handler, key, "POST", "/api/v1/greetings", `{"text":"x"}`); w.Code != http.StatusForbidden {
+				t.Errorf("a key without the scope: %d %s", w.Code, w.Body)
+			}
+			if w = call(t, handler, "", "GET", "/api/openapi.json", ""); !strings.Contains(w.Body.String(), "host.greetings.create") {
+				t.Error("the module's route is not described")
+			}
+			if w = call(t, handler, "", "GET", "/", ""); !strings.Contains(w.Body.String(), "This is the host") {
+				t.Errorf("the host's own route: %d %s", w.Code, w.Body)
+			}
+			if err := h.platform.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if !strings.Contains(log.String(), `"operation":"host.greetings.create"`) {
+				t.Error("the host's logger did not get the request")
+			}
+		})
+	}
+}
+
+func call(t *testing.T, h http.Handler, token, method, path, body string) *httptest.ResponseRecorder {
+	t.Helper()
+	var r io.Reader
+	if body != "" {
+		r = strings.NewReader(body)
+	}
+	req := httptest.NewRequest(method, path, r)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, req)
+	return w
+}
+
+func signUp(t *testing.T, h http.Handler, email string) string {
+	t.Helper()
+	w := call(t, h, "", "POST", "/api/v1/auth/signup",
+		`{"email":"`+email+`","password":"correct horse battery","name":"N","organization":"O"}`)
+	var out struct {
+		Tokens struct {
+			AccessToken string `json:"access_token"`
+		}
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil || out.Tokens.AccessToken == "" {
+		t.Fatalf("sign-up: %d %s", w.Code, w.Body)
+	}
+	return out.Tokens.AccessToken
+}
+
+func apiKey(t *testing.T, h http.Handler, token string) string {
+	t.Helper()
+	w := call(t, h, token, "POST", "/api/v1/api-keys", `{"name":"k","scopes":["data.records.read"]}`)
+	var out struct{ Key string }
+	if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil || out.Key == "" {
+		t.Fatalf("api key: %d %s", w.Code, w.Body)
+	}
+	return out.Key
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"testing/fstest"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+)
+
+// greetings is a module of the host's own: it has a table and two routes. It
+// uses the platform's store, so it is kept apart by tenant like everything
+// else, and the gateway asks for its permission before it is called.
+type greetings struct {
+	db  store.Relational
+	now func() time.Time
+}
+
+// Name implements [platform.Module].
+func (*greetings) Name() string { return "greetings" }
+
+// Start implements [platform.Starter].
+func (g *greetings) Start(ctx context.Context) error {
+	return g.db.Migrate(ctx, store.Migrations{Component: "greetings", Files: fstest.MapFS{
+		"sqlite/0001_greetings.sql": {Data: []byte(
+			"CREATE TABLE greetings (tenant TEXT NOT NULL, id TEXT NOT NULL, text TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (tenant, id));\n")},
+	}})
+}
+
+// Routes implements [platform.Router].
+func (g *greetings) Routes() []platform.Route {
+	return []platform.Route{
+		{
+			Operation: "host.greetings.create", Method: http.MethodPost, Path: "/v1/greetings",
+			Access: platform.Require("host.greetings.write"), Summary: "Leave a greeting",
+			Handler: http.HandlerFunc(g.create),
+		},
+		{
+			Operation: "host.greetings.list", Method: http.MethodGet, Path: "/v1/greetings",
+			Access: platform.Authenticated(), Summary: "Read the greetings of one's organization",
+			Handler: http.HandlerFunc(g.list),
+		},
+	}
+}
+
+type greeting struct {
+	ID   string `json:"id"`
+	Text string `json:"text"`
+}
+
+func (g *greetings) create(w http.ResponseWriter, r *http.Request) {
+	p, err := platform.PrincipalFrom(r.Context())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusUnauthorized)
+		return
+	}
+	in := greeting{ID: platform.NewID("grt")}
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || in.Text == "" {
+		http.Error(w, "a greeting needs a text", http.StatusUnprocessableEntity)
+		return
+	}
+	// The row and its event commit together.
+	err = g.db.InTenant(r.Context(), p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		if _, err := tx.Exec(ctx, "INSERT INTO greetings (tenant, id, text, at) VALUES (?, ?, ?, ?)",
+			tx.Tenant(), in.ID, in.Text, g.now().UnixMicro()); err != nil {
+			return err
+		}
+		return tx.Emit(ctx, platform.Event{
+			ID: platform.NewID("evt"), Source: "/greetings", Type: "host.greeting.created", Tenant: tx.Tenant(),
+			Subject: in.ID, Time: g.now(), Actor: p.Subject,
+		})
+	})
+	if err != nil {
+		http.Error(w, "the greeting could not be kept", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusCreated)
+	_ = json.NewEncoder(w).Encode(in)
+}
+
+func (g *greetings) list(w http.ResponseWriter, r *http.Request) {
+	p, err := platform.PrincipalFrom(r.Context())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusUnauthorized)
+		return
+	}
+	all := []greeting{}
+	err = g.db.InTenant(r.Context(), p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		return tx.NewSelect().Table("greetings").Column("id", "text").
+			Where("tenant = ?", tx.Tenant()).Order("at").Limit(100).Scan(ctx, &all)
+	}, store.ReadOnly)
+	if err != nil {
+		http.Error(w, "the greetings could not be read", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{"data": all})
+}

@@ -1,0 +1,125 @@
+package user_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/user"
+)
+
+func TestAudit(t *testing.T) {
+	b := open(t)
+	ann := b.signUp(t, "ann@example.com")
+	ctx := platform.WithRequestID(t.Context(), "req_7")
+	key, _, err := b.CreateAPIKey(ctx, ann.p, user.NewAPIKey{Name: "ci", Scopes: []string{"data.*"}})
+	noError(t, err)
+	noError(t, b.RevokeAPIKey(ctx, ann.p, key.ID))
+	var all []user.AuditRecord
+	for cursor := ""; ; {
+		some, next, err := b.Audit(ctx, ann.p, user.AuditFilter{}, 2, cursor)
+		noError(t, err)
+		all = append(all, some...)
+		if cursor = next; next == "" {
+			break
+		}
+	}
+	if len(all) != 3 || all[0].Action != "api_key.revoked" || all[1].Action != "api_key.created" || all[2].Action != "user.signed_up" {
+		t.Fatalf("%+v", all)
+	}
+	r := all[1]
+	if r.Actor != ann.User.ID || r.ActorKind != platform.PrincipalUser || r.Credential != ann.p.Credential || r.Target != key.ID ||
+		r.RequestID != "req_7" || r.Outcome != "ok" || r.Sequence != 2 || !r.Time.Equal(b.clock.Now()) || r.Detail["scopes"] != "data.*" {
+		t.Errorf("%+v", r)
+	}
+	some, _, err := b.Audit(ctx, ann.p, user.AuditFilter{Action: "api_key.created", Actor: ann.User.ID}, 0, "")
+	if err != nil || len(some) != 1 {
+		t.Errorf("%+v, %v", some, err)
+	}
+	some, _, err = b.Audit(ctx, ann.p, user.AuditFilter{Actor: "usr_none"}, 0, "")
+	if err != nil || len(some) != 0 {
+		t.Errorf("%+v, %v", some, err)
+	}
+	_, next, err := b.Audit(ctx, ann.p, user.AuditFilter{}, 1, "")
+	noError(t, err)
+	_, _, err = b.Audit(ctx, ann.p, user.AuditFilter{Actor: ann.User.ID}, 1, next)
+	want(t, err, platform.KindMalformed, "bad_cursor")
+}
+
+func TestAuditTampering(t *testing.T) {
+	for name, tamper := range map[string]string{
+		"a changed record":  `UPDATE user_audit SET action = 'nothing' WHERE sequence = 2`,
+		"another time":      `UPDATE user_audit SET time = time + 1 WHERE sequence = 2`,
+		"other details":     `UPDATE user_audit SET detail = '{}' WHERE sequence = 2`,
+		"a removed record":  `DELETE FROM user_audit WHERE sequence = 2`,
+		"a moved record":    `UPDATE user_audit SET sequence = 20 WHERE sequence = 3`,
+		"a cut end":         `DELETE FROM user_audit WHERE sequence = 4`,
+		"nothing left":      `DELETE FROM user_audit`,
+		"another head":      `UPDATE user_audit_heads SET sequence = 3`,
+		"another head hash": `UPDATE user_audit_heads SET hash = x'00'`,
+		"a removed head":    `DELETE FROM user_audit_heads`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t)
+			ann := b.signUp(t, "ann@example.com")
+			for range 3 {
+				_, err := b.RenameOrganization(t.Context(), ann.p, "Other")
+				noError(t, err)
+			}
+			head, err := b.VerifyAudit(t.Context(), ann.p.Tenant)
+			if err != nil || head.Sequence != 4 || len(head.Hash) != 64 {
+				t.Fatalf("%+v, %v", head, err)
+			}
+			b.exec(t, tamper)
+			if _, err := b.VerifyAudit(t.Context(), ann.p.Tenant); !errors.Is(err, user.ErrAuditBroken) {
+				t.Errorf("not found: %v", err)
+			}
+		})
+	}
+}
+
+// A consistent cut of the end shows only against a head kept elsewhere.
+func TestAuditAnchor(t *testing.T) {
+	b := open(t)
+	ann := b.signUp(t, "ann@example.com")
+	before, err := b.VerifyAudit(t.Context(), ann.p.Tenant)
+	noError(t, err)
+	_, err = b.RenameOrganization(t.Context(), ann.p, "Other")
+	noError(t, err)
+	after, err := b.VerifyAudit(t.Context(), ann.p.Tenant, before)
+	noError(t, err)
+	b.exec(t, `DELETE FROM user_audit WHERE sequence = 2`)
+	b.exec(t, `UPDATE user_audit_heads SET sequence = 1, hash = (SELECT hash FROM user_audit WHERE sequence = 1)`)
+	_, err = b.VerifyAudit(t.Context(), ann.p.Tenant, before)
+	noError(t, err)
+	for _, anchor := range []user.AuditHead{after, {Sequence: 1, Hash: after.Hash}} {
+		if _, err := b.VerifyAudit(t.Context(), ann.p.Tenant, anchor); !errors.Is(err, user.ErrAuditBroken) {
+			t.Errorf("not found: %v", err)
+		}
+	}
+}
+
+// Chains stay whole under concurrency, each tenant's its own.
+func TestAuditConcurrently(t *testing.T) {
+	b := open(t)
+	people := []person{b.signUp(t, "ann@example.com"), b.signUp(t, "ben@example.com")}
+	var wg sync.WaitGroup
+	const each = 20
+	for _, who := range people {
+		for range each {
+			wg.Go(func() {
+				if _, err := b.RenameOrganization(context.Background(), who.p, "Other"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	for _, who := range people {
+		if head, err := b.VerifyAudit(t.Context(), who.p.Tenant); err != nil || head.Sequence != each+1 {
+			t.Errorf("%+v, %v", head, err)
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package user_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/user"
+)
+
+func TestInvitationOnce(t *testing.T) {
+	b := open(t)
+	ann, ben := b.signUp(t, "ann@example.com"), b.signUp(t, "ben@example.com")
+	inv, token, err := b.Invite(t.Context(), ann.p, user.NewInvitation{Email: " BEN@example.com", Roles: []string{"member", "member", "viewer"}})
+	if err != nil || inv.Email != "ben@example.com" || len(inv.Roles) != 2 {
+		t.Fatalf("%+v, %v", inv, err)
+	}
+	var (
+		wg       sync.WaitGroup
+		mu       sync.Mutex
+		accepted int
+	)
+	for range 50 {
+		wg.Go(func() {
+			_, org, err := b.AcceptInvitation(t.Context(), ben.p, token)
+			if err == nil && org == ann.p.Tenant {
+				mu.Lock()
+				accepted++
+				mu.Unlock()
+				return
+			}
+			want(t, err, platform.KindNotFound, "not_found")
+		})
+	}
+	wg.Wait()
+	if members, err := b.Members(t.Context(), ann.p.Tenant); accepted != 1 || err != nil || len(members) != 2 {
+		t.Errorf("accepted %d times, members %+v, %v", accepted, members, err)
+	}
+	_, _, err = b.Invite(t.Context(), ann.p, user.NewInvitation{Email: "ben@example.com", Roles: []string{"viewer"}})
+	want(t, err, platform.KindConflict, "already_member")
+}
+
+func TestInvitationEnds(t *testing.T) {
+	b := open(t)
+	ann, ben, cyd := b.signUp(t, "ann@example.com"), b.signUp(t, "ben@example.com"), b.signUp(t, "cyd@example.com")
+	fresh := func() (user.Invitation, user.Secret) {
+		inv, token, err := b.Invite(t.Context(), ann.p, user.NewInvitation{Email: "ben@example.com", Roles: []string{"member"}})
+		noError(t, err)
+		return inv, token
+	}
+	refused := func(p platform.Principal, token user.Secret, kind platform.Kind) {
+		t.Helper()
+		_, _, err := b.AcceptInvitation(t.Context(), p, token)
+		want(t, err, kind, "")
+	}
+	_, older := fresh()
+	inv, token := fresh()
+	refused(ben.p, older, platform.KindNotFound) // the newer one took its place
+	refused(cyd.p, token, platform.KindForbidden)
+	noError(t, b.RevokeInvitation(t.Context(), ann.p, inv.ID))
+	want(t, b.RevokeInvitation(t.Context(), ann.p, inv.ID), platform.KindNotFound, "")
+	refused(ben.p, token, platform.KindNotFound)
+
+	_, token = fresh()
+	refused(ben.p, token[:len(token)-2]+"AA", platform.KindNotFound)
+	refused(ben.p, "it_nonsense", platform.KindNotFound)
+	b.clock.Advance(7 * day)
+	refused(ben.p, token, platform.KindNotFound)
+	if open, _, err := b.Invitations(t.Context(), ann.p, 0, ""); err != nil || len(open) != 0 {
+		t.Errorf("open: %+v, %v", open, err)
+	}
+}
+
+// Who was demoted or removed has not left invitations behind.
+func TestInvitationNeedsItsInviter(t *testing.T) {
+	b := open(t)
+	ann := b.signUp(t, "ann@example.com")
+	admin, m := b.join(t, ann.p, "ben@example.com", user.RoleAdmin)
+	dee := b.signUp(t, "dee@example.com")
+	_, token, err := b.Invite(t.Context(), admin, user.NewInvitation{Email: "dee@example.com", Roles: []string{"admin"}})
+	noError(t, err)
+	_, err = b.UpdateMember(t.Context(), ann.p, m.ID, roles(user.RoleMember))
+	noError(t, err)
+	_, _, err = b.AcceptInvitation(t.Context(), dee.p, token)
+	want(t, err, platform.KindNotFound, "")
+	_, err = b.UpdateMember(t.Context(), ann.p, m.ID, roles(user.RoleAdmin))
+	noError(t, err)
+	_, _, err = b.AcceptInvitation(t.Context(), dee.p, token)
+	noError(t, err)
+}
+
+func TestOnInvitation(t *testing.T) {
+	var (
+		got  user.Invitation
+		seen user.Secret
+		fail error
+	)
+	b := open(t, func(c *user.Config) {
+		c.OnInvitation = func(_ context.Context, tx store.Tx, inv user.Invitation, token user.Secret) error {
+			if tx.Tenant() != inv.Organization {
+				t.Errorf("transaction of %q", tx.Tenant())
+			}
+			got, seen = inv, token
+			return fail
+		}
+	})
+	ann := b.signUp(t, "ann@example.com")
+	inv, token, err := b.Invite(t.Context(), ann.p, user.NewInvitation{Email: "ben@example.com", Roles: []string{"member"}})
+	if err != nil || got.ID != inv.ID || seen != token {
+		t.Errorf("%+v, %v", got, err)
+	}
+	fail = errors.New("no mail")
+	before := b.count(t, "outbox")
+	_, _, err = b.Invite(t.Context(), ann.p, user.NewInvitation{Email: "cyd@example.com", Roles: []string{"member"}})
+	if !errors.Is(err, fail) || b.count(t, "user_invitations") != 1 || b.count(t, "outbox") != before {
+		t.Errorf("%v; the invitation stands", err)
+	}
+}
