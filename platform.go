@@ -146,6 +146,7 @@ func (p *Platform) Start(ctx context.Context) error {
 	case stateStarting, stateStarted:
 		p.mu.Unlock()
 		return errors.New("platform: already started")
+	case stateNew:
 	}
 	p.state = stateStarting
 	p.mu.Unlock()

@@ -49,7 +49,7 @@ func (b *batcher) submit(ctx context.Context, tenant platform.TenantID, rows []r
 		return 0, err
 	}
 	c := &call{rows: rows, done: make(chan struct{})}
-	if err := b.enqueue(tenant, c); err != nil {
+	if err := b.enqueue(ctx, tenant, c); err != nil {
 		return 0, err
 	}
 	select {
@@ -63,7 +63,7 @@ func (b *batcher) submit(ctx context.Context, tenant platform.TenantID, rows []r
 	return c.fresh, c.err
 }
 
-func (b *batcher) enqueue(tenant platform.TenantID, c *call) error {
+func (b *batcher) enqueue(ctx context.Context, tenant platform.TenantID, c *call) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.stopped {
@@ -79,8 +79,9 @@ func (b *batcher) enqueue(tenant platform.TenantID, c *call) error {
 	b.waiting[tenant] = append(queue, c)
 	b.pending += len(c.rows)
 	if !busy {
-		// The writer serves many calls, so no call's context may end it.
-		b.writers.Go(func() { b.run(context.Background(), tenant) })
+		// It will serve many calls, so the end of this one must not end it.
+		ctx = context.WithoutCancel(ctx)
+		b.writers.Go(func() { b.run(ctx, tenant) })
 	}
 	return nil
 }

@@ -62,6 +62,7 @@ func firstDate(t time.Time, interval Interval) time.Time {
 		day -= (int(t.Weekday()) + 6) % 7
 	case Month:
 		day = 1
+	case Day, Hour: // an hour does not come here
 	}
 	return dateStart(year, month, day, t.Location())
 }

@@ -143,7 +143,11 @@ func TestQueriesHTTP(t *testing.T) {
 	} {
 		for _, route := range []string{"series", "uniques"} {
 			w := post(h, tenantA, "/v1/analytics/query/"+route, c.body)
-			var p struct{ Errors []struct{ Path string } }
+			var p struct {
+				Errors []struct {
+					Path string `json:"path"`
+				} `json:"errors"`
+			}
 			if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != http.StatusUnprocessableEntity || len(p.Errors) != 1 || p.Errors[0].Path != c.path {
 				t.Errorf("%s, %s: got %d %s", route, name, w.Code, w.Body)
 			}
@@ -161,7 +165,7 @@ func TestOpenAPI(t *testing.T) {
 		Paths map[string]map[string]struct {
 			OperationID string `json:"operationId"`
 			Permission  string `json:"x-permission"`
-		}
+		} `json:"paths"`
 	}
 	if err := json.Unmarshal(raw, &doc); err != nil {
 		t.Fatal(err)

@@ -26,6 +26,7 @@ func label(t time.Time, interval analytics.Interval) string {
 		return fmt.Sprintf("%d-W%d", year, week)
 	case analytics.Month:
 		return t.Format("2006-01")
+	case analytics.Day:
 	}
 	return t.Format(time.DateOnly)
 }

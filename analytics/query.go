@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -138,29 +137,27 @@ func (s *Service) each(ctx context.Context, tenant platform.TenantID, q *Selecti
 		if err != nil {
 			return err
 		}
+		defer func() { _ = rows.Close() }()
 		var e event
 		dest := []any{&e.time, &e.user}
 		if properties {
 			dest = append(dest, &e.id, &e.properties)
 		}
-		err = func() error {
-			for n := 0; rows.Next(); n++ {
-				if n == s.maxRows {
-					return s.tooManyRows()
-				}
-				if err := rows.Scan(dest...); err != nil {
-					return err
-				}
-				if filtered && !q.Filter.Match(json.RawMessage(e.properties), string(e.id)) {
-					continue
-				}
-				if err := visit(&e); err != nil {
-					return err
-				}
+		for n := 0; rows.Next(); n++ {
+			if n == s.maxRows {
+				return s.tooManyRows()
 			}
-			return rows.Err()
-		}()
-		return errors.Join(err, rows.Close())
+			if err := rows.Scan(dest...); err != nil {
+				return err
+			}
+			if filtered && !q.Filter.Match(json.RawMessage(e.properties), string(e.id)) {
+				continue
+			}
+			if err := visit(&e); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
 	})
 }
 

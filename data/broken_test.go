@@ -40,7 +40,7 @@ func TestImportBroken(t *testing.T) {
 	for i := range 1700 {
 		fmt.Fprintf(&file, `{"k":"k%d","v":"%d"}`+"\n", i, i)
 	}
-	cut := file.String()[:file.Len()-7] // within a record; without its end it would still be a number
+	cut := file.String()[:file.Len()-7] // within a record
 	p := principal(acme)
 	r, err := b.service.Import(t.Context(), p, "things", &breaking{strings.NewReader(cut), io.ErrUnexpectedEOF}, data.ImportOptions{Format: data.NDJSON, Key: "k"})
 	if !errors.Is(err, platform.ErrMalformed) || r.Imported != 1500 {
@@ -77,6 +77,21 @@ func TestImportBroken(t *testing.T) {
 	again := b.importAs(ndjson, "/things/import?key=k", file.String())
 	if again.Imported != 200 || again.Updated != 1500 || again.Failed != 0 {
 		t.Errorf("again: %+v", again)
+	}
+}
+
+// TestImportBrokenCSV cuts the last row of a batch where what is left would be a
+// row too.
+func TestImportBrokenCSV(t *testing.T) {
+	b := setup(t)
+	b.collection(`{"name":"things"}`)
+	rows := "a,b\n" + strings.Repeat("1,2\n", 499) + "1,2"
+	r, err := b.service.Import(t.Context(), principal(acme), "things", &breaking{strings.NewReader(rows), io.ErrUnexpectedEOF}, data.ImportOptions{Format: data.CSV})
+	if !errors.Is(err, platform.ErrMalformed) || r.Imported != 0 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	if r, err = b.service.Import(t.Context(), principal(acme), "things", strings.NewReader(rows), data.ImportOptions{Format: data.CSV}); err != nil || r.Imported != 500 {
+		t.Errorf("whole: %+v, %v", r, err)
 	}
 }
 

@@ -80,7 +80,8 @@ type source interface {
 // batches of at most 500 records and about 1 MiB, each one transaction and one
 // event. A record that is refused is named in the result and does not stop the
 // others; what is not valid JSON ends a JSON array there, since its elements
-// cannot be told apart any more. The schema is that of the collection when the
+// cannot be told apart any more. Records that get new ids get them in the order
+// of the input. The schema is that of the collection when the
 // import began. An error means that the rest was not read;
 // the batches before it stay, and the result counts them. Errors:
 // [platform.KindNotFound] for the collection, [platform.KindInvalid] for the
@@ -177,8 +178,6 @@ func (im *importer) add(it item) error {
 		if change.ID, err = keyOf(data, im.key); err != nil {
 			return err
 		}
-	} else {
-		change.ID = im.service.newID("rec")
 	}
 	if err := im.schema.validate(data, ""); err != nil {
 		return err
@@ -217,6 +216,9 @@ func (im *importer) refuse(line int64, err error) error {
 func (im *importer) flush(ctx context.Context) error {
 	changes, lines := im.changes, im.lines
 	im.changes, im.lines, im.size = im.changes[:0], im.lines[:0], 0
+	if im.key == "" {
+		number(changes, im.service.newID)
+	}
 	for until := len(changes); len(changes) > 0; {
 		err := im.write(ctx, changes[:until])
 		var refused *store.ChangeError
@@ -238,6 +240,19 @@ func (im *importer) flush(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// number gives changes new ids that sort in their order, so that an export, whose
+// order is that of ids, gives a file back in its own.
+func number(changes []store.Change, newID func(string) string) {
+	ids := make([]string, len(changes))
+	for i := range ids {
+		ids[i] = newID("rec")
+	}
+	slices.Sort(ids)
+	for i := range changes {
+		changes[i].ID = ids[i]
+	}
 }
 
 // writes is how often a batch is sent that lost against another transaction.

@@ -65,8 +65,8 @@ func TestImportExport(t *testing.T) {
 			if r.Imported != 5 || r.Updated+r.Failed != 0 {
 				t.Fatalf("got %+v", r)
 			}
-			a := b.call("GET", path+"/export?shape=data&sort=@created_at,@id", "", "Accept", ndjson).must(t, http.StatusOK)
-			if sorted(a.raw) != sorted(sample) {
+			a := b.call("GET", path+"/export?shape=data", "", "Accept", ndjson).must(t, http.StatusOK)
+			if a.raw != sample {
 				t.Errorf("got\n%s", a.raw)
 			}
 			if a.header.Get("Content-Type") != ndjson || !strings.Contains(a.header.Get("Content-Disposition"), `.ndjson"`) {
@@ -90,19 +90,6 @@ func TestImportExport(t *testing.T) {
 			t.Errorf("an empty export as %s: %d %q", format, a.status, a.raw)
 		}
 	}
-}
-
-func sorted(text string) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	// Ids of one millisecond are in no order.
-	for i := range lines {
-		for j := range i {
-			if lines[i] < lines[j] {
-				lines[i], lines[j] = lines[j], lines[i]
-			}
-		}
-	}
-	return strings.Join(lines, "\n")
 }
 
 func TestImportRefusedLines(t *testing.T) {

@@ -45,10 +45,10 @@ func TestImportCSV(t *testing.T) {
 			}
 			wantErrors(t, r, c.errors...)
 			a := b.call("GET", "/"+collection+"/export?shape=data", "")
-			if sorted(a.raw) != sorted(c.want) {
+			if strings.TrimSpace(a.raw) != c.want {
 				t.Errorf("got %s, want %s", a.raw, c.want)
 			}
-			for _, r := range b.call("GET", "/"+collection+"/records", "").list(t).Data {
+			for _, r := range b.call("GET", "/"+collection+"/records", "").list(t).Data { // for the next case
 				b.call("DELETE", "/"+collection+"/records/"+r.ID, "").must(t, 204)
 			}
 		})

@@ -156,7 +156,8 @@ func VerifyAssertion(cfg VerifyAssertionConfig) func(http.Handler) http.Handler 
 				})
 				return
 			}
-			next.ServeHTTP(w, r.WithContext(withPrincipal(w, r, p)))
+			tellPrincipal(w, p)
+			next.ServeHTTP(w, r.WithContext(platform.WithPrincipal(r.Context(), p)))
 		})
 	}
 }

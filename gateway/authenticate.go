@@ -33,7 +33,8 @@ func Authenticate(v Verifier, log *slog.Logger) func(http.Handler) http.Handler 
 				problem.Write(w, r, log, err)
 				return
 			}
-			next.ServeHTTP(w, r.WithContext(withPrincipal(w, r, p)))
+			tellPrincipal(w, p)
+			next.ServeHTTP(w, r.WithContext(platform.WithPrincipal(r.Context(), p)))
 		})
 	}
 }

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 
@@ -32,11 +31,9 @@ func Authorize(a Authorizer, permission string, log *slog.Logger) func(http.Hand
 	}
 }
 
-// withPrincipal returns the request's context with the principal, and tells
-// the access log.
-func withPrincipal(w http.ResponseWriter, r *http.Request, p platform.Principal) context.Context {
+// tellPrincipal tells the access log who calls.
+func tellPrincipal(w http.ResponseWriter, p platform.Principal) {
 	if rw := watcher(w); rw != nil {
 		rw.principal = p
 	}
-	return platform.WithPrincipal(r.Context(), p)
 }

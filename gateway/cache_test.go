@@ -178,7 +178,7 @@ func TestCacheKeepsScopesApart(t *testing.T) {
 	}
 	for i, p := range principals {
 		for range 2 {
-			r := httptest.NewRequest("GET", "/x", nil)
+			r := httptest.NewRequest(http.MethodGet, "/x", nil)
 			h.ServeHTTP(httptest.NewRecorder(), r.WithContext(platform.WithPrincipal(r.Context(), p)))
 		}
 		if o.calls != i+1 {
@@ -186,7 +186,7 @@ func TestCacheKeepsScopesApart(t *testing.T) {
 		}
 	}
 	for range 2 { // without a principal there is nobody to keep it for
-		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/x", nil))
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/x", nil))
 	}
 	if o.calls != len(principals)+2 {
 		t.Errorf("kept for nobody: %d calls", o.calls)

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -17,6 +18,7 @@ type clientFunc = func(*http.Request) netip.Addr
 // It is only as safe as the trusted proxies, each of which must append the
 // address it sees to X-Forwarded-For.
 func ClientAddress(trusted ...netip.Prefix) func(*http.Request) netip.Addr {
+	trusted = slices.Clone(trusted)
 	isTrusted := func(a netip.Addr) bool {
 		for _, p := range trusted {
 			if p.Contains(a) {

@@ -132,8 +132,7 @@ func (cfg Config) validate() error {
 		cfg.CORS.check(c)
 	}
 	seen := make(map[string]bool)
-	for i := range cfg.Upstreams {
-		u := &cfg.Upstreams[i]
+	for _, u := range cfg.Upstreams {
 		c.Need(!seen[u.Name], "Upstreams", "must have different names")
 		seen[u.Name] = true
 		u.check(c, cfg.AssertionKey != nil)

@@ -152,7 +152,9 @@ func TestProblems(t *testing.T) {
 func TestCredentials(t *testing.T) {
 	g := newGateway(t, config(), thingRoutes()...)
 	for _, h := range [][]string{
-		{"Authorization: bearer org_a.alice"}, {"X-API-Key: org_a.alice"}, {alice, "X-API-Key: org_a.alice"},
+		{"Authorization: bearer org_a.alice"},
+		{"X-API-Key: org_a.alice"},
+		{alice, "X-API-Key: org_a.alice"},
 		{"Authorization: Bearer  org_a.alice"},
 	} {
 		if w := call(g, "GET", "/v1/me", h...); w.Body.String() != "user:alice@org_a " {

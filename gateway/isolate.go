@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"bufio"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -85,6 +87,16 @@ func (w *isolated) FlushError() error {
 }
 
 func (w *isolated) Flush() { _ = w.FlushError() }
+
+// Hijack hands the connection over, as for a WebSocket; nothing is sent here
+// then.
+func (w *isolated) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		w.begun, w.muted = true, true
+	}
+	return conn, rw, err
+}
 
 func (w *isolated) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 

@@ -112,15 +112,15 @@ func config() gateway.Config {
 	return gateway.Config{Verifier: users{}, Authorizer: users{}, Cache: memory.NewCache(1 << 20)}
 }
 
-func newGateway(t testing.TB, cfg gateway.Config, routes ...platform.Route) *gateway.Gateway {
-	t.Helper()
+func newGateway(tb testing.TB, cfg gateway.Config, routes ...platform.Route) *gateway.Gateway {
+	tb.Helper()
 	g, err := gateway.New(cfg, module{"things", routes})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := g.Stop(context.Background()); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return g
@@ -150,9 +150,11 @@ const (
 func wantProblem(t *testing.T, w *httptest.ResponseRecorder, status int, code string) {
 	t.Helper()
 	var p struct {
-		Type, Title, Code, Detail string
-		Status                    int
-		RequestID                 string `json:"request_id"`
+		Type      string `json:"type"`
+		Title     string `json:"title"`
+		Code      string `json:"code"`
+		Status    int    `json:"status"`
+		RequestID string `json:"request_id"`
 	}
 	if w.Code != status {
 		t.Errorf("status %d, want %d: %s", w.Code, status, w.Body)

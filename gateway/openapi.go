@@ -68,9 +68,9 @@ func describe(cfg Config, sources []*source) ([]byte, error) {
 // merge adds the operations and components of one source.
 func (d *openAPI) merge(s *source) error {
 	var given struct {
-		OpenAPI    string
-		Paths      map[string]object
-		Components map[string]object
+		OpenAPI    string            `json:"openapi"`
+		Paths      map[string]object `json:"paths"`
+		Components map[string]object `json:"components"`
 	}
 	if s.openAPI != nil {
 		dec := json.NewDecoder(bytes.NewReader(s.openAPI))

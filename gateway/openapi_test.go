@@ -17,23 +17,31 @@ import (
 
 // document is what the tests look at.
 type document struct {
-	OpenAPI string
-	Info    struct{ Title, Version string }
-	Servers []struct{ URL string }
-	Tags    []struct{ Name string }
-	Paths   map[string]map[string]struct {
+	OpenAPI string `json:"openapi"`
+	Info    struct {
+		Title   string `json:"title"`
+		Version string `json:"version"`
+	} `json:"info"`
+	Servers []struct {
+		URL string `json:"url"`
+	} `json:"servers"`
+	Tags []struct {
+		Name string `json:"name"`
+	} `json:"tags"`
+	Paths map[string]map[string]struct {
 		OperationID string           `json:"operationId"`
 		Tags        []string         `json:"tags"`
 		Summary     string           `json:"summary"`
 		Security    []map[string]any `json:"security"`
 		Permission  string           `json:"x-permission"`
 		Parameters  []struct {
-			Name, In string
-			Required bool
+			Name     string `json:"name"`
+			In       string `json:"in"`
+			Required bool   `json:"required"`
 		} `json:"parameters"`
 		Responses map[string]any `json:"responses"`
-	}
-	Components map[string]map[string]any
+	} `json:"paths"`
+	Components map[string]map[string]any `json:"components"`
 }
 
 func documentOf(t *testing.T, g http.Handler) (document, string) {
@@ -200,8 +208,10 @@ func TestOpenAPIRefused(t *testing.T) {
 
 // Numbers come through whole.
 func TestOpenAPINumbers(t *testing.T) {
-	g, err := gateway.New(config(), described{module{"a", nil},
-		`{"openapi":"3.1.0","components":{"schemas":{"N":{"maximum":9007199254740993}}}}`})
+	g, err := gateway.New(config(), described{
+		module{"a", nil},
+		`{"openapi":"3.1.0","components":{"schemas":{"N":{"maximum":9007199254740993}}}}`,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func RateLimit(cfg RateLimitConfig) func(http.Handler) http.Handler {
 
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			key := ""
+			var key string
 			if p, err := platform.PrincipalFrom(r.Context()); err == nil && !cfg.ByClient {
 				key = string(p.Tenant) + infix + "s:" + subjectKey(p)
 			} else {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,25 +24,29 @@ func Recover(log *slog.Logger) func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			rw := watch(w)
 			defer func() {
-				v := recover()
-				if v == nil {
-					return
+				if v := recover(); v != nil {
+					recovered(r.Context(), log, rw, v)
 				}
-				if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-					panic(http.ErrAbortHandler)
-				}
-				log.ErrorContext(r.Context(), "handler panicked",
-					slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())),
-					slog.String("request_id", platform.RequestIDFrom(r.Context())))
-				if rw.status != 0 {
-					panic(http.ErrAbortHandler)
-				}
-				forget(rw.Header())
-				problem.From(r.Context(), &platform.Error{}).Write(rw)
 			}()
 			next.ServeHTTP(rw, r)
 		})
 	}
+}
+
+// recovered answers for a handler that panicked with v. It is called while the
+// panicking stack is still there to be logged.
+func recovered(ctx context.Context, log *slog.Logger, w *response, v any) {
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(http.ErrAbortHandler)
+	}
+	log.ErrorContext(ctx, "handler panicked",
+		slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())),
+		slog.String("request_id", platform.RequestIDFrom(ctx)))
+	if w.status != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	forget(w.Header())
+	problem.From(ctx, &platform.Error{}).Write(w)
 }
 
 // forget removes what a handler has said about a body that will not come.

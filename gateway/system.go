@@ -93,7 +93,7 @@ func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Content-Type", f.mediaType)
 	h.Set("Content-Length", strconv.Itoa(len(f.body)))
-	_, _ = w.Write(f.body) // the caller is gone if this fails
+	_, _ = w.Write(f.body) //nolint:gosec // a file of the binary; the caller is gone if this fails
 }
 
 // assets are the files beside the page.

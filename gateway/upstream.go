@@ -67,7 +67,7 @@ func (h HeaderRules) apply(header http.Header) {
 
 var upstreamName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
 
-func (u *Upstream) check(c *setting.Check, haveKey bool) {
+func (u Upstream) check(c *setting.Check, haveKey bool) {
 	field := "Upstreams[" + u.Name + "]."
 	c.Need(upstreamName.MatchString(u.Name), field+"Name", "must be lower case letters, digits and '-'")
 	c.Need(len(u.URLs) > 0, field+"URLs", "must not be empty")

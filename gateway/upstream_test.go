@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -169,11 +170,11 @@ func TestBreaker(t *testing.T) {
 		for range 10 {
 			func() {
 				defer func() {
-					if v := recover(); v != http.ErrAbortHandler {
+					if v := recover(); !aborts(v) {
 						t.Errorf("a caller who left: %v", v)
 					}
 				}()
-				g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/v1/open", nil).WithContext(gone))
+				g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/v1/open", nil).WithContext(gone))
 			}()
 		}
 		calls = 0
@@ -236,7 +237,7 @@ func TestUpstreamBody(t *testing.T) {
 	})
 	g := remoteGateway(t, u)
 	for size, status := range map[int]int{10: 200, 11: 413} {
-		r := httptest.NewRequest("POST", "/v1/open", strings.NewReader(strings.Repeat("x", size)))
+		r := httptest.NewRequest(http.MethodPost, "/v1/open", strings.NewReader(strings.Repeat("x", size)))
 		r.ContentLength = -1
 		w := httptest.NewRecorder()
 		if g.ServeHTTP(w, r); w.Code != status {
@@ -293,6 +294,55 @@ func TestUpstreamStream(t *testing.T) {
 	close(next)
 	if _, err := io.ReadAll(lines); err != nil || resp.Trailer.Get("X-Sum") != "7" {
 		t.Errorf("at the end: %v, trailer %v", err, resp.Trailer)
+	}
+}
+
+// A protocol that takes the connection over, such as WebSocket, goes through.
+func TestUpstreamUpgrade(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = rw.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		_ = rw.Flush()
+		line, _ := rw.ReadString('\n')
+		_, _ = rw.WriteString("echo " + line)
+		_ = rw.Flush()
+	}))
+	defer s.Close()
+	log := &logs{}
+	cfg := config()
+	_, cfg.AssertionKey = keys()
+	cfg.Logger, cfg.Upstreams = log.logger(), []gateway.Upstream{remote(s.URL)}
+	front := httptest.NewServer(newGateway(t, cfg))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, front.URL+"/v1/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Connection", "Upgrade")
+	r.Header.Set("Upgrade", "echo")
+	resp, err := front.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, ok := resp.Body.(io.ReadWriteCloser)
+	if resp.StatusCode != http.StatusSwitchingProtocols || !ok {
+		t.Fatalf("got %d", resp.StatusCode)
+	}
+	_, _ = io.WriteString(conn, "hello\n")
+	if b, err := io.ReadAll(conn); err != nil || string(b) != "echo hello\n" {
+		t.Errorf("got %q, %v", b, err)
+	}
+	_ = conn.Close()
+	front.Close()
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(log.String(), `"status":101`); {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log says %s", log)
+		}
+		runtime.Gosched() // Close does not wait for hijacked connections
 	}
 }
 

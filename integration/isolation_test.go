@@ -49,7 +49,7 @@ func TestIsolation(t *testing.T) {
 func furnish(t *testing.T, c *client) []string {
 	t.Helper()
 	c.want(http.StatusCreated, "POST", "/v1/data/collections", map[string]any{"name": "secrets"}, nil)
-	for _, make := range []struct {
+	for _, thing := range []struct {
 		path string
 		body map[string]any
 	}{
@@ -62,8 +62,8 @@ func furnish(t *testing.T, c *client) []string {
 		{"/v1/notify/endpoints", map[string]any{"url": "http://127.0.0.1:9/hook", "types": []string{"data.collection.created"}}},
 		{"/v1/notify/messages", map[string]any{"to": map[string]any{"roles": []string{"owner"}}, "channels": []string{"inbox"}, "title": "t", "body": "of ann"}},
 	} {
-		if a := c.do("POST", make.path, make.body); a.status/100 != 2 {
-			t.Fatalf("POST %s: %d %s", make.path, a.status, a.body)
+		if a := c.do("POST", thing.path, thing.body); a.status/100 != 2 {
+			t.Fatalf("POST %s: %d %s", thing.path, a.status, a.body)
 		}
 	}
 	eventually(t, "the inbox of ann", func() bool {

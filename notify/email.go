@@ -68,7 +68,7 @@ func (s *Service) compose(p *pending) (*gomail.Msg, error) {
 	if err := m.To(to.String()); err != nil {
 		return nil, err
 	}
-	m.Subject(oneLine(p.text.title))
+	m.Subject(p.text.title)
 	m.SetDateWithValue(s.cfg.Now())
 	m.SetMessageIDWithValue(p.ID + "@" + s.cfg.SMTP.domain())
 	m.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no holiday notices back
@@ -161,6 +161,9 @@ func smtpReply(err error) (int, string) {
 	case errors.As(err, &refused):
 		code, text = refused.ErrorCode(), refused.Error()
 	}
+	if code == 0 { // our own words, which may name the host's network
+		return 0, ""
+	}
 	text = printable([]byte(text))
 	if len(text) > maxResponse {
 		text = strings.ToValidUTF8(text[:maxResponse], "")
@@ -182,5 +185,6 @@ func connectReason(err error) string {
 
 func isTimeout(err error) bool {
 	var timeout net.Error
-	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() ||
+		strings.Contains(err.Error(), "i/o timeout") // a SendError keeps the text only
 }

@@ -142,3 +142,24 @@ func TestKeyPrefix(t *testing.T) {
 	}
 	b.verify(t, credential)
 }
+
+// A key that ends makes none that does not, and a scoped key cannot remove its
+// owner.
+func TestAPIKeyLimits(t *testing.T) {
+	b := open(t)
+	ann := b.signUp(t, "ann@example.com")
+	b.join(t, ann.p, "ben@example.com", user.RoleOwner)
+	end := b.clock.Now().Add(day)
+	_, credential, err := b.CreateAPIKey(t.Context(), ann.p, user.NewAPIKey{Name: "ci", Scopes: []string{"user.*"}, ExpiresAt: end})
+	noError(t, err)
+	p := b.verify(t, credential)
+	for at, ok := range map[time.Time]bool{{}: false, end.Add(1): false, end: true} {
+		_, _, err := b.CreateAPIKey(t.Context(), p, user.NewAPIKey{Name: "child", Scopes: []string{"user.members.read"}, ExpiresAt: at})
+		if ok != (err == nil) {
+			t.Errorf("%v: %v", at, err)
+		}
+	}
+	m, err := b.Member(t.Context(), ann.p.Tenant, ann.p.Subject)
+	noError(t, err)
+	want(t, b.RemoveMember(t.Context(), p, m.ID), platform.KindForbidden, "above_own_rights")
+}

@@ -74,8 +74,12 @@ func tenantKey(t platform.TenantID) string { return "t:" + string(t) }
 func userKey(id string) string             { return "u:" + id }
 func credentialKey(id string) string       { return "c:" + id }
 
-// changesTopic carries bumps between processes.
-const changesTopic = "user.changes"
+const (
+	// changesTopic carries bumps between processes.
+	changesTopic = "user.changes"
+	// publishTimeout bounds what a PubSub that is away costs a request.
+	publishTimeout = 2 * time.Second
+)
 
 // changed makes a committed change act: in this process before it returns, in
 // others when the message arrives. A message that is lost costs VerifyTTL.
@@ -89,7 +93,8 @@ func (s *Service) changed(ctx context.Context, keys ...string) {
 		return
 	}
 	// The change is committed: a caller who has left must not keep it from others.
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
+	defer cancel()
 	if err := s.cfg.PubSub.Publish(ctx, store.NoTenant, changesTopic, payload); err != nil {
 		s.log.WarnContext(ctx, "user: change not published", slog.Any("error", err))
 	}

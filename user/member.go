@@ -174,8 +174,9 @@ func (s *Service) UpdateMember(ctx context.Context, p platform.Principal, id str
 	return m, nil
 }
 
-// RemoveMember ends a membership with its sessions and API keys. A member may
-// leave by removing themselves; an owner must remain.
+// RemoveMember ends a membership with its sessions and API keys. The roles that
+// the member has may not exceed the principal's own rights, unless it is the
+// signed-in user who leaves; an owner must remain.
 func (s *Service) RemoveMember(ctx context.Context, p platform.Principal, id string) error {
 	if err := s.Authorize(ctx, p, permMembersWrite); err != nil {
 		return err
@@ -189,7 +190,8 @@ func (s *Service) RemoveMember(ctx context.Context, p platform.Principal, id str
 		if m, err = memberByID(ctx, tx, p.Tenant, id); err != nil {
 			return err
 		}
-		if m.UserID != p.Subject && !rights.coverRoles(m.Roles) {
+		leaves := m.UserID == p.Subject && p.Kind == platform.PrincipalUser
+		if !leaves && !rights.coverRoles(m.Roles) {
 			return errAboveOwn()
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM user_memberships WHERE tenant = ? AND id = ?`, string(p.Tenant), id); err != nil {

@@ -22,13 +22,14 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	addr := flag.String("addr", "127.0.0.1:8081", "address to listen on")
 	data := flag.String("data", "acme-embed.db", "database file")
 	router := flag.String("router", "std", "std or chi")
 	flag.Parse()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	if err := run(ctx, *addr, *data, *router, log); err != nil {
+	err := run(ctx, *addr, *data, *router, log)
+	stop()
+	if err != nil {
 		log.Error("ended", slog.Any("error", err))
 		os.Exit(1)
 	}

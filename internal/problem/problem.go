@@ -23,7 +23,7 @@ const ContentType = "application/problem+json"
 const typePrefix = "tag:github.com/acme/platform,2026:problem:"
 
 // Problem is the body of every answer that is an error.
-type Problem struct {
+type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 	Type      string  `json:"type" doc:"Stable URI of the kind of problem" example:"tag:github.com/acme/platform,2026:problem:not_found"`
 	Title     string  `json:"title" doc:"The HTTP status in words"`
 	Status    int     `json:"status" doc:"The HTTP status"`

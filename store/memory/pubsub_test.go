@@ -74,7 +74,11 @@ func TestSlowReceiver(t *testing.T) {
 		}
 	}
 	publish(t, p, acme, "news", "next")
+	publish(t, p, acme, "news", "after")
 	if m := <-s.C(); string(m.Payload) != "next" || m.Dropped != sent-room {
+		t.Errorf("got %q, %d dropped", m.Payload, m.Dropped)
+	}
+	if m := <-s.C(); string(m.Payload) != "after" || m.Dropped != 0 {
 		t.Errorf("got %q, %d dropped", m.Payload, m.Dropped)
 	}
 	if err := s.Close(); err != nil {

@@ -163,7 +163,8 @@ func TestScheduledRunsOnTime(t *testing.T) {
 func TestPriorityThenDueTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := openNew(t)
-		q := newQueue(t, queue.Config{DB: db, Workers: 1})
+		ids := 0 // in the order of the calls, which is the wrong one
+		q := newQueue(t, queue.Config{DB: db, Workers: 1, NewID: func(string) string { ids++; return fmt.Sprint("job_", ids) }})
 		got := make(chan string, 10)
 		q.Handle("job", func(_ context.Context, j queue.Job) error { got <- string(j.Payload); return nil }, queue.Options{})
 		start(t, q)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store/internal/sqltx"
@@ -56,13 +57,13 @@ const (
 )
 
 // newConn takes over raw, also where it fails.
-func newConn(ctx context.Context, raw driver.Conn, writer bool, pragmas []string, now func() time.Time) (_ *conn, err error) {
+func newConn(life context.Context, raw driver.Conn, writer bool, pragmas []string, now func() time.Time) (_ *conn, err error) {
 	r, ok := raw.(rawConn)
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("unexpected driver %T", raw), raw.Close())
 	}
 	c := &conn{
-		raw: r, writer: writer, life: context.WithoutCancel(ctx), now: now,
+		raw: r, writer: writer, life: life, now: now,
 		stmts:   newStmts(r),
 		open:    make(map[*rows]struct{}),
 		control: make(map[string]driver.StmtExecContext),
@@ -89,7 +90,7 @@ func newConn(ctx context.Context, raw driver.Conn, writer bool, pragmas []string
 		r.RegisterRollbackHook(func() { c.lost = true })
 	}
 	for _, text := range texts {
-		prepared, err := c.stmts.prepare(ctx, text)
+		prepared, err := c.stmts.prepare(life, text)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", text, err)
 		}
@@ -127,6 +128,10 @@ func (c *conn) closeRows() {
 }
 
 func (c *conn) failed(err error) error {
+	var e *sqlite.Error
+	if !c.writer && errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_READONLY {
+		return fmt.Errorf("%w: %w", sqltx.ErrReadOnly, err)
+	}
 	err = translate(err)
 	if c.lost && c.lostFrom == nil {
 		c.lostFrom = err

@@ -17,8 +17,17 @@
 // never waits for company, so a lone writer pays nothing for it.
 //
 // Readers ([store.ReadOnly]) have connections of their own and a snapshot;
-// they wait for no writer and no writer waits for them. Their number is
-// bounded ([Readers]).
+// they wait for no writer and no writer waits for them, except for an instant
+// where the write-ahead log has become large. Their number is bounded
+// ([Readers]). A query is interrupted when its context ends. A transaction that
+// reads for minutes keeps the log from being emptied for as long.
+//
+// A statement of a writer is not interrupted when its context ends, since that
+// would undo what others did; the next one is refused. A constraint that is
+// looked at by the commit alone (DEFERRABLE INITIALLY DEFERRED) fails all who
+// share it, so tables should have none. What was given to AfterCommit and
+// OnEmit runs before the next writer goes on, and must not begin a writing
+// transaction itself.
 //
 // # One process
 //

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"errors"
-	"fmt"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -44,10 +43,8 @@ func translate(err error) error {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return platform.Errorf(platform.KindUnavailable, "store_busy", "the store is busy").Because(err)
 	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL,
-		sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_READONLY:
 		return platform.Errorf(platform.KindUnavailable, "store_unavailable", "the store does not work").Because(err)
-	case sqlite3.SQLITE_READONLY:
-		return fmt.Errorf("%w: %w", sqltx.ErrReadOnly, err)
 	}
 	return err
 }

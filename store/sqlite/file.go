@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"syscall"
 )
 
 // prepareFolder makes the folder of path where it is missing, and returns
@@ -18,7 +20,7 @@ func prepareFolder(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := makeFolder(filepath.Dir(path)); err != nil {
 		return "", err
 	}
 	resolved, err := filepath.EvalSymlinks(path)
@@ -40,6 +42,35 @@ func prepareFolder(path string) (string, error) {
 		return "", errors.New("it is not a file")
 	}
 	return resolved, nil
+}
+
+// makeFolder is os.MkdirAll for what must survive the loss of power: SQLite
+// forces the folder of its files to the disk, but nobody the folders above,
+// in which this one is only an entry.
+func makeFolder(dir string) error {
+	switch info, err := os.Stat(dir); {
+	case err == nil && info.IsDir():
+		return nil
+	case err == nil:
+		return &os.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
+	case !errors.Is(err, os.ErrNotExist):
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if err := makeFolder(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	if runtime.GOOS == "windows" { // where a folder cannot be forced
+		return nil
+	}
+	f, err := os.Open(parent)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // magic begins every SQLite file (https://www.sqlite.org/fileformat.html).

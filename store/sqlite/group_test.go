@@ -233,34 +233,38 @@ func TestContextEndsInTheQueue(t *testing.T) {
 	must(t, insert(t.Context(), db, "acme", "one"))
 }
 
-// A waiter whose context ends while the group is handed to it must hand it on:
-// its members wait for the commit.
-func TestContextsEndAtRandom(t *testing.T) {
+// A waiter whose context ends while the baton is on its way to it must pass
+// the baton on: others wait for it, and members of its group for the commit.
+func TestContextEndsAsTheBatonComes(t *testing.T) {
 	db := newDB(t)
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	acknowledged := 0
-	for worker := range 8 {
-		wg.Go(func() {
-			for i := range 200 {
-				ctx, cancel := context.WithCancel(t.Context())
-				go cancel()
-				err := insert(ctx, db, "acme", fmt.Sprint(worker, "-", i))
-				switch {
-				case err == nil:
-					mu.Lock()
-					acknowledged++
-					mu.Unlock()
-				case !errors.Is(err, context.Canceled):
-					t.Error(err)
-				}
-				cancel()
+	for round := range 100 {
+		ctx, cancel := context.WithCancel(t.Context())
+		results := make(chan error)
+		must(t, db.InTenant(t.Context(), "acme", func(outer context.Context, tx store.Tx) error {
+			for i := range 8 {
+				go func() { results <- insert(ctx, db, "acme", fmt.Sprint(round, "-", i)) }()
 			}
-		})
-	}
-	wg.Wait()
-	if n := count(t, db, "things"); n != acknowledged {
-		t.Errorf("%d rows, %d acknowledged", n, acknowledged)
+			until(t, "they waited", func() bool { return sqlite.Waiting(db) == 8 })
+			err := insertIn(outer, tx, fmt.Sprint(round))
+			cancel()
+			return err
+		}))
+		want := round + 1
+		acknowledged := 0
+		for range 8 {
+			switch err := <-results; {
+			case err == nil:
+				acknowledged++
+			case !errors.Is(err, context.Canceled):
+				t.Error(err)
+			}
+		}
+		if acknowledged != 0 {
+			t.Errorf("%d transactions began after the end of their context", acknowledged)
+		}
+		if n := count(t, db, "things"); n != want {
+			t.Fatalf("%d rows, want %d", n, want)
+		}
 	}
 }
 

@@ -71,7 +71,9 @@ func TestOpenRefusals(t *testing.T) {
 			if !strings.Contains(err.Error(), path) || !strings.HasPrefix(err.Error(), "sqlite: open ") {
 				t.Errorf("the error does not name the path: %v", err)
 			}
-			t.Log(err)
+			if strings.Contains(name, "no SQLite file") && !strings.Contains(err.Error(), "it is not a SQLite file") {
+				t.Errorf("the error does not say why: %v", err)
+			}
 		})
 	}
 	if b, err := os.ReadFile(text); err != nil || !strings.HasPrefix(string(b), "Dear diary") {

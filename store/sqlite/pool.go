@@ -18,9 +18,10 @@ import (
 type pool struct {
 	base    driver.Connector
 	options options
+	life    context.Context // of the connections; it does not end
 }
 
-func newPool(path string, o options) (*pool, error) {
+func newPool(ctx context.Context, path string, o options) (*pool, error) {
 	path = filepath.ToSlash(path)
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path // a drive letter
@@ -29,7 +30,7 @@ func newPool(path string, o options) (*pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pool{base: base, options: o}, nil
+	return &pool{base: base, options: o, life: context.WithoutCancel(ctx)}, nil
 }
 
 // session is one connection and the handle through which queries reach it.
@@ -74,12 +75,11 @@ func (p *pool) readerPragmas() []string {
 	}
 }
 
-// open makes a connection; it outlives ctx.
-func (p *pool) open(ctx context.Context, writer bool) (*session, error) {
+func (p *pool) open(writer bool) (*session, error) {
 	s := &session{}
 	s.db = sql.OpenDB(connector{p, writer, &s.conn})
 	var err error
-	if s.sql, err = s.db.Conn(context.WithoutCancel(ctx)); err != nil {
+	if s.sql, err = s.db.Conn(p.life); err != nil {
 		return nil, errors.Join(translate(err), s.db.Close())
 	}
 	return s, nil
@@ -113,7 +113,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if c.writer {
 		pragmas = c.pool.writerPragmas()
 	}
-	made, err := newConn(ctx, raw, c.writer, pragmas, c.pool.options.now)
+	made, err := newConn(c.pool.life, raw, c.writer, pragmas, c.pool.options.now)
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func (r *readers) get(ctx context.Context) (*session, error) {
 	if s != nil {
 		return s, nil
 	}
-	s, err := r.pool.open(ctx, false)
+	s, err := r.pool.open(false)
 	if err != nil {
 		<-r.slots
 		return nil, fmt.Errorf("sqlite: connect: %w", err)
@@ -73,13 +73,22 @@ func (r *readers) drop(s *session) {
 }
 
 func (r *readers) run(ctx context.Context, tenant platform.TenantID, fn func(context.Context, store.Tx) error) error {
+	callbacks, err := r.read(ctx, tenant, fn)
+	for _, f := range callbacks {
+		f()
+	}
+	return err
+}
+
+// read runs fn and returns what is to be called when it has succeeded.
+func (r *readers) read(ctx context.Context, tenant platform.TenantID, fn func(context.Context, store.Tx) error) ([]func(), error) {
 	s, err := r.get(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.do(func(c *conn) error { return c.run(begin) }); err != nil {
 		r.drop(s)
-		return fmt.Errorf("sqlite: begin: %w", err)
+		return nil, fmt.Errorf("sqlite: begin: %w", err)
 	}
 	tx := sqltx.New(sqltx.Config{DB: r.db.bun, Conn: s.sql, Tenant: tenant, ReadOnly: true, Detach: true, Now: r.db.now})
 	// Deferred, for a panic or runtime.Goexit in fn.
@@ -97,12 +106,9 @@ func (r *readers) run(ctx context.Context, tenant platform.TenantID, fn func(con
 		r.put(s)
 	}()
 	if err := fn(r.db.inside(ctx), tx); err != nil {
-		return err
+		return nil, err
 	}
-	for _, f := range tx.Callbacks() {
-		f()
-	}
-	return nil
+	return tx.Callbacks(), nil
 }
 
 // refuse has new transactions fail. It may be called again.

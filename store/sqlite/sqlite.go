@@ -77,13 +77,13 @@ func (db *DB) open(ctx context.Context, path string, o options) (err error) {
 	if err := prepareFile(db.path); err != nil {
 		return err
 	}
-	pool, err := newPool(db.path, o)
+	pool, err := newPool(ctx, db.path, o)
 	if err != nil {
 		return err
 	}
 	db.bun = bun.NewDB(sql.OpenDB(noConnector{}), sqlitedialect.New())
 	db.writer = newWriter(db, pool)
-	if err := db.writer.connect(ctx); err != nil {
+	if err := db.writer.connect(); err != nil {
 		return err
 	}
 	db.readers = newReaders(db, pool, o.readers)

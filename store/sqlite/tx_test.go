@@ -433,6 +433,22 @@ func TestStatementsAreBounded(t *testing.T) {
 	}
 }
 
+// Query builders write values into their texts; such texts must not drive out
+// the statements that are used all the time.
+func TestTextsSeenOnceAreNotKept(t *testing.T) {
+	db := newDB(t)
+	before, _ := sqlite.Statements(db)
+	must(t, db.InTenant(t.Context(), "acme", func(ctx context.Context, tx store.Tx) error {
+		for i := range 1000 {
+			must(t, tx.NewRaw("SELECT ?", i).Scan(ctx, new(int)))
+		}
+		return nil
+	}))
+	if after, _ := sqlite.Statements(db); after != before {
+		t.Errorf("%d statements are kept of texts seen once", after-before)
+	}
+}
+
 func TestStatementInUseIsNotShared(t *testing.T) {
 	db := newDB(t)
 	for i := range 5 {

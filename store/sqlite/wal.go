@@ -11,7 +11,7 @@ const (
 	// walLimit is the size in bytes from which on the write-ahead log is
 	// emptied by waiting for readers.
 	walLimit = 32 << 20
-	// walEvery is how many commits pass between two looks at its size.
+	// walEvery is how many groups pass between two looks at its size.
 	walEvery = 16
 	// walWait bounds how long writers wait for readers then.
 	walWait = 200 * time.Millisecond
@@ -25,14 +25,14 @@ const (
 // log no longer. A reader that stays for long keeps its log, whatever we do;
 // then the guard tries again at twice the size.
 type walGuard struct {
-	commits int
-	limit   int64
-	tries   atomic.Int64 // how often the log was too large
+	groups int
+	limit  int64
+	tries  atomic.Int64 // how often the log was too large
 }
 
-// committed is called after each commit, by the holder of the baton.
-func (g *walGuard) committed(w *writer) {
-	if g.commits++; g.commits%walEvery != 0 {
+// look is called after each group, by the holder of the baton.
+func (g *walGuard) look(w *writer) {
+	if g.groups++; g.groups%walEvery != 0 {
 		return
 	}
 	if g.limit == 0 {

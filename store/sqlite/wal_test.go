@@ -46,8 +46,9 @@ func TestLogStaysBoundedUnderSteadyReaders(t *testing.T) {
 		end = next
 	}
 	var largest int64
+	tries := 0
 	for i := range 100 {
-		tries, done := sqlite.LogTries(db), make(chan error, 1)
+		done := make(chan error, 1)
 		go func() {
 			done <- db.InTenant(t.Context(), "acme", func(ctx context.Context, tx store.Tx) error {
 				_, err := tx.Exec(ctx, "INSERT INTO things VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body",
@@ -67,6 +68,7 @@ func TestLogStaysBoundedUnderSteadyReaders(t *testing.T) {
 				return false
 			}
 		})
+		tries = sqlite.LogTries(db)
 		turnOver()
 		info, err := os.Stat(path + "-wal")
 		must(t, err)

@@ -64,8 +64,8 @@ type member struct {
 
 func newWriter(db *DB, p *pool) *writer { return &writer{db: db, pool: p} }
 
-func (w *writer) connect(ctx context.Context) error {
-	s, err := w.pool.open(ctx, true)
+func (w *writer) connect() error {
+	s, err := w.pool.open(true)
 	if err != nil {
 		return err
 	}
@@ -126,8 +126,12 @@ func (w *writer) pass(g *group) {
 		return
 	}
 	defer w.release() // also where a callback ends the goroutine
-	if g != nil {
-		w.finish(g)
+	if g == nil {
+		return
+	}
+	w.finish(g)
+	if w.conn != nil {
+		w.wal.look(w) // after the members were woken
 	}
 }
 
@@ -142,12 +146,11 @@ func (w *writer) hand(g *group) bool {
 	if len(w.queue) == 0 {
 		return false
 	}
-	next := w.queue[0]
-	w.queue = slices.Delete(w.queue, 0, 1)
-	next.baton <- g
+	w.next(g)
 	return true
 }
 
+// release gives the baton on without a group, or lays it down.
 func (w *writer) release() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -155,15 +158,20 @@ func (w *writer) release() {
 		w.held = false
 		return
 	}
-	next := w.queue[0]
+	w.next(nil)
+}
+
+// next sends the baton to the head of the queue; w.mu must be held.
+func (w *writer) next(g *group) {
+	head := w.queue[0]
 	w.queue = slices.Delete(w.queue, 0, 1)
-	next.baton <- nil
+	head.baton <- g
 }
 
 // begin opens a group.
-func (w *writer) begin(ctx context.Context) (*group, error) {
+func (w *writer) begin() (*group, error) {
 	if w.conn == nil {
-		if err := w.connect(ctx); err != nil {
+		if err := w.connect(); err != nil {
 			return nil, fmt.Errorf("sqlite: connect: %w", err)
 		}
 	}
@@ -184,7 +192,7 @@ func (w *writer) run(ctx context.Context, tenant platform.TenantID, fn func(cont
 	}
 	joined := g != nil
 	if !joined {
-		if g, err = w.begin(ctx); err != nil {
+		if g, err = w.begin(); err != nil {
 			w.release()
 			return err
 		}
@@ -276,7 +284,6 @@ func (w *writer) finish(g *group) {
 		return
 	}
 	w.commits.Add(1)
-	w.wal.committed(w)
 	for _, m := range g.members {
 		if m.tx.Emitted() {
 			w.db.emit.notify()

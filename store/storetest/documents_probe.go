@@ -54,7 +54,7 @@ func (p *probe) findIn(s DocumentsStore, tenant platform.TenantID, collection, f
 		q.Sort = fields
 	}
 	var ids []string
-	for pages := 0; pages < 2000; pages++ {
+	for range 2000 {
 		page, err := s.Find(p.ctx, tenant, collection, q)
 		p.must(err)
 		if len(page.Documents) > limit {

@@ -217,7 +217,7 @@ func (p *probe) consume(s store.Events, group string, n int) []platform.Event {
 	return got
 }
 
-// inOrder checks that each subject's events came 0, 1, 2 …
+// inOrder checks that each subject's events came in the order 0, 1, 2.
 func (p *probe) inOrder(got []platform.Event, subjects, each int) {
 	next := map[string]int{}
 	for _, e := range got {

@@ -1,0 +1,150 @@
+package user_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/acme/platform/user"
+)
+
+// bodies are well-formed ones, so that a refusal is not for the form.
+var bodies = map[string]string{
+	"auth.switch":          `{"organization":"ORG"}`,
+	"me.update":            `{"name":"X"}`,
+	"organizations.create": `{"name":"X"}`,
+	"organizations.update": `{"name":"X"}`,
+	"members.update":       `{"roles":["viewer"]}`,
+	"invitations.create":   `{"email":"zoe@example.com","roles":["viewer"]}`,
+	"invitations.accept":   `{"token":"TOKEN"}`,
+	"roles.create":         `{"name":"x","permissions":["data.records.read"]}`,
+	"roles.update":         `{"description":"x"}`,
+	"apiKeys.create":       `{"name":"x","scopes":["data.records.read"]}`,
+	"apiKeys.rotate":       `{}`,
+}
+
+// A viewer who runs every route gets 403 where the role does not reach.
+func TestViewerIsRefused(t *testing.T) {
+	b := open(t)
+	h := b.server()
+	ann := b.signUp(t, "ann@example.com")
+	b.join(t, ann.p, "ben@example.com", user.RoleViewer)
+	tokens, err := b.LogIn(t.Context(), user.LogIn{Email: "ben@example.com", Password: goodPassword, Organization: ann.p.Tenant})
+	noError(t, err)
+	allowed := []string{"user.organization.read", "user.members.read"}
+	for _, r := range b.Routes() {
+		permission := r.Access.Permission()
+		if permission == "" || slices.Contains(allowed, permission) {
+			continue
+		}
+		status, answer := call(t, h, tokens.Access, r.Method, strings.ReplaceAll(r.Path, "{id}", "x"), bodies[r.Operation])
+		if status != 403 || !strings.Contains(answer, permission) {
+			t.Errorf("%s: %d %s", r.Operation, status, answer)
+		}
+	}
+}
+
+// Every route, called with one organization's credential and another's ids,
+// answers as for an id that never was, and changes nothing.
+func TestIsolation(t *testing.T) {
+	b := open(t)
+	h := b.server()
+	ann, ben := b.signUp(t, "ann@example.com"), b.signUp(t, "ben@example.com")
+	ctx := t.Context()
+	benMember, err := b.Member(ctx, ben.p.Tenant, ben.p.Subject)
+	noError(t, err)
+	role, err := b.CreateRole(ctx, ben.p, user.NewRole{Name: "bens-role", Permissions: []string{"data.*"}})
+	noError(t, err)
+	key, _, err := b.CreateAPIKey(ctx, ben.p, user.NewAPIKey{Name: "bens-key", Scopes: []string{"data.*"}})
+	noError(t, err)
+	inv, _, err := b.Invite(ctx, ben.p, user.NewInvitation{Email: "cyd@example.com", Roles: []string{"viewer"}})
+	noError(t, err)
+	b.clock.Advance(1) // so that what a route makes comes after
+
+	theirs := map[string]string{
+		"me.sessions.revoke": ben.p.Credential, "members.update": benMember.ID, "members.remove": benMember.ID,
+		"invitations.revoke": inv.ID, "roles.get": role.ID, "roles.update": role.ID, "roles.delete": role.ID,
+		"apiKeys.rotate": key.ID, "apiKeys.revoke": key.ID, "auth.switch": string(ben.p.Tenant),
+	}
+	reads := []string{"me.get", "me.sessions.list", "organizations.get", "organizations.list", "members.list", "invitations.list", "roles.list", "apiKeys.list", "audit.list"}
+	writes := []string{"me.update", "organizations.create", "organizations.update", "invitations.create", "roles.create", "apiKeys.create"}
+	// The token of an invitation is a credential of its own, not an id.
+	other := []string{"invitations.accept", "auth.signup", "auth.login", "auth.refresh", "jwks", "auth.logout"}
+
+	bens := []string{ben.User.ID, "ben@example.com", string(ben.p.Tenant), ben.p.Credential, benMember.ID, role.ID, "bens-role", key.ID, "bens-key", inv.ID, "cyd@example.com"}
+	snapshot := func() (all string) {
+		for _, path := range []string{"/v1/me", "/v1/me/sessions", "/v1/organization", "/v1/organizations", "/v1/members", "/v1/invitations", "/v1/roles", "/v1/api-keys", "/v1/audit"} {
+			status, answer := call(t, h, ben.Tokens.Access, "GET", path, "")
+			if status != 200 {
+				t.Fatalf("%s: %d %s", path, status, answer)
+			}
+			all += answer
+		}
+		return all
+	}
+	before := snapshot()
+	for _, r := range b.Routes() {
+		id, hasID := theirs[r.Operation]
+		switch {
+		case hasID:
+			random := strings.SplitN(id, "_", 2)[0] + "_00000000000000000000000000"
+			ask := func(id string) (int, string) {
+				return call(t, h, ann.Tokens.Access, r.Method, strings.ReplaceAll(r.Path, "{id}", id), strings.ReplaceAll(bodies[r.Operation], "ORG", id))
+			}
+			status, answer := ask(id)
+			status2, answer2 := ask(random)
+			if status != status2 || answer != answer2 || status != 404 && r.Operation != "auth.switch" || status < 400 {
+				t.Errorf("%s: %d %s, but %d %s for a random id", r.Operation, status, answer, status2, answer2)
+			}
+		case slices.Contains(reads, r.Operation), slices.Contains(writes, r.Operation):
+			status, answer := call(t, h, ann.Tokens.Access, r.Method, r.Path, bodies[r.Operation])
+			if status >= 300 {
+				t.Errorf("%s: %d %s", r.Operation, status, answer)
+			}
+			for _, s := range bens {
+				if strings.Contains(answer, s) {
+					t.Errorf("%s shows %s", r.Operation, s)
+				}
+			}
+		case !slices.Contains(other, r.Operation):
+			t.Errorf("%s has no case of isolation", r.Operation)
+		}
+	}
+	if after := snapshot(); after != before {
+		t.Errorf("something of the other's changed:\n%s\n%s", before, after)
+	}
+	// The same calls are good ones when the owner of the ids makes them.
+	for _, r := range b.Routes() {
+		id, ok := theirs[r.Operation]
+		if !ok || slices.Contains([]string{"me.sessions.revoke", "members.update", "members.remove", "apiKeys.revoke", "roles.delete"}, r.Operation) {
+			continue // they would end what the others need; TestHTTP makes them
+		}
+		status, answer := call(t, h, ben.Tokens.Access, r.Method, strings.ReplaceAll(r.Path, "{id}", id), strings.ReplaceAll(bodies[r.Operation], "ORG", id))
+		if status >= 300 {
+			t.Errorf("%s: %d %s for the owner", r.Operation, status, answer)
+		}
+	}
+}
+
+// What a body has beyond the documented fields is refused, not bound.
+func TestMassAssignment(t *testing.T) {
+	b := open(t)
+	h := b.server()
+	ann := b.signUp(t, "ann@example.com")
+	for _, c := range []struct{ method, path, body string }{
+		{"POST", "/v1/auth/signup", `{"email":"x@example.com","password":"` + goodPassword + `","name":"X","organization":"X","roles":["owner"]}`},
+		{"PATCH", "/v1/me", `{"name":"X","email":"other@example.com"}`},
+		{"PATCH", "/v1/me", `{"name":"X","status":"suspended"}`},
+		{"PATCH", "/v1/organization", `{"name":"X","id":"org_x"}`},
+		{"PATCH", "/v1/organization", `{"name":"X","status":"suspended"}`},
+		{"POST", "/v1/api-keys", `{"name":"X","scopes":["data.*"],"user_id":"usr_x"}`},
+		{"POST", "/v1/api-keys", `{"name":"X","scopes":["data.*"],"tenant":"org_x"}`},
+		{"POST", "/v1/invitations", `{"email":"x@example.com","roles":["viewer"],"organization":"org_x"}`},
+		{"POST", "/v1/roles", `{"name":"x","permissions":["data.*"],"built_in":true}`},
+	} {
+		status, answer := call(t, h, ann.Tokens.Access, c.method, c.path, c.body)
+		if status != 422 || !strings.Contains(answer, `"unknown"`) {
+			t.Errorf("%s %s: %d %s", c.method, c.body, status, answer)
+		}
+	}
+}
