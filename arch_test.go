@@ -34,7 +34,7 @@ var rules = []rule{
 	{dir: "store/internal/sqltx", ours: []string{"", "store"}, theirs: []string{"github.com/uptrace/bun"}},
 	{
 		dir: "store/sqlite", ours: []string{"", "store", "store/internal/..."},
-		theirs: []string{"github.com/uptrace/bun", "modernc.org/sqlite"},
+		theirs: []string{"github.com/hashicorp/golang-lru/v2", "github.com/uptrace/bun", "golang.org/x/sys", "modernc.org/sqlite"},
 	},
 	{dir: "store/memory", ours: []string{"", "store", "internal/..."}},
 	{dir: "store/sqldocs", ours: []string{"", "store", "store/document", "store/internal/...", "internal/..."}},
@@ -60,7 +60,7 @@ var rules = []rule{
 	},
 	{
 		dir: "analytics", ours: []string{"", "store", "store/document", "internal/..."},
-		theirs: []string{"github.com/uptrace/bun"},
+		theirs: []string{"github.com/tidwall/gjson"},
 	},
 	{
 		dir: "notify", ours: []string{"", "store", "store/document", "store/queue", "internal/..."},

@@ -63,8 +63,8 @@ func logAccess(log *slog.Logger, w *response, r *http.Request, took time.Duratio
 		slog.Int("status", status),
 		slog.Int64("bytes", w.bytes),
 		slog.Duration("duration", took),
-		slog.String("tenant", string(w.principal.Tenant)),
-		slog.String("principal", w.principal.Subject),
+		slog.String("tenant", string(w.tenant)),
+		slog.String("principal", w.subject),
 		slog.String("request_id", platform.RequestIDFrom(r.Context())),
 		slog.Bool("aborted", true),
 	}

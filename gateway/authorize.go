@@ -34,6 +34,6 @@ func Authorize(a Authorizer, permission string, log *slog.Logger) func(http.Hand
 // tellPrincipal tells the access log who calls.
 func tellPrincipal(w http.ResponseWriter, p platform.Principal) {
 	if rw := watcher(w); rw != nil {
-		rw.principal = p
+		rw.tenant, rw.subject = p.Tenant, p.Subject
 	}
 }

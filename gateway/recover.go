@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,7 +24,7 @@ func Recover(log *slog.Logger) func(http.Handler) http.Handler {
 			rw := watch(w)
 			defer func() {
 				if v := recover(); v != nil {
-					recovered(r.Context(), log, rw, v)
+					recovered(r, log, rw, v)
 				}
 			}()
 			next.ServeHTTP(rw, r)
@@ -35,10 +34,11 @@ func Recover(log *slog.Logger) func(http.Handler) http.Handler {
 
 // recovered answers for a handler that panicked with v. It is called while the
 // panicking stack is still there to be logged.
-func recovered(ctx context.Context, log *slog.Logger, w *response, v any) {
+func recovered(r *http.Request, log *slog.Logger, w *response, v any) {
 	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(http.ErrAbortHandler)
 	}
+	ctx := r.Context()
 	log.ErrorContext(ctx, "handler panicked",
 		slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())),
 		slog.String("request_id", platform.RequestIDFrom(ctx)))

@@ -16,11 +16,12 @@ import (
 // beyond its request would then write into the answer of another caller.
 type response struct {
 	http.ResponseWriter
-	status    int // 0 until the header is sent
-	bytes     int64
-	base      string // goes before a Location within the gateway
-	endpoint  *endpoint
-	principal platform.Principal
+	status   int // 0 until the header is sent
+	bytes    int64
+	base     string // goes before a Location within the gateway
+	endpoint *endpoint
+	tenant   platform.TenantID // of the principal, and its subject
+	subject  string
 }
 
 // watch returns w where it is a response already, or one around it.

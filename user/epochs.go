@@ -105,7 +105,7 @@ var errNoSubscription = errors.New("user: the subscription to changes ended at o
 // startListening returns when the first subscription is in place.
 func (s *Service) startListening(ctx context.Context) error {
 	ready := make(chan error, 1)
-	s.tasks.Go(func(ctx context.Context) { s.listen(ctx, ready) })
+	s.tasks.Go(func(ctx context.Context) { s.listen(ctx, ready) }) //nolint:contextcheck // it outlives the start
 	select {
 	case err := <-ready:
 		return err

@@ -36,13 +36,13 @@ func (b *bundle) server() http.Handler {
 }
 
 // call sends a request and returns the status and the body.
-func call(t testing.TB, h http.Handler, credential user.Secret, method, path, body string) (int, string) {
-	t.Helper()
+func call(tb testing.TB, h http.Handler, credential user.Secret, method, path, body string) (int, string) {
+	tb.Helper()
 	var content io.Reader
 	if body != "" {
 		content = strings.NewReader(body)
 	}
-	req := httptest.NewRequestWithContext(t.Context(), method, path, content)
+	req := httptest.NewRequestWithContext(tb.Context(), method, path, content)
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -55,17 +55,17 @@ func call(t testing.TB, h http.Handler, credential user.Secret, method, path, bo
 }
 
 // send sends JSON and decodes the answer, which must have the status.
-func send[T any](t testing.TB, h http.Handler, credential user.Secret, method, path, body string, status int) (out T) {
-	t.Helper()
-	got, answer := call(t, h, credential, method, path, body)
+func send[T any](tb testing.TB, h http.Handler, credential user.Secret, method, path, body string, status int) (out T) {
+	tb.Helper()
+	got, answer := call(tb, h, credential, method, path, body)
 	if got != status {
-		t.Fatalf("%s %s: %d %s", method, path, got, answer)
+		tb.Fatalf("%s %s: %d %s", method, path, got, answer)
 	}
 	if answer == "" {
 		return out
 	}
 	if err := json.Unmarshal([]byte(answer), &out); err != nil {
-		t.Fatalf("%s %s: %v in %s", method, path, err, answer)
+		tb.Fatalf("%s %s: %v in %s", method, path, err, answer)
 	}
 	return out
 }

@@ -262,7 +262,8 @@ func (s *Service) stillInvites(ctx context.Context, tx store.Tx, inv Invitation)
 	if err != nil {
 		return err
 	}
-	if inv.InvitedBy != "" && !(r.coverRoles(inv.Roles) && r.cover([]string{permInvitationsWrite})) {
+	mayInvite := r.coverRoles(inv.Roles) && r.cover([]string{permInvitationsWrite})
+	if inv.InvitedBy != "" && !mayInvite {
 		return platform.NotFound("invitation")
 	}
 	org, err := organizationOf(ctx, tx, inv.Organization)

@@ -50,38 +50,38 @@ type bundle struct {
 }
 
 // open starts a service; change may alter its Config.
-func open(t testing.TB, change ...func(*user.Config)) *bundle {
-	t.Helper()
-	return openAt(t, filepath.Join(t.TempDir(), "test.db"), newClock(), change...)
+func open(tb testing.TB, change ...func(*user.Config)) *bundle {
+	tb.Helper()
+	return openAt(tb, filepath.Join(tb.TempDir(), "test.db"), newClock(), change...)
 }
 
-func openAt(t testing.TB, path string, c *clock, change ...func(*user.Config)) *bundle {
-	t.Helper()
-	db, err := sqlite.Open(t.Context(), path)
+func openAt(tb testing.TB, path string, c *clock, change ...func(*user.Config)) *bundle {
+	tb.Helper()
+	db, err := sqlite.Open(tb.Context(), path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = db.Close() })
-	return &bundle{Service: start(t, db, c, change...), db: db, clock: c, path: path}
+	tb.Cleanup(func() { _ = db.Close() })
+	return &bundle{Service: start(tb, db, c, change...), db: db, clock: c, path: path}
 }
 
-func start(t testing.TB, db *sqlite.DB, c *clock, change ...func(*user.Config)) *user.Service {
-	t.Helper()
+func start(tb testing.TB, db *sqlite.DB, c *clock, change ...func(*user.Config)) *user.Service {
+	tb.Helper()
 	cfg := user.Config{DB: db, Issuer: issuer, Cache: memory.NewCache(1 << 20), Now: c.Now}
 	for _, f := range change {
 		f(&cfg)
 	}
 	s, err := user.New(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s.CheapPasswords()
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := s.Start(tb.Context()); err != nil {
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := s.Stop(context.Background()); err != nil {
-			t.Errorf("Stop: %v", err)
+			tb.Errorf("Stop: %v", err)
 		}
 	})
 	return s
@@ -95,80 +95,80 @@ type person struct {
 	p platform.Principal
 }
 
-func (b *bundle) signUp(t testing.TB, email string) person {
-	t.Helper()
-	out, err := b.SignUp(t.Context(), user.SignUp{Email: email, Password: goodPassword, Name: "Ann", Organization: "Acme of " + email})
+func (b *bundle) signUp(tb testing.TB, email string) person {
+	tb.Helper()
+	out, err := b.SignUp(tb.Context(), user.SignUp{Email: email, Password: goodPassword, Name: "Ann", Organization: "Acme of " + email})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return person{out, b.verify(t, out.Tokens.Access)}
+	return person{out, b.verify(tb, out.Tokens.Access)}
 }
 
-func (b *bundle) verify(t testing.TB, credential user.Secret) platform.Principal {
-	t.Helper()
-	p, err := b.Verify(t.Context(), string(credential))
+func (b *bundle) verify(tb testing.TB, credential user.Secret) platform.Principal {
+	tb.Helper()
+	p, err := b.Verify(tb.Context(), string(credential))
 	if err != nil {
-		t.Fatalf("Verify: %v", err)
+		tb.Fatalf("Verify: %v", err)
 	}
 	return p
 }
 
 // join makes a new user a member of the owner's organization.
-func (b *bundle) join(t testing.TB, owner platform.Principal, email string, roles ...string) (platform.Principal, user.Member) {
-	t.Helper()
-	guest := b.signUp(t, email)
-	_, token, err := b.Invite(t.Context(), owner, user.NewInvitation{Email: email, Roles: roles})
+func (b *bundle) join(tb testing.TB, owner platform.Principal, email string, roles ...string) (platform.Principal, user.Member) {
+	tb.Helper()
+	guest := b.signUp(tb, email)
+	_, token, err := b.Invite(tb.Context(), owner, user.NewInvitation{Email: email, Roles: roles})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	m, org, err := b.AcceptInvitation(t.Context(), guest.p, token)
+	m, org, err := b.AcceptInvitation(tb.Context(), guest.p, token)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	tokens, err := b.Switch(t.Context(), guest.p, org)
+	tokens, err := b.Switch(tb.Context(), guest.p, org)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return b.verify(t, tokens.Access), m
+	return b.verify(tb, tokens.Access), m
 }
 
 // want fails unless err is of the kind and has the code, where one is given.
-func want(t testing.TB, err error, kind platform.Kind, code string) {
-	t.Helper()
+func want(tb testing.TB, err error, kind platform.Kind, code string) {
+	tb.Helper()
 	var e *platform.Error
 	if !errors.As(err, &e) || e.Kind != kind || code != "" && e.CodeOrKind() != code {
-		t.Errorf("got %v, want %v %s", err, kind, code)
+		tb.Errorf("got %v, want %v %s", err, kind, code)
 	}
 }
 
-func noError(t testing.TB, err error) {
-	t.Helper()
+func noError(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
 // count returns the rows of a table.
-func (b *bundle) count(t testing.TB, table string) (n int) {
-	t.Helper()
-	noError(t, b.db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+func (b *bundle) count(tb testing.TB, table string) (n int) {
+	tb.Helper()
+	noError(tb, b.db.AcrossTenants(tb.Context(), func(ctx context.Context, tx store.Tx) error {
 		return tx.QueryRow(ctx, `SELECT count(*) FROM `+table).Scan(&n)
 	}))
 	return n
 }
 
-func (b *bundle) exec(t testing.TB, query string, args ...any) {
-	t.Helper()
-	noError(t, b.db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+func (b *bundle) exec(tb testing.TB, query string, args ...any) {
+	tb.Helper()
+	noError(tb, b.db.AcrossTenants(tb.Context(), func(ctx context.Context, tx store.Tx) error {
 		_, err := tx.Exec(ctx, query, args...)
 		return err
 	}))
 }
 
 // events returns the types in the outbox.
-func (b *bundle) events(t testing.TB) (types []string) {
-	t.Helper()
-	noError(t, b.db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+func (b *bundle) events(tb testing.TB) (types []string) {
+	tb.Helper()
+	noError(tb, b.db.AcrossTenants(tb.Context(), func(ctx context.Context, tx store.Tx) error {
 		types = nil
 		rows, err := tx.Query(ctx, `SELECT type FROM outbox ORDER BY seq`)
 		if err != nil {

@@ -59,7 +59,7 @@ const (
 	permInvitationsWrite  = "user.invitations.write"
 	permRolesRead         = "user.roles.read"
 	permRolesWrite        = "user.roles.write"
-	permAPIKeysRead       = "user.apiKeys.read"
-	permAPIKeysWrite      = "user.apiKeys.write"
+	permAPIKeysRead       = "user.apiKeys.read"  //nolint:gosec // the name of a permission
+	permAPIKeysWrite      = "user.apiKeys.write" //nolint:gosec // the name of a permission
 	permAuditRead         = "user.audit.read"
 )

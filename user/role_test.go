@@ -96,7 +96,7 @@ func TestRoleLimits(t *testing.T) {
 	noError(t, err)
 	_, err = b.CreateRole(t.Context(), ann.p, user.NewRole{Name: "more", Permissions: []string{"data.a", "data.b"}})
 	want(t, err, platform.KindConflict, "too_many_roles")
-	_, err = b.UpdateRole(t.Context(), ann.p, big.ID, user.RoleChange{Permissions: append(many, "data.x", "data.y")})
+	_, err = b.UpdateRole(t.Context(), ann.p, big.ID, user.RoleChange{Permissions: slices.Concat(many, []string{"data.x", "data.y"})})
 	if err == nil {
 		t.Error("a role of 501 permissions")
 	}

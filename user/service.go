@@ -244,7 +244,7 @@ func (s *Service) Start(ctx context.Context) error {
 			return err
 		}
 	}
-	s.tasks.Go(s.maintain)
+	s.tasks.Go(s.maintain) //nolint:contextcheck // it outlives the start
 	return nil
 }
 

@@ -38,13 +38,13 @@ func TestForgedTokens(t *testing.T) {
 	b := open(t)
 	ann, ben := b.signUp(t, "ann@example.com"), b.signUp(t, "ben@example.com")
 	kids, seeds := b.SigningKeys()
-	real := ed25519.NewKeyFromSeed(seeds[0])
+	ours := ed25519.NewKeyFromSeed(seeds[0])
 	_, evil, err := ed25519.GenerateKey(rand.Reader)
 	noError(t, err)
 	with := func(k ed25519.PrivateKey) func(string) []byte {
 		return func(s string) []byte { return ed25519.Sign(k, []byte(s)) }
 	}
-	public, _ := real.Public().(ed25519.PublicKey)
+	public, _ := ours.Public().(ed25519.PublicKey)
 	hs256 := func(s string) []byte {
 		m := hmac.New(sha256.New, public)
 		m.Write([]byte(s))
@@ -72,7 +72,7 @@ func TestForgedTokens(t *testing.T) {
 		}
 		return c
 	}
-	p, err := b.Verify(t.Context(), forge(t, header(nil), claims(nil), with(real)))
+	p, err := b.Verify(t.Context(), forge(t, header(nil), claims(nil), with(ours)))
 	if err != nil || p.Subject != ann.User.ID {
 		t.Fatalf("the test forges badly: %v", err)
 	}
@@ -83,29 +83,29 @@ func TestForgedTokens(t *testing.T) {
 		"alg none":            forge(t, header(map[string]any{"alg": "none"}), claims(nil), func(string) []byte { return nil }),
 		"alg None":            forge(t, header(map[string]any{"alg": "None"}), claims(nil), func(string) []byte { return nil }),
 		"HS256 by public key": forge(t, header(map[string]any{"alg": "HS256"}), claims(nil), hs256),
-		"unknown kid":         forge(t, header(map[string]any{"kid": "other"}), claims(nil), with(real)),
-		"no kid":              forge(t, header(map[string]any{"kid": nil}), claims(nil), with(real)),
+		"unknown kid":         forge(t, header(map[string]any{"kid": "other"}), claims(nil), with(ours)),
+		"no kid":              forge(t, header(map[string]any{"kid": nil}), claims(nil), with(ours)),
 		"jwk header":          forge(t, header(map[string]any{"jwk": json.RawMessage(jwk)}), claims(nil), with(evil)),
-		"jwk, our key":        forge(t, header(map[string]any{"jwk": json.RawMessage(jwk)}), claims(nil), with(real)),
-		"jku header":          forge(t, header(map[string]any{"jku": "https://evil.example/jwks"}), claims(nil), with(real)),
-		"x5u header":          forge(t, header(map[string]any{"x5u": "https://evil.example/x"}), claims(nil), with(real)),
-		"crit header":         forge(t, header(map[string]any{"crit": []string{"x"}, "x": 1}), claims(nil), with(real)),
-		"typ JWT":             forge(t, header(map[string]any{"typ": "JWT"}), claims(nil), with(real)),
-		"no typ":              forge(t, header(map[string]any{"typ": nil}), claims(nil), with(real)),
-		"other issuer":        forge(t, header(nil), claims(map[string]any{"iss": "https://evil.example"}), with(real)),
-		"no issuer":           forge(t, header(nil), claims(map[string]any{"iss": nil}), with(real)),
-		"other audience":      forge(t, header(nil), claims(map[string]any{"aud": "https://other.example"}), with(real)),
-		"no audience":         forge(t, header(nil), claims(map[string]any{"aud": nil}), with(real)),
-		"other tenant":        forge(t, header(nil), claims(map[string]any{"org": string(ben.p.Tenant)}), with(real)),
-		"no tenant":           forge(t, header(nil), claims(map[string]any{"org": nil}), with(real)),
-		"tenant of no tenant": forge(t, header(nil), claims(map[string]any{"org": "-"}), with(real)),
-		"other user":          forge(t, header(nil), claims(map[string]any{"sub": ben.User.ID}), with(real)),
-		"other session":       forge(t, header(nil), claims(map[string]any{"sid": ben.p.Credential}), with(real)),
-		"no session":          forge(t, header(nil), claims(map[string]any{"sid": nil}), with(real)),
-		"expired":             forge(t, header(nil), claims(map[string]any{"exp": now}), with(real)),
-		"no end":              forge(t, header(nil), claims(map[string]any{"exp": nil}), with(real)),
-		"not yet":             forge(t, header(nil), claims(map[string]any{"nbf": now + 60}), with(real)),
-		"of the future":       forge(t, header(nil), claims(map[string]any{"iat": now + 60}), with(real)),
+		"jwk, our key":        forge(t, header(map[string]any{"jwk": json.RawMessage(jwk)}), claims(nil), with(ours)),
+		"jku header":          forge(t, header(map[string]any{"jku": "https://evil.example/jwks"}), claims(nil), with(ours)),
+		"x5u header":          forge(t, header(map[string]any{"x5u": "https://evil.example/x"}), claims(nil), with(ours)),
+		"crit header":         forge(t, header(map[string]any{"crit": []string{"x"}, "x": 1}), claims(nil), with(ours)),
+		"typ JWT":             forge(t, header(map[string]any{"typ": "JWT"}), claims(nil), with(ours)),
+		"no typ":              forge(t, header(map[string]any{"typ": nil}), claims(nil), with(ours)),
+		"other issuer":        forge(t, header(nil), claims(map[string]any{"iss": "https://evil.example"}), with(ours)),
+		"no issuer":           forge(t, header(nil), claims(map[string]any{"iss": nil}), with(ours)),
+		"other audience":      forge(t, header(nil), claims(map[string]any{"aud": "https://other.example"}), with(ours)),
+		"no audience":         forge(t, header(nil), claims(map[string]any{"aud": nil}), with(ours)),
+		"other tenant":        forge(t, header(nil), claims(map[string]any{"org": string(ben.p.Tenant)}), with(ours)),
+		"no tenant":           forge(t, header(nil), claims(map[string]any{"org": nil}), with(ours)),
+		"tenant of no tenant": forge(t, header(nil), claims(map[string]any{"org": "-"}), with(ours)),
+		"other user":          forge(t, header(nil), claims(map[string]any{"sub": ben.User.ID}), with(ours)),
+		"other session":       forge(t, header(nil), claims(map[string]any{"sid": ben.p.Credential}), with(ours)),
+		"no session":          forge(t, header(nil), claims(map[string]any{"sid": nil}), with(ours)),
+		"expired":             forge(t, header(nil), claims(map[string]any{"exp": now}), with(ours)),
+		"no end":              forge(t, header(nil), claims(map[string]any{"exp": nil}), with(ours)),
+		"not yet":             forge(t, header(nil), claims(map[string]any{"nbf": now + 60}), with(ours)),
+		"of the future":       forge(t, header(nil), claims(map[string]any{"iat": now + 60}), with(ours)),
 		"refresh token":       string(ann.Tokens.Refresh),
 		"empty":               "",
 		"dots":                "..",

@@ -51,7 +51,7 @@ func newHost(ctx context.Context, issuer, file string, log *slog.Logger) (*host,
 		return nil, err
 	}
 	// What the services emit, a relay moves from the outbox to the stream.
-	events, err := sqlevents.New(sqlevents.Config{DB: db, Logger: log})
+	events, err := sqlevents.New(sqlevents.Config{DB: db, Logger: log, Exclusive: true})
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func newHost(ctx context.Context, issuer, file string, log *slog.Logger) (*host,
 	if err != nil {
 		return nil, err
 	}
-	p, err := platform.New(platform.Config{Logger: log}, db, documents, events, users, records, greet, relay, gw)
+	p, err := platform.New(platform.Config{Logger: log}, db, documents, events, relay, users, records, greet, gw)
 	if err != nil {
 		return nil, err
 	}

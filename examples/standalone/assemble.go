@@ -55,7 +55,7 @@ func wire(o options, log *slog.Logger, db *sqlite.DB) (assembly, error) {
 	if err != nil {
 		return assembly{}, err
 	}
-	events, err := sqlevents.New(sqlevents.Config{DB: db, Logger: log})
+	events, err := sqlevents.New(sqlevents.Config{DB: db, Logger: log, Exclusive: true})
 	if err != nil {
 		return assembly{}, err
 	}
@@ -63,7 +63,7 @@ func wire(o options, log *slog.Logger, db *sqlite.DB) (assembly, error) {
 	if err != nil {
 		return assembly{}, err
 	}
-	jobs, err := queue.New(queue.Config{DB: db, Logger: log})
+	jobs, err := queue.New(queue.Config{DB: db, Logger: log, Exclusive: true})
 	if err != nil {
 		return assembly{}, err
 	}
@@ -101,8 +101,9 @@ func wire(o options, log *slog.Logger, db *sqlite.DB) (assembly, error) {
 	if err != nil {
 		return assembly{}, err
 	}
-	// What others stand on comes first, and is stopped last.
-	p, err := platform.New(platform.Config{Logger: log}, db, documents, events, jobs, users, records, metrics, messages, relay, gw)
+	// What others stand on comes first and is stopped last; the jobs come
+	// after the services whose handlers they call.
+	p, err := platform.New(platform.Config{Logger: log}, db, documents, events, relay, users, records, metrics, messages, jobs, gw)
 	if err != nil {
 		return assembly{}, err
 	}

@@ -1,190 +1,109 @@
-package notify
+package sqldocs
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
-	"net"
-	"net/mail"
-	"net/textproto"
-	"strings"
-
-	gomail "github.com/wneessen/go-mail"
+	"slices"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/store/queue"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/document"
 )
 
-// runEmail is the job of one e-mail.
-func (s *Service) runEmail(ctx context.Context, job queue.Job) error {
-	return s.run(ctx, job, s.mail)
-}
-
-// mail sends an e-mail once. What fails before the server has taken the
-// sender is the host's matter and passes; what the server refuses for good
-// (RFC 5321, 5yz) does not.
-func (s *Service) mail(ctx context.Context, _ platform.TenantID, p *pending) outcome {
-	if s.cfg.SMTP == nil {
-		return outcome{permanent: true, reason: codeNoEmail, skipped: true}
-	}
-	m, err := s.compose(p)
+// Count implements [store.Documents].
+func (d *Documents) Count(ctx context.Context, tenant platform.TenantID, name string, filter document.Filter) (int64, error) {
+	var n int64
+	err := d.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		c, err := d.load(ctx, tx, tenant, name)
+		if err != nil {
+			return err
+		}
+		f := &finder{tx: tx, tenant: tenant, c: c, query: &query{filter: filter}}
+		n, err = f.count(ctx)
+		return err
+	}, store.ReadOnly)
 	if err != nil {
-		return outcome{permanent: true, reason: "invalid_message"}
+		return 0, err
 	}
-	conns := connections{ctx: ctx}
-	defer conns.close()
-	client, err := s.cfg.SMTP.client(conns.dial)
+	return n, nil
+}
+
+func (f *finder) count(ctx context.Context) (n int64, err error) {
+	filter := f.query.filter
+	if filter.IsZero() {
+		return f.one(ctx, `SELECT COUNT(*) FROM documents WHERE tenant = ? AND collection = ?`, string(f.tenant), f.c.number)
+	}
+	var best *plan
+	for _, x := range f.c.indexes {
+		p := newPlan(x, filter)
+		if x.Arrays == 0 && filter.Covered(p.says) {
+			return f.countKeys(ctx, p)
+		}
+		if (p.points > 0 || p.ranged) && better(p, best) {
+			best = p
+		}
+	}
+	if best == nil {
+		err = f.everything(ctx, func(*document.Record) (bool, error) {
+			n++
+			return true, nil
+		})
+		return n, err
+	}
+	err = f.unordered(ctx, best, f.show(best, func(e entry, r *document.Record) (bool, error) {
+		if best.x.Arrays == 0 || best.first(r, e.key) {
+			n++
+		}
+		return true, nil
+	}))
+	return n, err
+}
+
+// says reports whether the key of a field tells all about its value.
+func (p *plan) says(path string) bool {
+	i := slices.IndexFunc(p.x.fields, func(s document.SortField) bool { return s.Path == path })
+	return i >= 0 && (p.x.Arrays|p.x.Cut)&(1<<i) == 0
+}
+
+// first reports whether key is the first of a record's keys in the ranges, so
+// that a record with several is counted once.
+func (p *plan) first(r *document.Record, key []byte) bool {
+	all, err := p.x.keys.Keys(r)
 	if err != nil {
-		return outcome{reason: "smtp_config"}
+		return false // it could not have been stored
 	}
-	if err := client.DialWithContext(ctx); err != nil {
-		code, text := smtpReply(err)
-		return outcome{code: code, response: text, reason: connectReason(err)}
+	for _, k := range all.Keys {
+		if slices.ContainsFunc(p.ranges, func(r document.Range) bool { return r.Contains(k) }) && p.passes(k) {
+			return slices.Equal(k, key)
+		}
 	}
-	err = client.Send(m)
-	if err == nil {
-		_ = client.Close() // the server has the message already
-		return outcome{delivered: true, code: 250}
-	}
-	code, text := smtpReply(err)
-	out := outcome{code: code, response: text, reason: "network"}
-	if code >= 400 {
-		out.reason, out.permanent = "smtp_rejected", code >= 500
-	} else if isTimeout(err) {
-		out.reason = "timeout"
-	}
-	return out
+	return false
 }
 
-// compose makes the message of a delivery. The Message-ID is the delivery's,
-// so that a repeated e-mail can be told.
-func (s *Service) compose(p *pending) (*gomail.Msg, error) {
-	m := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
-	if err := m.From(s.cfg.SMTP.From); err != nil {
-		return nil, err
+// countKeys counts without reading a document; each has one key.
+func (f *finder) countKeys(ctx context.Context, p *plan) (n int64, err error) {
+	if !p.checked() {
+		for _, r := range p.ranges {
+			some, err := f.one(ctx, `SELECT COUNT(*) FROM document_index
+				WHERE tenant = ? AND number = ? AND sort_key >= ? AND sort_key < ?`,
+				string(f.tenant), p.x.Number, from(r), to(r))
+			if err != nil {
+				return 0, err
+			}
+			n += some
+		}
+		return n, nil
 	}
-	to := mail.Address{Name: p.name, Address: p.Address}
-	if err := m.To(to.String()); err != nil {
-		return nil, err
-	}
-	m.Subject(oneLine(p.text.title))
-	m.SetDateWithValue(s.cfg.Now())
-	m.SetMessageIDWithValue(p.ID + "@" + s.cfg.SMTP.domain())
-	m.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no holiday notices back
-	m.SetBodyString(gomail.TypeTextPlain, p.text.body)
-	if p.text.html != "" {
-		m.AddAlternativeString(gomail.TypeTextHTML, p.text.html)
-	}
-	return m, nil
+	err = f.unordered(ctx, p, func(_ context.Context, got []entry) (bool, error) {
+		n += int64(len(p.filter(got)))
+		return true, nil
+	})
+	return n, err
 }
 
-// domain is the part of From after the at sign.
-func (s *SMTP) domain() string {
-	a, err := mail.ParseAddress(s.From)
-	if err != nil { // New has parsed it
-		return s.Host
+func (f *finder) one(ctx context.Context, text string, args ...any) (n int64, err error) {
+	if err = f.tx.QueryRow(ctx, text, args...).Scan(&n); err != nil {
+		err = fmt.Errorf("sqldocs: count: %w", err)
 	}
-	return a.Address[strings.LastIndexByte(a.Address, '@')+1:]
-}
-
-func (s *SMTP) tlsConfig() *tls.Config {
-	if s.TLSConfig != nil {
-		return s.TLSConfig.Clone()
-	}
-	return &tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12}
-}
-
-// connections are those of one e-mail: the library looks at its own deadlines
-// only, and leaves a connection open when the greeting fails.
-type connections struct {
-	ctx  context.Context //nolint:containedctx // the delivery's, for the life of one call
-	open []net.Conn
-}
-
-func (c *connections) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	c.open = append(c.open, conn)
-	context.AfterFunc(c.ctx, func() { _ = conn.Close() })
-	return conn, nil
-}
-
-func (c *connections) close() {
-	for _, conn := range c.open {
-		_ = conn.Close() // closed before, unless sending was given up
-	}
-}
-
-func (s *SMTP) client(dial gomail.DialContextFunc) (*gomail.Client, error) {
-	policy := map[TLSPolicy]gomail.TLSPolicy{
-		TLSMandatory: gomail.TLSMandatory, TLSOpportunistic: gomail.TLSOpportunistic,
-		TLSNone: gomail.NoTLS, TLSImplicit: gomail.NoTLS, // STARTTLS inside TLS makes no sense
-	}[s.TLS]
-	options := []gomail.Option{
-		gomail.WithPort(s.Port), gomail.WithTLSPolicy(policy), gomail.WithTLSConfig(s.tlsConfig()),
-		gomail.WithTimeout(s.Timeout), gomail.WithoutNoop(),
-	}
-	if s.TLS == TLSImplicit {
-		options = append(options, gomail.WithSSL()) // it dials by itself
-	} else {
-		options = append(options, gomail.WithDialContextFunc(dial))
-	}
-	if s.HELO != "" {
-		options = append(options, gomail.WithHELO(s.HELO))
-	}
-	if s.Username != "" {
-		options = append(options, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover),
-			gomail.WithUsername(s.Username), gomail.WithPassword(s.Password))
-	}
-	client, err := gomail.NewClient(s.Host, options...)
-	if err != nil {
-		return nil, fmt.Errorf("notify: smtp: %w", err)
-	}
-	return client, nil
-}
-
-// smtpReply finds the server's answer in an error.
-func smtpReply(err error) (int, string) {
-	var (
-		reply   *textproto.Error
-		refused *gomail.SendError
-		code    int
-		text    string
-	)
-	switch {
-	case errors.As(err, &reply):
-		code, text = reply.Code, reply.Msg
-	case errors.As(err, &refused):
-		code, text = refused.ErrorCode(), refused.Error()
-	}
-	if code == 0 { // our own words, which may name the host's network
-		return 0, ""
-	}
-	text = printable([]byte(text))
-	if len(text) > maxResponse {
-		text = strings.ToValidUTF8(text[:maxResponse], "")
-	}
-	return code, text
-}
-
-func connectReason(err error) string {
-	switch {
-	case isTimeout(err):
-		return "timeout"
-	case strings.Contains(err.Error(), "x509: ") || strings.Contains(err.Error(), "tls: ") || strings.Contains(err.Error(), "STARTTLS"):
-		return "tls"
-	case strings.Contains(err.Error(), "AUTH"):
-		return "smtp_auth"
-	}
-	return "network"
-}
-
-func isTimeout(err error) bool {
-	var timeout net.Error
-	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() ||
-		strings.Contains(err.Error(), "i/o timeout") // a SendError keeps the text only
+	return n, err
 }

@@ -3,6 +3,7 @@ package sqldocs_test
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -202,15 +203,26 @@ func change(t *rapid.T, docs *sqldocs.Documents, name string, m model) model {
 }
 
 func checkQuery(t *rapid.T, docs *sqldocs.Documents, name string, m model) {
-	text := genFilter(2).Draw(t, "filter")
+	checkWalk(t, docs, name, m, genFilter(2).Draw(t, "filter"), genSort.Draw(t, "order"), rapid.IntRange(1, 7).Draw(t, "limit"))
+}
+
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Context() context.Context
+}
+
+// checkWalk reads all pages of a query and counts its records, and compares
+// with matching and sorting the model.
+func checkWalk(t failer, docs *sqldocs.Documents, name string, m model, text string, sort []document.SortField, limit int) {
+	t.Helper()
 	filter, err := document.ParseFilter([]byte(text))
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
-	sort := genSort.Draw(t, "order")
 	order, err := document.NewOrder(sort)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v: %v", sort, err)
 	}
 	type placed struct {
 		key []byte
@@ -229,7 +241,7 @@ func checkQuery(t *rapid.T, docs *sqldocs.Documents, name string, m model) {
 		ids = append(ids, w.id)
 	}
 
-	q := store.Query{Filter: filter, Sort: sort, Limit: rapid.IntRange(1, 7).Draw(t, "limit")}
+	q := store.Query{Filter: filter, Sort: sort, Limit: limit}
 	var got []string
 	for range len(m) + 1 {
 		page, err := docs.Find(t.Context(), tenant, name, q)

@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
@@ -88,6 +90,20 @@ func TestGroupsAreBounded(t *testing.T) {
 	}
 	if n := sqlite.Commits(db) - before; n != 2 {
 		t.Errorf("%d commits, want 2", n)
+	}
+}
+
+func TestGroupsGetOld(t *testing.T) {
+	var ticks atomic.Int64
+	db := newDB(t, sqlite.Clock(func() time.Time { // that goes on whenever it is looked at
+		return now().Add(time.Duration(ticks.Add(1)) * time.Second)
+	}))
+	before := sqlite.Commits(db)
+	if err := errors.Join(behind(t, db, inserting("a"), inserting("b"), inserting("c"))...); err != nil {
+		t.Fatal(err)
+	}
+	if n := sqlite.Commits(db) - before; n != 3 {
+		t.Errorf("%d commits, want 3", n)
 	}
 }
 
@@ -241,8 +257,10 @@ func TestContextEndsAsTheBatonComes(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		results := make(chan error)
 		must(t, db.InTenant(t.Context(), "acme", func(outer context.Context, tx store.Tx) error {
-			for i := range 8 {
-				go func() { results <- insert(ctx, db, "acme", fmt.Sprint(round, "-", i)) }()
+			for range 8 {
+				go func() {
+					results <- db.InTenant(ctx, "acme", func(context.Context, store.Tx) error { return nil })
+				}()
 			}
 			until(t, "they waited", func() bool { return sqlite.Waiting(db) == 8 })
 			err := insertIn(outer, tx, fmt.Sprint(round))
