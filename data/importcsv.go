@@ -250,7 +250,7 @@ func (t *table) readFields() error {
 		switch {
 		case errors.Is(err, io.EOF) && !began:
 			return io.EOF
-		case errors.Is(err, io.EOF):
+		case err != nil:
 			if quotes == within {
 				return csvFault("a quote is not closed before the file ends")
 			}

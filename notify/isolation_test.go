@@ -114,3 +114,19 @@ func TestDeliveryOfAnother(t *testing.T) {
 	w.want(404, other, "zoe", "POST", "/v1/notify/deliveries/"+d+"/retry", nil)
 	eventually(t, "the delivery", func() bool { return w.deliveries(id)[0].Status == "delivered" })
 }
+
+// A user of two tenants has two inboxes.
+func TestOneUserTwoTenants(t *testing.T) {
+	w := start(t, nil)
+	w.people.add(other, "ann", "member")
+	here := w.say(acme, "here", "ann").ID
+	there := w.say(other, "there", "ann").ID
+	w.want(404, other, "ann", "POST", "/v1/notify/inbox/"+here+"/read", nil)
+	w.want(200, other, "ann", "POST", "/v1/notify/inbox/read-all", nil)
+	if got := w.inbox(acme, "ann"); got.Unread != 1 || len(got.Items) != 1 || got.Items[0].ID != here || !got.Items[0].ReadAt.IsZero() {
+		t.Errorf("here: %+v", got)
+	}
+	if got := w.inbox(other, "ann"); got.Unread != 0 || len(got.Items) != 1 || got.Items[0].ID != there || got.Items[0].ReadAt.IsZero() {
+		t.Errorf("there: %+v", got)
+	}
+}

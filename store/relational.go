@@ -81,8 +81,9 @@ type Tx interface {
 	Once(ctx context.Context, group string, event platform.Event) (bool, error)
 
 	// AfterCommit has f called once the commit is durable, in the order of
-	// the calls, by a goroutine that must not be held up. It is not called
-	// when the transaction fails, nor after a crash.
+	// the calls, by a goroutine that must not be held up: f returns at once
+	// and begins no transaction. It is not called when the transaction fails,
+	// nor after a crash.
 	AfterCommit(f func())
 }
 
@@ -121,7 +122,7 @@ type Migrations struct {
 // Emitter is a [Relational] that tells when events were committed to its
 // outbox, so that a relay in the same process need not wait for its next look.
 type Emitter interface {
-	// OnEmit has f called after each commit that emitted; f must return at
-	// once. The returned function ends that.
+	// OnEmit has f called after each commit that emitted; f returns at once
+	// and begins no transaction. The returned function ends that.
 	OnEmit(f func()) (remove func())
 }
