@@ -3,7 +3,6 @@ package platform
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 )
 
@@ -11,12 +10,18 @@ import (
 // most 64 bytes of letters, digits, '_' and '-', and never reused.
 type TenantID string
 
-var tenantPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+// maxTenantID is the most bytes of a TenantID.
+const maxTenantID = 64
 
 // Validate reports whether t may name a tenant. The error is an [*Error] of
 // kind [KindNoTenant].
 func (t TenantID) Validate() error {
-	if !tenantPattern.MatchString(string(t)) {
+	valid := len(t) > 0 && len(t) <= maxTenantID
+	for i := 0; valid && i < len(t); i++ {
+		c := t[i]
+		valid = 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-'
+	}
+	if !valid {
 		return &Error{Kind: KindNoTenant, Code: "no_tenant", Message: "the call names no valid tenant"}
 	}
 	return nil

@@ -250,7 +250,7 @@ func (t *table) readFields() error {
 		switch {
 		case errors.Is(err, io.EOF) && !began:
 			return io.EOF
-		case err != nil:
+		case errors.Is(err, io.EOF):
 			if quotes == within {
 				return csvFault("a quote is not closed before the file ends")
 			}

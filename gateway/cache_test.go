@@ -193,6 +193,24 @@ func TestCacheKeepsScopesApart(t *testing.T) {
 	}
 }
 
+// What must be confirmed on each use is written now and then, and stays.
+func TestCacheWritesSeldom(t *testing.T) {
+	clk := newClock()
+	spy := &tenants{Cache: memory.NewCache(1<<20, memory.WithNow(clk.Now))}
+	o := newOrigin("Cache-Control: no-cache", `ETag: "1"`)
+	h := gateway.Cache(gateway.CacheConfig{Store: spy, Public: true, Now: clk.Now})(o)
+	for range 20 {
+		call(h, http.MethodGet, "/")
+		clk.Advance(time.Minute)
+	}
+	if o.request.Get("If-None-Match") != `"1"` {
+		t.Error("the entry was lost")
+	}
+	if writes := len(spy.seen) - 20; writes != 4 { // the first, and each after more than 5 minutes
+		t.Errorf("%d writes for 20 reads", writes)
+	}
+}
+
 // tenants notes whose entries are asked for.
 type tenants struct {
 	store.Cache

@@ -31,8 +31,10 @@ func (c *responseCache) ask(w http.ResponseWriter, r *http.Request, tenant platf
 	now := c.Now()
 	switch {
 	case rec.confirmed:
+		age, was := have.age(now), have.fresh
 		have.refresh(rec.header, now)
-		if fresh, ok := c.keeps(r, have.header); ok {
+		// What is confirmed on each use need not be written on each use.
+		if fresh, ok := c.keeps(r, have.header); ok && (fresh > 0 || was > 0 || age > revalidated/2) {
 			have.fresh = fresh
 			c.save(r.Context(), tenant, key, have)
 		}

@@ -99,7 +99,7 @@ func (b *books) of(ctx context.Context, tenants []platform.TenantID) (map[platfo
 // nothing else of theirs.
 func (b *books) generations(ctx context.Context, tenants []platform.TenantID) (map[platform.TenantID]int64, error) {
 	out := make(map[platform.TenantID]int64, len(tenants))
-	scan := func(tx store.Tx, rows *sql.Rows, err error) error {
+	scan := func(rows *sql.Rows, err error) error {
 		_, err = collect(rows, err, func(rows *sql.Rows) (_ struct{}, err error) {
 			var (
 				t platform.TenantID
@@ -115,13 +115,13 @@ func (b *books) generations(ctx context.Context, tenants []platform.TenantID) (m
 	if len(tenants) == 1 {
 		err = b.cfg.DB.InTenant(ctx, tenants[0], func(ctx context.Context, tx store.Tx) error {
 			rows, err := tx.Query(ctx, `SELECT tenant, generation FROM notify_generations WHERE tenant = ?`, tenants[0])
-			return scan(tx, rows, err)
+			return scan(rows, err)
 		}, store.ReadOnly)
 	} else {
 		err = b.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
 			rows, err := tx.NewSelect().Table("notify_generations").Column("tenant", "generation").
 				Where("tenant IN (?)", bun.In(tenants)).Rows(ctx)
-			return scan(tx, rows, err)
+			return scan(rows, err)
 		}, store.ReadOnly)
 	}
 	if err != nil {

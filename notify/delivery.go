@@ -99,7 +99,7 @@ type outcome struct {
 	skipped   bool          // nothing was tried; there is no attempt to record
 }
 
-// job is a delivery with what its channel needs to attempt it.
+// pending is a delivery with what its channel needs to attempt it.
 type pending struct {
 	Delivery
 	attempts, tries int
@@ -134,9 +134,9 @@ func (s *Service) run(ctx context.Context, job queue.Job, attempt attempter) err
 	if p.Status != DeliveryPending {
 		return nil
 	}
-	began, monotonic := s.cfg.Now(), time.Now()
+	began := s.cfg.Now()
 	out := attempt(ctx, job.Tenant, &p)
-	took := time.Since(monotonic)
+	took := s.cfg.Now().Sub(began)
 	if !out.delivered && ctx.Err() != nil {
 		return context.Cause(ctx) // we gave up, not the receiver
 	}

@@ -250,3 +250,21 @@ func testTemplatesOverHTTP(t *testing.T) {
 		t.Errorf("got %v", list)
 	}
 }
+
+// A batch holds the events of many tenants; each is held against its own rules.
+func TestBatchOfManyTenants(t *testing.T) {
+	w := start(t, nil)
+	rule := `{"name":"r","event":"data.record.created","channels":["inbox"],"to":{"everyone":true},"title":"of %s"}`
+	w.want(201, acme, "ann", "POST", "/v1/notify/rules", strings.Replace(rule, "%s", "acme", 1))
+	w.want(201, other, "zoe", "POST", "/v1/notify/rules", strings.Replace(rule, "%s", "other", 1))
+	batch := []platform.Event{recordCreated(acme, 1), recordCreated(other, 1), recordCreated("org_third", 1), recordCreated(acme, 2)}
+	if err := w.svc.Consume(context.Background(), batch); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.inbox(acme, "ann"); got.Unread != 2 || got.Items[0].Title != "of acme" {
+		t.Errorf("acme: %+v", got)
+	}
+	if got := w.inbox(other, "zoe"); got.Unread != 1 || got.Items[0].Title != "of other" {
+		t.Errorf("other: %+v", got)
+	}
+}

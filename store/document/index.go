@@ -2,7 +2,6 @@ package document
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -54,7 +53,7 @@ func (x *Index) Keys(r *Record) (Entries, error) {
 	var e Entries
 	root := trim(r.Data)
 	e.Keys = [][]byte{make([]byte, 0, 32)}
-	var values []([]byte)
+	var values [][]byte
 	for i := range x.paths {
 		c := collector{desc: x.fields[i].Desc, keys: values[:0]}
 		c.field(&x.paths[i], r, root)
@@ -202,21 +201,4 @@ func appendEmptyArray(dst []byte, desc bool) []byte {
 		return append(dst, ^byte(tagEmptyArray))
 	}
 	return append(dst, tagEmptyArray)
-}
-
-// Value returns what stands at path where no array is on the way; nil where
-// there is none.
-func Value(data json.RawMessage, field string) json.RawMessage {
-	p, bad := parsePath(field)
-	v := trim(data)
-	if bad != "" || p.system {
-		return nil
-	}
-	for _, n := range p.names {
-		if kindOf(v) != kindObject {
-			return nil
-		}
-		v = lookup(v, n.text)
-	}
-	return v
 }

@@ -3,6 +3,7 @@ package document_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math/big"
 	"slices"
 	"testing"
@@ -199,19 +200,19 @@ func TestIndexKeys(t *testing.T) {
 }
 
 func TestTooManyIndexKeys(t *testing.T) {
-	list := "[" + string(bytes.Repeat([]byte("0,"), 0))
+	var numbers []int
 	for i := range 40 {
-		if i > 0 {
-			list += ","
-		}
-		list += string(rune('1'+i%9)) + string(rune('0'+i/9))
+		numbers = append(numbers, i)
 	}
-	list += "]"
+	list, err := json.Marshal(numbers)
+	if err != nil {
+		t.Fatal(err)
+	}
 	index, err := document.NewIndex(sortOf(t, "a,b"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = index.Keys(&document.Record{Data: raw(`{"a":` + list + `,"b":` + list + `}`)}); err == nil {
+	if _, err = index.Keys(&document.Record{Data: raw(fmt.Sprintf(`{"a":%s,"b":%s}`, list, list))}); err == nil {
 		t.Error("1,600 combinations are taken")
 	}
 }
@@ -223,4 +224,38 @@ func sortOf(t testing.TB, s string) []document.SortField {
 		t.Fatal(err)
 	}
 	return fields
+}
+
+// TestBoundsOfArrays: several elements may meet several conditions together,
+// so that bounds must not be joined, except within one element.
+func TestBoundsOfArrays(t *testing.T) {
+	for _, c := range []struct{ filter, data string }{
+		{`{"a":{"$gt":2,"$lt":4}}`, `{"a":[0,5]}`},
+		{`{"$and":[{"a":1},{"a":2}]}`, `{"a":[1,2]}`},
+		{`{"a":{"$all":[1,2]}}`, `{"a":[1,2]}`},
+		{`{"a":{"$elemMatch":{"$gt":2,"$lt":4}}}`, `{"a":[0,3,5]}`},
+		{`{"a":[1,2]}`, `{"a":[1,2]}`},
+	} {
+		f := parse(t, c.filter)
+		if !f.Match(raw(c.data), "") {
+			t.Fatalf("%s does not match %s", c.filter, c.data)
+		}
+		index, err := document.NewIndex(sortOf(t, "a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries, err := index.Keys(&document.Record{Data: raw(c.data)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ranges, ok := f.Bounds("a", true)
+		if ok && !slices.ContainsFunc(entries.Keys, func(k []byte) bool {
+			return slices.ContainsFunc(ranges, func(r document.Range) bool { return r.Contains(k) })
+		}) {
+			t.Errorf("%s: no key of %s is in its bounds", c.filter, c.data)
+		}
+	}
+	if ranges, ok := parse(t, `{"a":{"$gt":2,"$lt":4}}`).Bounds("a", false); !ok || len(ranges) != 1 || len(ranges[0].To) < 2 {
+		t.Errorf("without arrays both ends bound: got %x", ranges)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
@@ -54,7 +55,7 @@ func errUnique(x *index) *platform.Error {
 	e := platform.Errorf(platform.KindConflict, "unique", "another record has the same %s", x.keys)
 	for _, f := range x.fields {
 		e.Fields = append(e.Fields, platform.Field{
-			Path: "/data/" + f.Path, Code: "unique", Detail: "must not be in another record",
+			Path: "/data/" + strings.ReplaceAll(f.Path, ".", "/"), Code: "unique", Detail: "must not be in another record",
 		})
 	}
 	return e
