@@ -47,7 +47,7 @@ func TestImportBroken(t *testing.T) {
 		t.Errorf("got %+v, %v", r, err)
 	}
 	w := httptest.NewRecorder()
-	req := httptest.NewRequest(http.MethodPost, "/v1/data/collections/things/import?key=k", &breaking{strings.NewReader(cut), io.ErrUnexpectedEOF})
+	req := httptest.NewRequest(http.MethodPost, "/v1/data/collections/things/records/import?key=k", &breaking{strings.NewReader(cut), io.ErrUnexpectedEOF})
 	req.Header.Set("Content-Type", ndjson)
 	b.mux.ServeHTTP(w, req.WithContext(platform.WithPrincipal(req.Context(), p)))
 	if w.Code != 400 || !strings.Contains(w.Body.String(), "before that 0 records were imported and 1500 updated") {
@@ -58,7 +58,7 @@ func TestImportBroken(t *testing.T) {
 	}
 	b = open(t, path)
 	defer b.db.Close()
-	if a := b.call("POST", "/things/count", ""); a.raw != `{"count":1500}` {
+	if a := b.call("POST", "/things/records/count", ""); a.raw != `{"count":1500}` {
 		t.Errorf("after a restart: %s", a.raw)
 	}
 	// The caller goes away between two batches.
@@ -74,7 +74,7 @@ func TestImportBroken(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	b.serve(b.docs)
-	again := b.importAs(ndjson, "/things/import?key=k", file.String())
+	again := b.importAs(ndjson, "/things/records/import?key=k", file.String())
 	if again.Imported != 200 || again.Updated != 1500 || again.Failed != 0 {
 		t.Errorf("again: %+v", again)
 	}
@@ -135,7 +135,7 @@ func (s *faulty) Find(ctx context.Context, tenant platform.TenantID, collection 
 func TestExportBroken(t *testing.T) {
 	b := setup(t)
 	b.collection(`{"name":"things"}`)
-	b.importAs(ndjson, "/things/import", strings.Repeat("{\"a\":1}\n", 300))
+	b.importAs(ndjson, "/things/records/import", strings.Repeat("{\"a\":1}\n", 300))
 	failing := errors.New("the disk is gone")
 	for fail := 1; fail <= 2; fail++ {
 		b.serve(&faulty{Documents: b.docs, findErr: func(n int) error {
@@ -147,7 +147,7 @@ func TestExportBroken(t *testing.T) {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			b.mux.ServeHTTP(w, r.WithContext(platform.WithPrincipal(r.Context(), principal(acme))))
 		}))
-		resp, err := server.Client().Get(server.URL + "/v1/data/collections/things/export")
+		resp, err := server.Client().Get(server.URL + "/v1/data/collections/things/records/export")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,13 +175,13 @@ func TestImportStoreAway(t *testing.T) {
 		}
 		return nil
 	}})
-	a := b.call("POST", "/things/import", strings.Repeat("{\"a\":1}\n", 1200), "Content-Type", ndjson)
+	a := b.call("POST", "/things/records/import", strings.Repeat("{\"a\":1}\n", 1200), "Content-Type", ndjson)
 	a.problem(t, http.StatusServiceUnavailable, "disk_full", "")
 	if !strings.Contains(a.raw, "before that 500 records were imported") {
 		t.Errorf("got %s", a.raw)
 	}
 	b.serve(b.docs)
-	if a := b.call("POST", "/things/count", ""); a.raw != `{"count":500}` {
+	if a := b.call("POST", "/things/records/count", ""); a.raw != `{"count":500}` {
 		t.Errorf("got %s", a.raw)
 	}
 }

@@ -31,7 +31,7 @@ func (s *Service) routeBulk() {
 		response = append(response, rest.Media{Type: f.types[0]})
 	}
 	s.api.HandleHTTP(rest.Operation{
-		ID: "data.records.import", Method: http.MethodPost, Path: collectionPath + "/import",
+		ID: "data.records.import", Method: http.MethodPost, Path: recordsPath + "/import",
 		Access: platform.Require("data.records.write"), MaxBody: -1, Stream: true, Summary: "Import records from a file of any size",
 		Description: "Each item is a record's data. A refused line is named in the answer and does not stop the others; " +
 			"a JSON array ends where it is no JSON. What was written stays if the request breaks off: with key, send it again.",
@@ -46,7 +46,7 @@ func (s *Service) routeBulk() {
 		Request: request, Response: []rest.Media{{Type: mediaJSON, Value: ImportResult{}}},
 	}, s.serveImport)
 	s.api.HandleHTTP(rest.Operation{
-		ID: "data.records.export", Method: http.MethodGet, Path: collectionPath + "/export",
+		ID: "data.records.export", Method: http.MethodGet, Path: recordsPath + "/export",
 		Access: platform.Require("data.records.read"), Stream: true, Summary: "Export records",
 		Description: "A connection that ends before the answer does is an export that failed.",
 	}, rest.Description{

@@ -129,11 +129,11 @@ func (s *Service) routeRecords() {
 		Access: platform.Require("data.records.delete"), Status: http.StatusNoContent, Summary: "Delete a record",
 	}, rest.Description{Params: []rest.Param{match}}, s.serveDelete)
 	s.api.HandleHTTP(rest.Operation{
-		ID: "data.records.query", Method: http.MethodPost, Path: collectionPath + "/query", Access: read,
+		ID: "data.records.query", Method: http.MethodPost, Path: recordsPath + "/query", Access: read,
 		MaxBody: maxQueryBody, Summary: "List records, with the query in the body",
 	}, rest.Description{Request: media(queryBody{}), Response: media(pageBody{})}, s.serveQuery)
 	s.api.HandleHTTP(rest.Operation{
-		ID: "data.records.count", Method: http.MethodPost, Path: collectionPath + "/count", Access: read,
+		ID: "data.records.count", Method: http.MethodPost, Path: recordsPath + "/count", Access: read,
 		MaxBody: maxQueryBody, Summary: "Count the records that match a filter",
 	}, rest.Description{Request: media(countBody{}), Response: media(countOutput{})}, s.serveCount)
 }

@@ -61,11 +61,11 @@ func TestImportExport(t *testing.T) {
 			b := &bench{tb: t, mux: b.mux}
 			path := "/" + strings.ReplaceAll(name, " ", "-")
 			b.collection(`{"name":"` + path[1:] + `"}`)
-			r := b.importAs(c.media, path+"/import", c.body)
+			r := b.importAs(c.media, path+"/records/import", c.body)
 			if r.Imported != 5 || r.Updated+r.Failed != 0 {
 				t.Fatalf("got %+v", r)
 			}
-			a := b.call("GET", path+"/export?shape=data", "", "Accept", ndjson).must(t, http.StatusOK)
+			a := b.call("GET", path+"/records/export?shape=data", "", "Accept", ndjson).must(t, http.StatusOK)
 			if a.raw != sample {
 				t.Errorf("got\n%s", a.raw)
 			}
@@ -73,12 +73,12 @@ func TestImportExport(t *testing.T) {
 				t.Errorf("got %v", a.header)
 			}
 			// The array of an export goes in again as it is.
-			whole := b.call("GET", path+"/export?shape=data&format=json", "").must(t, http.StatusOK)
+			whole := b.call("GET", path+"/records/export?shape=data&format=json", "").must(t, http.StatusOK)
 			b.collection(`{"name":"again-` + path[1:] + `"}`)
-			if r := b.importAs("application/json", "/again-"+path[1:]+"/import", whole.raw); r.Imported != 5 {
+			if r := b.importAs("application/json", "/again-"+path[1:]+"/records/import", whole.raw); r.Imported != 5 {
 				t.Errorf("again: %+v", r)
 			}
-			records := b.call("GET", path+"/export", "").must(t, http.StatusOK)
+			records := b.call("GET", path+"/records/export", "").must(t, http.StatusOK)
 			if strings.Count(records.raw, `"version":1,"data":{`) != 5 {
 				t.Errorf("records: %s", records.raw)
 			}
@@ -86,7 +86,7 @@ func TestImportExport(t *testing.T) {
 	}
 	b.collection(`{"name":"nothing"}`)
 	for format, want := range map[string]string{"ndjson": "", "json": "[\n]\n", "csv": "id,created_at,updated_at,version\n"} {
-		if a := b.call("GET", "/nothing/export?format="+format, ""); a.status != 200 || a.raw != want {
+		if a := b.call("GET", "/nothing/records/export?format="+format, ""); a.status != 200 || a.raw != want {
 			t.Errorf("an empty export as %s: %d %q", format, a.status, a.raw)
 		}
 	}
@@ -111,7 +111,7 @@ func TestImportRefusedLines(t *testing.T) {
 		strings.Repeat(`{"a":`, 70) + `{}` + strings.Repeat("}", 70),
 		`{"code":"z"}`,
 	}
-	r := b.importAs(ndjson, "/things/import", strings.Join(lines, "\n"))
+	r := b.importAs(ndjson, "/things/records/import", strings.Join(lines, "\n"))
 	if r.Imported != 2 || r.Failed != 11 {
 		t.Errorf("got %+v", r)
 	}
@@ -122,11 +122,11 @@ func TestImportRefusedLines(t *testing.T) {
 			t.Errorf("the detail %q", e.Detail)
 		}
 	}
-	if a := b.call("POST", "/things/count", ""); a.raw != `{"count":2}` {
+	if a := b.call("POST", "/things/records/count", ""); a.raw != `{"count":2}` {
 		t.Errorf("got %s", a.raw)
 	}
 	// All of a batch refused, and more than are listed.
-	r = b.importAs(ndjson, "/things/import", strings.Repeat(`{"code":"a"}`+"\n", 1500)+`{"code":"y"}`)
+	r = b.importAs(ndjson, "/things/records/import", strings.Repeat(`{"code":"a"}`+"\n", 1500)+`{"code":"y"}`)
 	if r.Imported != 1 || r.Failed != 1500 || len(r.Errors) != 1000 || r.Errors[999].Line != 1000 {
 		t.Errorf("got %d %d %d", r.Imported, r.Failed, len(r.Errors))
 	}
@@ -159,7 +159,7 @@ func TestImportArray(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := &bench{tb: t, mux: b.mux}
-			r := b.importAs("application/json", "/things/import", c.body)
+			r := b.importAs("application/json", "/things/records/import", c.body)
 			if r.Imported != c.imported || r.Failed != int64(len(c.errors)) {
 				t.Errorf("got %+v", r)
 			}
@@ -179,7 +179,7 @@ func TestImportKey(t *testing.T) {
 {"k":null}
 {"k":"a","v":2}
 `
-	r := b.importAs(ndjson, "/things/import?key=k", body)
+	r := b.importAs(ndjson, "/things/records/import?key=k", body)
 	if r.Imported != 2 || r.Updated != 1 || r.Failed != 4 {
 		t.Errorf("got %+v", r)
 	}
@@ -188,7 +188,7 @@ func TestImportKey(t *testing.T) {
 		t.Errorf("got %s", a.raw)
 	}
 	b.call("GET", "/things/records/7", "").must(t, 200)
-	r = b.importAs(ndjson, "/things/import?key=k", body)
+	r = b.importAs(ndjson, "/things/records/import?key=k", body)
 	if r.Imported != 0 || r.Updated != 3 {
 		t.Errorf("again: %+v", r)
 	}

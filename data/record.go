@@ -45,7 +45,7 @@ func (s *Service) create(ctx context.Context, p platform.Principal, collection, 
 	return s.apply(ctx, p, collection, store.Change{Op: store.OpInsert, ID: id, Data: data})
 }
 
-const idRule = `must be 1 to 128 letters, digits and characters of "._~:-"`
+const idRule = `must be 1 to 128 letters, digits and characters of "._~:-", and none of the words count, export, import and query`
 
 // checkData checks compact data against the limit and the collection's schema.
 // A schema that changes meanwhile holds for what comes after it.

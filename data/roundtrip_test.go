@@ -20,18 +20,18 @@ func TestRoundTrip(t *testing.T) {
 		one, two := fmt.Sprintf("/a%d", n), fmt.Sprintf("/b%d", n)
 		b.collection(`{"name":"` + one[1:] + `"}`)
 		b.collection(`{"name":"` + two[1:] + `"}`)
-		r := b.importAs("application/json", one+"/import", "["+strings.Join(records, " ,\n")+"]")
+		r := b.importAs("application/json", one+"/records/import", "["+strings.Join(records, " ,\n")+"]")
 		if r.Imported != int64(len(records)) {
 			rt.Fatalf("imported %+v", r)
 		}
-		first := b.call("GET", one+"/export?shape=data", "").raw
+		first := b.call("GET", one+"/records/export?shape=data", "").raw
 		if strings.TrimSuffix(first, "\n") != strings.Join(records, "\n") {
 			rt.Fatalf("exported\n%s\nwant\n%s", first, strings.Join(records, "\n"))
 		}
-		if r := b.importAs(ndjson, two+"/import", first); r.Imported != int64(len(records)) {
+		if r := b.importAs(ndjson, two+"/records/import", first); r.Imported != int64(len(records)) {
 			rt.Fatalf("imported %+v", r)
 		}
-		second := b.call("GET", two+"/export?shape=data", "").raw
+		second := b.call("GET", two+"/records/export?shape=data", "").raw
 		if first != second {
 			rt.Fatalf("exported again\n%s\nwant\n%s", second, first)
 		}

@@ -100,8 +100,14 @@ var (
 	recordPattern = regexp.MustCompile(`^[A-Za-z0-9._~:-]{1,128}$`)
 )
 
+// validRecordID reports whether id can name a record. Some words name what is
+// done with all records instead: GET …/records/export is no record.
 func validRecordID(id string) bool {
-	return recordPattern.MatchString(id) && id != "." && id != ".."
+	switch id {
+	case ".", "..", "count", "export", "import", "query":
+		return false
+	}
+	return recordPattern.MatchString(id)
 }
 
 // event makes an event of a principal's doing.

@@ -34,13 +34,13 @@ func TestBadInput(t *testing.T) {
 		{"not an object", "POST", "/v1/data/collections/notes/records", `{"data":[1]}`, nil, 422, "/data"},
 		{"an unknown field", "POST", "/v1/data/collections/notes/records", `{"data":{},"tenant":"org_x"}`, nil, 422, "tenant"},
 		{"50 MB", "POST", "/v1/data/collections/notes/records", string(big), nil, 413, "too_large"},
-		{"an unknown operator", "POST", "/v1/data/collections/notes/query", `{"filter":{"n":{"$where":"1"}}}`, nil, 422, "/filter/n/$where"},
+		{"an unknown operator", "POST", "/v1/data/collections/notes/records/query", `{"filter":{"n":{"$where":"1"}}}`, nil, 422, "/filter/n/$where"},
 		{"a stale If-Match", "PUT", "/v1/data/collections/notes/records/one", `{"data":{"n":3}}`, []string{"If-Match", first.header.Get("ETag")}, 412, "stale"},
 		{"a bad cursor", "GET", "/v1/data/collections/notes/records?cursor=abc", "", nil, 400, "cursor"},
 		{"a bad limit", "GET", "/v1/data/collections/notes/records?limit=-1", "", nil, 422, "query.limit"},
 		{"an unknown route", "GET", "/v1/nothing", "", nil, 404, "not_found"},
 		{"a wrong method", "PATCH", "/v1/auth/login", "{}", nil, 405, "method"},
-		{"a wrong media type", "POST", "/v1/data/collections/notes/import", "x", []string{"Content-Type", "application/xml"}, 415, "application/x-ndjson"},
+		{"a wrong media type", "POST", "/v1/data/collections/notes/records/import", "x", []string{"Content-Type", "application/xml"}, 415, "application/x-ndjson"},
 		{"an event without a name", "POST", "/v1/analytics/events", `{"id":"e1","user":"u"}`, nil, 200, `"rejected":[{`},
 		{"an unknown zone", "POST", "/v1/analytics/query/series", `{"event":"e","from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z","interval":"day","timezone":"Mars/Base"}`, nil, 422, "/timezone"},
 	} {
@@ -64,7 +64,7 @@ func TestBadInput(t *testing.T) {
 	var rec struct{ Data struct{ N int } }
 	c.want(http.StatusOK, "GET", "/v1/data/collections/notes/records/one", nil, &rec)
 	var n struct{ Count int }
-	c.want(http.StatusOK, "POST", "/v1/data/collections/notes/count", map[string]any{}, &n)
+	c.want(http.StatusOK, "POST", "/v1/data/collections/notes/records/count", map[string]any{}, &n)
 	if rec.Data.N != 2 || n.Count != 1 {
 		t.Errorf("after bad input there are %d records, one says %d", n.Count, rec.Data.N)
 	}

@@ -52,7 +52,7 @@ type importResult struct {
 
 func importAll(t *testing.T, c *client, collection, contentType string, raw []byte, want int) {
 	t.Helper()
-	a := c.send("POST", "/v1/data/collections/"+collection+"/import", contentType, bytes.NewReader(raw))
+	a := c.send("POST", "/v1/data/collections/"+collection+"/records/import", contentType, bytes.NewReader(raw))
 	if a.status != http.StatusOK {
 		t.Fatalf("import: got %d %s", a.status, a.body)
 	}
@@ -67,7 +67,7 @@ func importAll(t *testing.T, c *client, collection, contentType string, raw []by
 // of an export is that of ids, which are made in the order of the import.
 func exportEquals(t *testing.T, c *client, collection string, raw []byte) {
 	t.Helper()
-	a := c.do("GET", "/v1/data/collections/"+collection+"/export?shape=data", nil, "Accept", "application/json")
+	a := c.do("GET", "/v1/data/collections/"+collection+"/records/export?shape=data", nil, "Accept", "application/json")
 	if a.status != http.StatusOK {
 		t.Fatalf("export: got %d %s", a.status, a.body)
 	}

@@ -144,7 +144,7 @@ func (l *ledger) importMany(ctx context.Context, c *client, acks *atomic.Int64) 
 		n := l.sent
 		l.sent++
 		l.mu.Unlock()
-		a, err := c.try(ctx, "POST", "/v1/data/collections/imported/import?key=k", "application/x-ndjson", importFile(n))
+		a, err := c.try(ctx, "POST", "/v1/data/collections/imported/records/import?key=k", "application/x-ndjson", importFile(n))
 		if err != nil || a.status != http.StatusOK {
 			return
 		}
@@ -259,7 +259,7 @@ func checkInbox(t *testing.T, c *client, records int) {
 // everyRecord returns the data of all records of a collection by id.
 func everyRecord(t *testing.T, c *client, collection string) map[string]map[string]any {
 	t.Helper()
-	a := c.do("GET", "/v1/data/collections/"+collection+"/export", nil, "Accept", "application/x-ndjson")
+	a := c.do("GET", "/v1/data/collections/"+collection+"/records/export", nil, "Accept", "application/x-ndjson")
 	if a.status != http.StatusOK {
 		t.Fatalf("export: got %d %s", a.status, a.body)
 	}

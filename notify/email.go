@@ -68,7 +68,7 @@ func (s *Service) compose(p *pending) (*gomail.Msg, error) {
 	if err := m.To(to.String()); err != nil {
 		return nil, err
 	}
-	m.Subject(p.text.title)
+	m.Subject(oneLine(p.text.title))
 	m.SetDateWithValue(s.cfg.Now())
 	m.SetMessageIDWithValue(p.ID + "@" + s.cfg.SMTP.domain())
 	m.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no holiday notices back

@@ -100,7 +100,7 @@ func open(t testing.TB, path string, people *people, configure func(*notify.Conf
 	must(err)
 	relay, err := outbox.New(outbox.Config{DB: w.db, Events: w.events, Interval: time.Hour})
 	must(err)
-	w.queue, err = queue.New(queue.Config{DB: w.db, Interval: time.Hour})
+	w.queue, err = queue.New(queue.Config{DB: w.db, Interval: time.Hour, Lease: 3 * time.Hour})
 	must(err)
 	cfg := notify.Config{DB: w.db, Events: w.events, Queue: w.queue, Directory: people, AllowPrivateNetworks: true}
 	if configure != nil {

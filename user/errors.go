@@ -1,10 +1,6 @@
 package user
 
-import (
-	"time"
-
-	"github.com/acme/platform"
-)
+import "github.com/acme/platform"
 
 // Errors that are the same for different causes, so that none tells more than
 // another.
@@ -35,20 +31,4 @@ func errAboveOwn() error {
 
 func field(path, code, detail string) error {
 	return platform.Invalid(platform.Field{Path: path, Code: code, Detail: detail})
-}
-
-// Times are kept as microseconds since 1970 UTC; 0 is never.
-
-func micros(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
-}
-
-func fromMicros(us int64) time.Time {
-	if us == 0 {
-		return time.Time{}
-	}
-	return time.UnixMicro(us).UTC()
 }

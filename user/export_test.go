@@ -3,8 +3,6 @@ package user
 import (
 	"context"
 	"runtime"
-
-	"github.com/acme/platform"
 )
 
 // CheapPasswords makes hashing take a millisecond, for tests of other things.
@@ -30,15 +28,6 @@ func (s *Service) WriteBehind(ctx context.Context) error {
 
 // PurgeSessions does at once what is removed in the background.
 func (s *Service) PurgeSessions(ctx context.Context) error { return s.purgeSessions(ctx) }
-
-// Sign signs claims as the service does, with changes.
-func (s *Service) Sign(ctx context.Context, subject, session string, tenant platform.TenantID) (Secret, error) {
-	k, err := s.keys.signer(ctx)
-	if err != nil {
-		return "", err
-	}
-	return s.issueAccess(k, subject, session, tenant)
-}
 
 // SigningKeys returns the kids and seeds that are loaded.
 func (s *Service) SigningKeys() (kids []string, seeds [][]byte) {

@@ -252,7 +252,8 @@ func (s *Service) inviter(ctx context.Context, id string, secret []byte) (platfo
 }
 
 // stillInvites refuses an invitation of someone who has left, or has lost what
-// it grants. What the host itself made stays good.
+// it grants. One that a principal of the host's own made, which has no subject,
+// stays good.
 func (s *Service) stillInvites(ctx context.Context, tx store.Tx, inv Invitation) error {
 	by, err := rolesOf(ctx, tx, inv.Organization, inv.InvitedBy)
 	if err != nil {

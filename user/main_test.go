@@ -12,7 +12,6 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
-	"github.com/acme/platform/store/memory"
 	"github.com/acme/platform/store/sqlite"
 	"github.com/acme/platform/user"
 )
@@ -67,7 +66,7 @@ func openAt(tb testing.TB, path string, c *clock, change ...func(*user.Config)) 
 
 func start(tb testing.TB, db *sqlite.DB, c *clock, change ...func(*user.Config)) *user.Service {
 	tb.Helper()
-	cfg := user.Config{DB: db, Issuer: issuer, Cache: memory.NewCache(1 << 20), Now: c.Now}
+	cfg := user.Config{DB: db, Issuer: issuer, Cache: newClockCache(c), Now: c.Now}
 	for _, f := range change {
 		f(&cfg)
 	}

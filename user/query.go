@@ -2,6 +2,7 @@ package user
 
 import (
 	"context"
+	"time"
 
 	"github.com/acme/platform/store"
 )
@@ -38,4 +39,20 @@ func changedOne(ctx context.Context, tx store.Tx, query string, args ...any) (bo
 	}
 	n, err := res.RowsAffected()
 	return n > 0, err
+}
+
+// Times are kept as microseconds since 1970 UTC; 0 is never.
+
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
 }
