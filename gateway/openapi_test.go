@@ -224,7 +224,7 @@ func TestOpenAPINumbers(t *testing.T) {
 func TestDocs(t *testing.T) {
 	g := newGateway(t, config())
 	for path, mediaType := range map[string]string{
-		"/docs": "text/html; charset=utf-8", "/docs/app.js": "text/javascript; charset=utf-8", "/docs/style.css": "text/css; charset=utf-8",
+		"/docs": "text/html; charset=utf-8", "/docs/app.js": "text/javascript; charset=utf-8", "/docs/style.css": "text/css; charset=utf-8", "/docs/icon.svg": "image/svg+xml",
 	} {
 		w := call(g, "GET", path)
 		if w.Code != 200 || w.Header().Get("Content-Type") != mediaType || !strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'self'") {

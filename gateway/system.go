@@ -14,7 +14,7 @@ import (
 // docs holds the page that shows the OpenAPI document. It needs nothing from
 // elsewhere.
 //
-//go:embed docs/index.html docs/app.js docs/style.css
+//go:embed docs/index.html docs/app.js docs/style.css docs/icon.svg
 var docs embed.FS
 
 //go:embed openapi.json
@@ -52,6 +52,7 @@ func (g *Gateway) system(s *source, document []byte) {
 		opAsset: assets{
 			"app.js":    docsFile("app.js", "text/javascript; charset=utf-8"),
 			"style.css": docsFile("style.css", "text/css; charset=utf-8"),
+			"icon.svg":  docsFile("icon.svg", "image/svg+xml"),
 		},
 	}
 	for i := range s.routes {

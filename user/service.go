@@ -48,7 +48,7 @@ type Config struct {
 	// NewID makes ids; nil is [platform.NewID].
 	NewID func(prefix string) string
 
-	// AccessTTL is how long an access token is valid: 1 min to 1 h, zero is
+	// AccessTTL is how long an access token is valid: 1 s to 1 h, zero is
 	// 10 min.
 	AccessTTL time.Duration
 	// RefreshIdle ends a session that was not refreshed for so long; zero is
@@ -155,7 +155,7 @@ func (c Config) validate() error {
 	check.Need(c.DB != nil, "DB", "must be set")
 	check.Need(absoluteURL(c.Issuer), "Issuer", "must be an absolute http or https URL")
 	check.Need(c.Cache != nil, "Cache", "must be set")
-	check.Need(c.AccessTTL >= time.Minute && c.AccessTTL <= time.Hour, "AccessTTL", "must be from 1m to 1h")
+	check.Need(c.AccessTTL >= time.Second && c.AccessTTL <= time.Hour, "AccessTTL", "must be from 1s to 1h")
 	check.Need(c.RefreshIdle > c.AccessTTL, "RefreshIdle", "must be longer than AccessTTL")
 	check.Need(c.RefreshMax >= c.RefreshIdle, "RefreshMax", "must be at least RefreshIdle")
 	check.Need(c.RefreshGrace > 0 && c.RefreshGrace <= time.Minute, "RefreshGrace", "must be positive and up to 1m")

@@ -73,9 +73,10 @@ func New(service string, log *slog.Logger) *API {
 }
 
 // schemaName begins with the service's name, so that the descriptions of all
-// services can be put together; problems are the same in each.
+// services can be put together; problems are the same in each. The services
+// mark the types of their wire form, which here all are.
 func (a *API) schemaName(t reflect.Type, hint string) string {
-	name := huma.DefaultSchemaNamer(t, hint)
+	name := strings.ReplaceAll(huma.DefaultSchemaNamer(t, hint), "Wire", "")
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
@@ -179,7 +180,14 @@ func notNullable(s *huma.Schema) {
 func (a *API) Routes() []platform.Route { return a.routes }
 
 // OpenAPI returns the description of the operations.
-func (a *API) OpenAPI() ([]byte, error) { return json.Marshal(a.huma.OpenAPI()) }
+func (a *API) OpenAPI() ([]byte, error) {
+	doc := a.huma.OpenAPI()
+	// Huma registers its own error types with every operation; none is sent.
+	for _, t := range []reflect.Type{reflect.TypeFor[huma.ErrorModel](), reflect.TypeFor[huma.ErrorDetail]()} {
+		delete(doc.Components.Schemas.Map(), a.schemaName(t, ""))
+	}
+	return json.Marshal(doc)
+}
 
 // route records an operation that is served by h.
 func (a *API) route(op Operation, h http.Handler) {

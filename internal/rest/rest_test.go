@@ -141,6 +141,9 @@ func TestOpenAPI(t *testing.T) {
 	if _, ok := doc.Components.Schemas["Problem"]; !ok {
 		t.Error("no schema Problem")
 	}
+	if strings.Contains(string(raw), "ErrorModel") || strings.Contains(string(raw), "ErrorDetail") {
+		t.Error("huma's own error types are described")
+	}
 	if strings.Contains(string(raw), `"null"`) {
 		t.Errorf("a list may be null: %s", raw)
 	}
