@@ -49,7 +49,7 @@ const (
 func Public() Access { return Access{level: accessPublic} }
 
 // Authenticated lets every valid credential call: for what concerns the
-// caller alone.
+// caller alone. One with scopes needs one that grants the operation's id.
 func Authenticated() Access { return Access{level: accessAuthenticated} }
 
 // Require lets those call whose roles and scopes grant the permission, such as

@@ -56,9 +56,10 @@ type Principal struct {
 	Credential string
 	// Roles are the subject's roles in Tenant when the credential was verified.
 	Roles []string
-	// Scopes limit what the credential may be used for, as permission
-	// patterns such as "data.records.read" or "data.*". A nil slice is no
-	// limit beyond the roles; an empty one allows nothing.
+	// Scopes limit what the credential may be used for, as patterns of
+	// permissions such as "data.records.read" or "data.*" (see [Grants]), and
+	// of ids of operations that need no permission. A nil slice is no limit
+	// beyond the roles; an empty one allows nothing.
 	Scopes []string
 }
 

@@ -105,6 +105,32 @@ func TestAccess(t *testing.T) {
 	platform.Require("")
 }
 
+func TestGrants(t *testing.T) {
+	for _, c := range []struct {
+		pattern, permission string
+		want                bool
+	}{
+		{"data.records.read", "data.records.read", true},
+		{"data.records.read", "data.records.write", false},
+		{"data.*", "data.records.read", true},
+		{"data.records.*", "data.records.read", true},
+		{"data.records.*", "data.recordsx.read", false},
+		{"data.*", "data.", false},
+		{"data*", "data.records.read", false},
+		{"*", "anything", true},
+		{"", "data.records.read", false},
+		{"*.read", "data.records.read", false},
+	} {
+		if got := platform.Grants(c.pattern, c.permission); got != c.want {
+			t.Errorf("%q grants %q: %v", c.pattern, c.permission, got)
+		}
+	}
+	if !(platform.Principal{}).InScope("x") || (platform.Principal{Scopes: []string{}}).InScope("x") ||
+		!(platform.Principal{Scopes: []string{"y", "x"}}).InScope("x") {
+		t.Error("nil scopes are no limit, empty ones allow nothing")
+	}
+}
+
 func TestEventValidate(t *testing.T) {
 	good := platform.Event{ID: "evt_1", Source: "/data", Type: "data.record.created", Tenant: "org_1", Subject: "rec_1", Time: time.Now(), Data: json.RawMessage(`{}`)}
 	if err := good.Validate(); err != nil {

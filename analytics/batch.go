@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/background"
 )
 
 // batchRows is how many rows a transaction holds, unless one call alone has
@@ -152,16 +153,5 @@ func (b *batcher) stop(ctx context.Context) error {
 	b.mu.Lock()
 	b.stopped = true
 	b.mu.Unlock()
-
-	finished := make(chan struct{})
-	go func() {
-		b.writers.Wait()
-		close(finished)
-	}()
-	select {
-	case <-finished:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return background.Wait(ctx, &b.writers)
 }

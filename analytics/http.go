@@ -29,7 +29,9 @@ func newAPI(s *Service, log *slog.Logger) *rest.API {
 			"an event without an id gets one here and has no such protection. A bad event is rejected by itself.",
 		Access: platform.Require(permissionWrite), MaxBody: MaxBody,
 	}, rest.Description{
-		Request:  []rest.Media{{Type: "application/json", Value: ingestBody{}}},
+		Request: []rest.Media{{Type: "application/json", Value: ingestBody{}, Example: map[string]any{"events": []any{map[string]any{
+			"id": "e1", "name": "order.paid", "user": "anna", "time": "2026-01-31T12:00:00Z", "properties": map[string]any{"country": "DE"},
+		}}}}},
 		Response: []rest.Media{{Type: "application/json", Value: ingestAnswer{}}},
 	}, s.serveIngest)
 	rest.Handle(a, rest.Operation{
@@ -112,7 +114,7 @@ func (s *Service) serveIngest(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("analytics: answer: %w", err)
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(out) // the events are committed, also where nobody hears it
+	_, _ = w.Write(append(out, '\n')) // the events are committed, also where nobody hears it
 	return nil
 }
 

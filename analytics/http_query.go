@@ -12,24 +12,24 @@ import (
 type (
 	seriesInput struct {
 		Body struct {
-			Event     string          `json:"event" minLength:"1" maxLength:"128" doc:"The name of the events"`
+			Event     string          `json:"event" minLength:"1" maxLength:"128" doc:"The name of the events" example:"order.paid"`
 			From      string          `json:"from" doc:"RFC 3339, or a date, which begins in the time zone; inclusive" example:"2026-01-01"`
-			To        string          `json:"to" doc:"As from; exclusive" example:"2026-02-01T00:00:00Z"`
-			Interval  Interval        `json:"interval" enum:"hour,day,week,month" doc:"Weeks begin on Monday"`
+			To        string          `json:"to" doc:"As from; exclusive" example:"2026-02-01"`
+			Interval  Interval        `json:"interval" enum:"hour,day,week,month" doc:"Weeks begin on Monday" example:"day"`
 			Timezone  string          `json:"timezone,omitempty" default:"UTC" doc:"IANA name of the zone whose calendar cuts the intervals" example:"Europe/Berlin"`
-			Filter    json.RawMessage `json:"filter,omitempty" doc:"On the properties, in the language of record filters"`
+			Filter    json.RawMessage `json:"filter,omitempty" doc:"On the properties, in the language of record filters, such as {\"country\": \"DE\"}"`
 			Breakdown string          `json:"breakdown,omitempty" maxLength:"256" doc:"A property; each of its values gets a series"`
 			Limit     int             `json:"limit,omitempty" minimum:"1" maximum:"100" default:"10" doc:"How many values get a series"`
 		}
 	}
 	breakdownInput struct {
 		Body struct {
-			Event    string          `json:"event" minLength:"1" maxLength:"128" doc:"The name of the events"`
+			Event    string          `json:"event" minLength:"1" maxLength:"128" doc:"The name of the events" example:"order.paid"`
 			From     string          `json:"from" doc:"RFC 3339, or a date, which begins in the time zone; inclusive" example:"2026-01-01"`
-			To       string          `json:"to" doc:"As from; exclusive" example:"2026-02-01T00:00:00Z"`
+			To       string          `json:"to" doc:"As from; exclusive" example:"2026-02-01"`
 			Timezone string          `json:"timezone,omitempty" default:"UTC" doc:"IANA name of the zone of the dates" example:"Europe/Berlin"`
-			Filter   json.RawMessage `json:"filter,omitempty" doc:"On the properties, in the language of record filters"`
-			Property string          `json:"property" minLength:"1" maxLength:"256" doc:"The property whose values are counted"`
+			Filter   json.RawMessage `json:"filter,omitempty" doc:"On the properties, in the language of record filters, such as {\"country\": \"DE\"}"`
+			Property string          `json:"property" minLength:"1" maxLength:"256" doc:"The property whose values are counted" example:"country"`
 			Limit    int             `json:"limit,omitempty" minimum:"1" maximum:"100" default:"10" doc:"How many values are listed"`
 		}
 	}
@@ -88,15 +88,12 @@ type (
 	uniquesOutput   struct{ Body uniquesAnswer }
 	breakdownOutput struct{ Body breakdownAnswer }
 
-	groupBody struct {
-		Key   *string `json:"key" doc:"The value of the property; null without a breakdown, for events without it, and for the others"`
-		Other bool    `json:"other,omitempty" doc:"All values beyond the limit"`
-	}
 	seriesAnswer struct {
 		Series []countSeries `json:"series"`
 	}
 	countSeries struct {
-		groupBody
+		Key    *string      `json:"key" doc:"The value of the property; null without a breakdown, for events without it, and for the others"`
+		Other  bool         `json:"other,omitempty" doc:"All values beyond the limit"`
 		Count  int64        `json:"count" doc:"The events of the range"`
 		Points []countPoint `json:"points"`
 	}
@@ -108,7 +105,8 @@ type (
 		Series []userSeries `json:"series"`
 	}
 	userSeries struct {
-		groupBody
+		Key    *string     `json:"key" doc:"The value of the property; null without a breakdown, for events without it, and for the others"`
+		Other  bool        `json:"other,omitempty" doc:"All values beyond the limit"`
 		Users  int64       `json:"users" doc:"The users of the range, each once: not the sum of the points"`
 		Points []userPoint `json:"points"`
 	}
@@ -126,19 +124,20 @@ type (
 	}
 )
 
-func (g Group) body() groupBody {
+// key is the group's value on the wire.
+func (g *Group) key() *string {
 	if g.Missing || g.Other {
-		return groupBody{Other: g.Other}
+		return nil
 	}
-	return groupBody{Key: &g.Key}
+	return &g.Key
 }
 
-// groupOf is the group of a series: all events have no key.
-func groupOf(series *Series, breakdown string) groupBody {
+// keyOf is the key of a series: all events have none.
+func keyOf(series *Series, breakdown string) *string {
 	if breakdown == "" {
-		return groupBody{}
+		return nil
 	}
-	return series.body()
+	return series.key()
 }
 
 func (s *Service) handleSeries(ctx context.Context, in *seriesInput) (*seriesOutput, error) {
@@ -152,7 +151,7 @@ func (s *Service) handleSeries(ctx context.Context, in *seriesInput) (*seriesOut
 		for j, p := range list[i].Points {
 			points[j] = countPoint{p.Time, p.N}
 		}
-		out.Body.Series[i] = countSeries{groupOf(&list[i], in.Body.Breakdown), list[i].Total, points}
+		out.Body.Series[i] = countSeries{keyOf(&list[i], in.Body.Breakdown), list[i].Other, list[i].Total, points}
 	}
 	return out, nil
 }
@@ -168,7 +167,7 @@ func (s *Service) handleUniques(ctx context.Context, in *seriesInput) (*uniquesO
 		for j, p := range list[i].Points {
 			points[j] = userPoint{p.Time, p.N}
 		}
-		out.Body.Series[i] = userSeries{groupOf(&list[i], in.Body.Breakdown), list[i].Total, points}
+		out.Body.Series[i] = userSeries{keyOf(&list[i], in.Body.Breakdown), list[i].Other, list[i].Total, points}
 	}
 	return out, nil
 }
@@ -203,7 +202,7 @@ func (s *Service) handleBreakdown(ctx context.Context, in *breakdownInput) (*bre
 	}
 	out := &breakdownOutput{breakdownAnswer{make([]breakdownLine, len(answer.Rows)), answer.Other}}
 	for i, row := range answer.Rows {
-		out.Body.Data[i] = breakdownLine{row.body().Key, row.Count}
+		out.Body.Data[i] = breakdownLine{row.key(), row.Count}
 	}
 	return out, nil
 }

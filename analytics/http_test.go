@@ -14,13 +14,13 @@ func TestIngestHTTP(t *testing.T) {
 	s := newService(t, analytics.Config{})
 	h := handler(s)
 	w := post(h, tenantA, "/v1/analytics/events", ` {"id":"e1","name":"n","user":"u","time":"2026-02-28T23:30:00.123456+01:00","properties":{"a" : "caf\u00e9"}} `)
-	if w.Code != http.StatusOK || w.Body.String() != `{"accepted":1,"duplicates":0,"rejected":[]}` {
+	if w.Code != http.StatusOK || w.Body.String() != `{"accepted":1,"duplicates":0,"rejected":[]}`+"\n" {
 		t.Fatalf("one event: got %d %s", w.Code, w.Body)
 	}
 	w = post(h, tenantA, "/v1/analytics/events", `{"events":[{"id":"e1","name":"n"},{"id":"e2","name":"n","user":null,"time":null,"properties":null},{"id":"e3"},7]}`)
 	want := `{"accepted":1,"duplicates":1,"rejected":[{"index":2,"id":"e3","code":"name_required","detail":"name must be there and not empty"},` +
 		`{"index":3,"code":"not_an_object","detail":"an event must be a JSON object"}]}`
-	if w.Code != http.StatusOK || w.Body.String() != want {
+	if w.Code != http.StatusOK || w.Body.String() != want+"\n" {
 		t.Fatalf("four events: got %d %s", w.Code, w.Body)
 	}
 	got, err := s.Breakdown(t.Context(), tenantA, analytics.BreakdownQuery{Selection: analytics.Selection{

@@ -13,6 +13,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/analytics"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 )
 
@@ -77,7 +78,7 @@ func TestRestart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	events := many("e", 10)
 	for round := range 3 {
-		db := openDB(t, path)
+		db := testdb.Open(t, path)
 		s := newService(t, analytics.Config{DB: db})
 		got, err := s.Ingest(t.Context(), tenantA, events)
 		if err != nil || (got.Accepted == 10) != (round == 0) {
@@ -241,7 +242,7 @@ func (g *gate) InTenant(ctx context.Context, tenant platform.TenantID, fn func(c
 
 func TestAcknowledgedIsCommitted(t *testing.T) {
 	g := &gate{
-		Relational: openDB(t, filepath.Join(t.TempDir(), "test.db")),
+		Relational: testdb.New(t),
 		entered:    make(chan struct{}), let: make(chan error),
 	}
 	s := newService(t, analytics.Config{DB: g})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/acme/platform/analytics"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store/sqlite"
 )
 
@@ -69,7 +70,7 @@ func TestKill(t *testing.T) {
 	total := int64(0)
 	for round := range 5 {
 		sent := fillAndKill(t, path, round)
-		db := openDB(t, path)
+		db := testdb.Open(t, path)
 		s := newService(t, analytics.Config{DB: db})
 		for worker, n := range sent {
 			for i := range n + 1 { // and the one that had no answer

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,8 +14,8 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/analytics"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store/document"
-	"github.com/acme/platform/store/sqlite"
 )
 
 func TestMain(m *testing.M) {
@@ -43,21 +42,11 @@ const (
 // now is the clock of the tests.
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func openDB(tb testing.TB, path string) *sqlite.DB {
-	tb.Helper()
-	db, err := sqlite.Open(tb.Context(), path)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = db.Close() })
-	return db
-}
-
 // newService returns a started service on a file of its own, or on cfg.DB.
 func newService(tb testing.TB, cfg analytics.Config) *analytics.Service {
 	tb.Helper()
 	if cfg.DB == nil {
-		cfg.DB = openDB(tb, filepath.Join(tb.TempDir(), "test.db"))
+		cfg.DB = testdb.New(tb)
 	}
 	if cfg.Now == nil {
 		cfg.Now = func() time.Time { return now }

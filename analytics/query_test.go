@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/analytics"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 )
 
@@ -399,7 +399,7 @@ func (w twice) InTenant(ctx context.Context, tenant platform.TenantID, fn func(c
 }
 
 func TestTransactionsRunTwice(t *testing.T) {
-	s := newService(t, analytics.Config{DB: twice{openDB(t, filepath.Join(t.TempDir(), "test.db"))}})
+	s := newService(t, analytics.Config{DB: twice{testdb.New(t)}})
 	ingest(t, s, tenantA, many("e", 3)...)
 	ingest(t, s, tenantA, analytics.Event{Name: "n", User: "u", Time: now, Properties: []byte(`{"p":"a"}`)})
 	q := analytics.SeriesQuery{Selection: all("n"), Interval: analytics.Month}

@@ -1,6 +1,7 @@
 package analytics
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"fmt"
@@ -67,14 +68,9 @@ func New(cfg Config) (*Service, error) {
 	if cfg.NewID == nil {
 		cfg.NewID = platform.NewID
 	}
-	for _, d := range []struct {
-		field *int
-		value int
-	}{{&cfg.MaxRows, 5_000_000}, {&cfg.MaxGroups, 1_000_000}, {&cfg.MaxPending, 50_000}} {
-		if *d.field == 0 {
-			*d.field = d.value
-		}
-	}
+	cfg.MaxRows = cmp.Or(cfg.MaxRows, 5_000_000)
+	cfg.MaxGroups = cmp.Or(cfg.MaxGroups, 1_000_000)
+	cfg.MaxPending = cmp.Or(cfg.MaxPending, 50_000)
 	c := setting.For("analytics")
 	c.Need(cfg.DB != nil, "DB", "must be set")
 	c.Need(cfg.MaxRows > 0, "MaxRows", "must not be negative")

@@ -30,7 +30,10 @@
 //
 // # Events
 //
-// Each change commits with an event: data.record.created, .updated, .deleted
-// (subject: the record's id), data.records.imported (one for each batch of an
-// import, subject: the collection), data.collection.created, .updated, .deleted.
+// Each change commits with an event of the source "/data". These are the type,
+// the subject, and the data:
+//
+//	data.record.created, .updated, .deleted        record id    {collection, id, version}
+//	data.records.imported, one for each batch      collection   {collection, created: [ids], updated: [ids]}
+//	data.collection.created, .updated, .deleted    collection   {collection, version}
 package data

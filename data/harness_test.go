@@ -111,8 +111,11 @@ func (b *bench) callAs(tenant platform.TenantID, method, path, body string, extr
 	w := httptest.NewRecorder()
 	b.mux.ServeHTTP(w, r)
 	a := answer{status: w.Code, header: w.Header(), raw: w.Body.String()}
-	if strings.Contains(w.Header().Get("Content-Type"), "json") && strings.HasPrefix(a.raw, "{") {
-		_ = json.Unmarshal([]byte(a.raw), &a.body) // NDJSON is no JSON; its callers look at raw
+	if t := w.Header().Get("Content-Type"); (t == "application/json" || t == "application/problem+json") && strings.HasPrefix(a.raw, "{") {
+		if err := json.Unmarshal([]byte(a.raw), &a.body); err != nil || !strings.HasSuffix(a.raw, "}\n") {
+			b.tb.Errorf("%s %s: not an object on a line of its own: %q, %v", method, path, a.raw, err)
+		}
+		a.raw = strings.TrimSuffix(a.raw, "\n")
 	}
 	return a
 }

@@ -25,9 +25,15 @@ var formatMedia = [...]struct {
 }
 
 func (s *Service) routeBulk() {
+	collection := rest.Param{Name: "collection", In: "path", Description: "The collection's name"}
+	films := map[Format]any{
+		NDJSON: "{\"title\": \"M\", \"year\": 1931}\n{\"title\": \"Metropolis\", \"year\": 1927}\n",
+		JSON:   []any{map[string]any{"title": "M", "year": 1931}},
+		CSV:    "title,year\nM,1931\n",
+	}
 	var request, response []rest.Media
 	for _, f := range formatMedia {
-		request = append(request, rest.Media{Type: f.types[0]})
+		request = append(request, rest.Media{Type: f.types[0], Example: films[f.format]})
 		response = append(response, rest.Media{Type: f.types[0]})
 	}
 	s.api.HandleHTTP(rest.Operation{
@@ -37,6 +43,7 @@ func (s *Service) routeBulk() {
 			"a JSON array ends where it is no JSON. What was written stays if the request breaks off: with key, send it again.",
 	}, rest.Description{
 		Params: []rest.Param{
+			collection,
 			{Name: "key", In: "query", Description: "A member whose value becomes the record's id; the import is then an upsert"},
 			{
 				Name: "types", In: "query", Enum: []string{"schema", "infer"},
@@ -51,10 +58,11 @@ func (s *Service) routeBulk() {
 		Description: "A connection that ends before the answer does is an export that failed.",
 	}, rest.Description{
 		Params: []rest.Param{
-			{Name: "format", In: "query", Description: "Goes before Accept", Enum: []string{string(NDJSON), string(JSON), string(CSV)}},
+			collection,
+			{Name: "format", In: "query", Description: "Goes before the header Accept; NDJSON where neither asks", Enum: []string{string(NDJSON), string(JSON), string(CSV)}},
 			{Name: "shape", In: "query", Description: "Whole records, or their data as import takes it", Enum: []string{"record", "data"}},
-			{Name: "filter", In: "query", Description: "The filter language's object, in JSON"},
-			{Name: "sort", In: "query", Description: "Fields with commas, '-' before one sorts downwards"},
+			{Name: "filter", In: "query", Description: filterDoc},
+			{Name: "sort", In: "query", Description: sortDoc},
 			{Name: "fields", In: "query", Description: "Paths to keep of each record's data, with commas; the columns of CSV"},
 		},
 		Response: response,

@@ -24,30 +24,35 @@ type collectionBody struct {
 }
 
 type indexBody struct {
-	Fields []string `json:"fields" nullable:"false" doc:"Paths, each with '-' before it to order downwards; 1 to 8"`
+	Fields []string `json:"fields" nullable:"false" doc:"Paths, each with '-' before it to order downwards; 1 to 8" example:"[\"genre\", \"-year\"]"`
 	Unique bool     `json:"unique,omitempty" doc:"No two records may have the same values"`
 }
 
 type collectionOutput struct {
+	ETag string `header:"ETag"`
+	Body collectionBody
+}
+
+type createdCollection struct {
 	ETag     string `header:"ETag"`
 	Location string `header:"Location"`
 	Body     collectionBody
 }
 
 type collectionName struct {
-	Collection string `path:"collection"`
+	Collection string `path:"collection" doc:"The collection's name"`
 }
 
 type createCollectionInput struct {
 	Body struct {
-		Name    string          `json:"name" doc:"A letter, then letters, digits, '_' and '-', at most 64"`
-		Schema  json.RawMessage `json:"schema,omitempty" doc:"JSON Schema 2020-12; references must stay within it"`
+		Name    string          `json:"name" doc:"A letter, then letters, digits, '_' and '-', at most 64" example:"films"`
+		Schema  json.RawMessage `json:"schema,omitempty" doc:"JSON Schema 2020-12; references must stay within it" example:"{\"properties\": {\"year\": {\"type\": \"integer\"}}}"`
 		Indexes []indexBody     `json:"indexes,omitempty" nullable:"false" doc:"At most 16"`
 	}
 }
 
 type updateCollectionInput struct {
-	Collection string `path:"collection"`
+	Collection string `path:"collection" doc:"The collection's name"`
 	IfMatch    string `header:"If-Match" doc:"The ETag of the collection that is meant"`
 	Body       struct {
 		Schema       json.RawMessage `json:"schema,omitempty" doc:"The new schema; null removes it. Stored records are not checked unless check_records asks for it"`
@@ -57,7 +62,7 @@ type updateCollectionInput struct {
 }
 
 type deleteCollectionInput struct {
-	Collection string `path:"collection"`
+	Collection string `path:"collection" doc:"The collection's name"`
 	IfMatch    string `header:"If-Match" doc:"The ETag of the collection that is meant"`
 }
 
@@ -93,7 +98,7 @@ func (s *Service) routeCollections() {
 	}, s.deleteCollection)
 }
 
-func (s *Service) createCollection(ctx context.Context, in *createCollectionInput) (*collectionOutput, error) {
+func (s *Service) createCollection(ctx context.Context, in *createCollectionInput) (*createdCollection, error) {
 	p, err := platform.PrincipalFrom(ctx)
 	if err != nil {
 		return nil, err
@@ -106,9 +111,9 @@ func (s *Service) createCollection(ctx context.Context, in *createCollectionInpu
 	if err != nil {
 		return nil, err
 	}
-	out := newCollectionOutput(c)
-	out.Location = collectionsPath + "/" + c.Name
-	return out, nil
+	return &createdCollection{
+		ETag: etag(c.Version), Location: collectionsPath + "/" + c.Name, Body: newCollectionBody(c),
+	}, nil
 }
 
 func (s *Service) listCollections(ctx context.Context, in *page.Input) (*listCollectionsOutput, error) {

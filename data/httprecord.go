@@ -23,7 +23,7 @@ type (
 		Data map[string]any `json:"data"`
 	}
 	queryBody struct {
-		Filter json.RawMessage `json:"filter,omitempty" doc:"The filter language's object"`
+		Filter json.RawMessage `json:"filter,omitempty" doc:"The filter language's object" example:"{\"year\": {\"$gte\": 1920}}"`
 		Sort   words           `json:"sort,omitempty" doc:"Fields, '-' before one sorts downwards"`
 		Fields words           `json:"fields,omitempty" doc:"Paths to keep of each record's data"`
 		Limit  *int            `json:"limit,omitempty" minimum:"1" maximum:"1000" default:"50"`
@@ -31,7 +31,7 @@ type (
 		Count  bool            `json:"count,omitempty" doc:"Also tell how many match"`
 	}
 	countBody struct {
-		Filter json.RawMessage `json:"filter,omitempty" doc:"The filter language's object"`
+		Filter json.RawMessage `json:"filter,omitempty" doc:"The filter language's object" example:"{\"year\": {\"$gte\": 1920}}"`
 	}
 	countOutput struct {
 		Count int64 `json:"count"`
@@ -63,6 +63,12 @@ func splitWords(s string) []string {
 	return strings.Split(s, ",")
 }
 
+// What a parameter or a member means where it selects records.
+const (
+	filterDoc = `Which records: {"year": {"$gte": 1920}, "genre": "comedy"}, with $eq, $ne, $gt, $gte, $lt, $lte, $in, $nin, $exists, $and, $or, $not …; in JSON`
+	sortDoc   = "Fields with commas, '-' before one sorts downwards: -year,title"
+)
+
 const (
 	mediaJSON  = "application/json"
 	mediaPatch = "application/merge-patch+json"
@@ -71,32 +77,29 @@ const (
 func (s *Service) routeRecords() {
 	read := platform.Require("data.records.read")
 	write := platform.Require("data.records.write")
-	media := func(v any, types ...string) []rest.Media {
-		if types == nil {
-			types = []string{mediaJSON}
-		}
-		var m []rest.Media
-		for _, t := range types {
-			m = append(m, rest.Media{Type: t, Value: v})
-		}
-		return m
-	}
+	media := func(v any) []rest.Media { return []rest.Media{{Type: mediaJSON, Value: v}} }
+	collection := rest.Param{Name: "collection", In: "path", Description: "The collection's name"}
+	id := rest.Param{Name: "id", In: "path", Description: "The record's id"}
 	match := rest.Param{Name: "If-Match", In: "header", Description: "The ETag of the record that is meant; 412 if it changed since"}
-	selection := []rest.Param{
-		{Name: "filter", In: "query", Description: "The filter language's object, in JSON"},
-		{Name: "sort", In: "query", Description: "Fields with commas, '-' before one sorts downwards"},
+	listing := []rest.Param{
+		collection,
+		{Name: "filter", In: "query", Description: filterDoc},
+		{Name: "sort", In: "query", Description: sortDoc},
 		{Name: "fields", In: "query", Description: "Paths to keep of each record's data, with commas"},
+		{Name: "limit", In: "query", Description: "1 to 1000; 50 by default", Value: 0},
+		{Name: "cursor", In: "query", Description: "The next_cursor of the page before"},
+		{Name: "count", In: "query", Description: "Also tell how many match, as total", Value: false},
 	}
-	listing := append(append([]rest.Param{}, selection...),
-		rest.Param{Name: "limit", In: "query", Description: "1 to 1000; 50 by default"},
-		rest.Param{Name: "cursor", In: "query", Description: "The next_cursor of the page before"},
-		rest.Param{Name: "count", In: "query", Description: "Also tell how many match", Enum: []string{"false", "true"}},
-	)
+	example := func(v any) any { return map[string]any{"data": v} }
+	film := map[string]any{"title": "Nosferatu", "year": 1922}
 	maxBody := s.maxRecordBody()
 	s.api.HandleHTTP(rest.Operation{
 		ID: "data.records.create", Method: http.MethodPost, Path: recordsPath, Access: write,
 		Status: http.StatusCreated, MaxBody: maxBody, Summary: "Create a record",
-	}, rest.Description{Request: media(createBody{}), Response: media(recordBody{})}, s.serveCreate)
+	}, rest.Description{
+		Params: []rest.Param{collection}, Request: []rest.Media{{Type: mediaJSON, Value: createBody{}, Example: example(film)}},
+		Response: media(recordBody{}),
+	}, s.serveCreate)
 	s.api.HandleHTTP(rest.Operation{
 		ID: "data.records.list", Method: http.MethodGet, Path: recordsPath, Access: read,
 		Summary: "List records that match a filter, in an order, page by page",
@@ -105,7 +108,7 @@ func (s *Service) routeRecords() {
 		ID: "data.records.get", Method: http.MethodGet, Path: recordPath, Access: read, Cacheable: true,
 		Summary: "Get a record",
 	}, rest.Description{
-		Params:   []rest.Param{{Name: "If-None-Match", In: "header", Description: "An ETag; 304 if the record is still that"}},
+		Params:   []rest.Param{collection, id, {Name: "If-None-Match", In: "header", Description: "An ETag; 304 if the record is still that"}},
 		Response: media(recordBody{}),
 	}, s.serveGet)
 	s.api.HandleHTTP(rest.Operation{
@@ -113,29 +116,34 @@ func (s *Service) routeRecords() {
 		Summary:     "Replace a record's data",
 		Description: "A record that is not there is 404. With If-None-Match: * the record is created (201), and one that is there is 412.",
 	}, rest.Description{
-		Params: []rest.Param{match, {
+		Params: []rest.Param{collection, id, match, {
 			Name: "If-None-Match", In: "header", Description: "Only '*': create, do not replace", Enum: []string{"*"},
 		}},
-		Request: media(replaceBody{}), Response: media(recordBody{}),
+		Request: []rest.Media{{Type: mediaJSON, Value: replaceBody{}, Example: example(film)}}, Response: media(recordBody{}),
 	}, s.serveReplace)
 	s.api.HandleHTTP(rest.Operation{
 		ID: "data.records.patch", Method: http.MethodPatch, Path: recordPath, Access: write, MaxBody: maxBody,
 		Summary: "Change a record's data by a JSON merge patch (RFC 7396)",
 	}, rest.Description{
-		Params: []rest.Param{match}, Request: media(map[string]any{}, mediaPatch, mediaJSON), Response: media(recordBody{}),
+		Params: []rest.Param{collection, id, match},
+		Request: []rest.Media{
+			{Type: mediaPatch, Value: map[string]any{}, Example: map[string]any{"year": 1922}},
+			{Type: mediaJSON, Value: map[string]any{}, Example: map[string]any{"year": 1922}},
+		},
+		Response: media(recordBody{}),
 	}, s.servePatch)
 	s.api.HandleHTTP(rest.Operation{
 		ID: "data.records.delete", Method: http.MethodDelete, Path: recordPath,
 		Access: platform.Require("data.records.delete"), Status: http.StatusNoContent, Summary: "Delete a record",
-	}, rest.Description{Params: []rest.Param{match}}, s.serveDelete)
+	}, rest.Description{Params: []rest.Param{collection, id, match}}, s.serveDelete)
 	s.api.HandleHTTP(rest.Operation{
 		ID: "data.records.query", Method: http.MethodPost, Path: recordsPath + "/query", Access: read,
 		MaxBody: maxQueryBody, Summary: "List records, with the query in the body",
-	}, rest.Description{Request: media(queryBody{}), Response: media(pageBody{})}, s.serveQuery)
+	}, rest.Description{Params: []rest.Param{collection}, Request: media(queryBody{}), Response: media(pageBody{})}, s.serveQuery)
 	s.api.HandleHTTP(rest.Operation{
 		ID: "data.records.count", Method: http.MethodPost, Path: recordsPath + "/count", Access: read,
 		MaxBody: maxQueryBody, Summary: "Count the records that match a filter",
-	}, rest.Description{Request: media(countBody{}), Response: media(countOutput{})}, s.serveCount)
+	}, rest.Description{Params: []rest.Param{collection}, Request: media(countBody{}), Response: media(countOutput{})}, s.serveCount)
 }
 
 const maxQueryBody = 2 * document.MaxFilterBytes
@@ -370,7 +378,10 @@ func (s *Service) sendRecord(w http.ResponseWriter, status int, rec *Record) {
 	send(w, status, *buf)
 }
 
+// send ends the body with a line, as the other answers are ended, for those
+// who read them in a terminal.
 func send(w http.ResponseWriter, status int, body []byte) {
+	body = append(body, '\n')
 	w.Header().Set("Content-Type", mediaJSON)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)

@@ -30,9 +30,11 @@ promised() {
   grep -qF "$1" "$work/out" || { echo "tour: the answers lack $1" >&2; exit 1; }
 }
 promised '"imported":4'
-promised '"title": "City Lights"'
+promised '"title":"City Lights"'
 promised 'nosferatu'
 promised '"accepted":2'
 promised '2026-02-01T00:00:00+01:00'
+promised '"unread":1'
+promised '"key":null,"count":2'
 promised '"status":403'
 echo "tour: as written"

@@ -31,6 +31,25 @@ func Authorize(a Authorizer, permission string, log *slog.Logger) func(http.Hand
 	}
 }
 
+// inScope lets requests pass whose principal may call the operation by its
+// scopes: an API key made to read records must not read its owner's inbox only
+// because every valid credential may read an inbox.
+func inScope(operation string, log *slog.Logger) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			p, err := platform.PrincipalFrom(r.Context())
+			if err == nil && !p.InScope(operation) {
+				err = platform.Errorf(platform.KindForbidden, "", "the credential's scopes do not reach %s", operation)
+			}
+			if err != nil {
+				problem.Write(w, r, log, err)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
 // tellPrincipal tells the access log who calls.
 func tellPrincipal(w http.ResponseWriter, p platform.Principal) {
 	if rw := watcher(w); rw != nil {

@@ -3,9 +3,11 @@ package gateway
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -43,7 +45,28 @@ type targetKey struct{}
 type chosen struct {
 	*target
 	done func(error)
+	body *sentBody // nil without a body
 }
+
+// sentBody is the caller's body on its way to an upstream.
+type sentBody struct {
+	io.ReadCloser
+	waiting, failed atomic.Bool
+}
+
+func (b *sentBody) Read(p []byte) (int, error) {
+	b.waiting.Store(true)
+	n, err := b.ReadCloser.Read(p)
+	b.waiting.Store(false)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.failed.Store(true)
+	}
+	return n, err
+}
+
+// atFault reports whether an exchange that failed did so because the caller's
+// body broke off, was too large, or did not come.
+func (b *sentBody) atFault() bool { return b != nil && (b.failed.Load() || b.waiting.Load()) }
 
 // guarded tells the breaker of the chosen target how the exchange went.
 type guarded struct{ http.RoundTripper }
@@ -56,6 +79,10 @@ func (g guarded) RoundTrip(r *http.Request) (*http.Response, error) {
 		// The transport's error for a context that ended may be another.
 		if ctxErr := r.Context().Err(); ctxErr != nil {
 			err = ctxErr
+		}
+		// Or whoever sends a few bad bodies takes the upstream from everybody.
+		if c.body.atFault() {
+			c.report(context.Canceled)
 		}
 		c.report(err)
 		return nil, err

@@ -57,7 +57,8 @@ type Config struct {
 
 	// CORS lets pages of other origins call; nil lets none.
 	CORS *CORS
-	// Timeout bounds an operation that is no stream; zero is 30 s.
+	// Timeout bounds an operation that is no stream, and how long a request
+	// body may take to arrive; of a stream's, each part. Zero is 30 s.
 	Timeout time.Duration
 	// MaxBody is the largest request body in bytes where a route sets none;
 	// zero is 1 MiB.

@@ -6,11 +6,12 @@
 //	mux.Handle("/api/", http.StripPrefix("/api", gw)) // with Config.BasePath: "/api"
 //
 // A request passes, in this order: request id, recovery, access log, security
-// headers, CORS, routing; then, by the route: body limit, authentication, rate
-// limit, authorization, deadline, response cache, handler. Each of these is
-// also a plain func(http.Handler) http.Handler for a host with a router of its
-// own: [RequestID], [Recover], [AccessLog], [SecurityHeaders], [AllowOrigins],
-// [BodyLimit], [Authenticate], [RateLimit], [Authorize], [Timeout], [Cache].
+// headers, CORS, body deadline, routing; then, by the route: body limit,
+// authentication, rate limit, authorization, deadline, response cache, handler.
+// Each of these is also a plain func(http.Handler) http.Handler for a host with
+// a router of its own: [RequestID], [Recover], [AccessLog], [SecurityHeaders],
+// [AllowOrigins], [BodyTimeout], [BodyLimit], [Authenticate], [RateLimit],
+// [Authorize], [Timeout], [Cache].
 // Their constructors panic on settings that cannot work, as they run once,
 // when the program starts; [New] returns an error instead.
 //
@@ -20,6 +21,7 @@
 // # What the host's server must do
 //
 // The gateway opens no listener. The host's [http.Server] must bound how long
-// headers and bodies may take to arrive (ReadHeaderTimeout, ReadTimeout or
-// [http.ResponseController.SetReadDeadline] in streams): a handler cannot.
+// headers may take to arrive (ReadHeaderTimeout): a handler cannot. Bodies have
+// Config.Timeout; a ReadTimeout of the server's own takes its place, in streams
+// too.
 package gateway

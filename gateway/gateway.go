@@ -69,7 +69,8 @@ func New(cfg Config, routers ...platform.Router) (*Gateway, error) {
 		return nil, err
 	}
 	g.handler = wrap(rt,
-		RequestID(cfg.NewID), Recover(cfg.Logger), AccessLog(cfg.Logger, cfg.Now), SecurityHeaders(), g.cors())
+		RequestID(cfg.NewID), Recover(cfg.Logger), AccessLog(cfg.Logger, cfg.Now), SecurityHeaders(), g.cors(),
+		BodyTimeout(cfg.Timeout))
 	return g, nil
 }
 
@@ -161,12 +162,18 @@ func (l layers) around(r platform.Route, s *source) http.Handler {
 	}
 	if permission := r.Access.Permission(); permission != "" {
 		chain = append(chain, Authorize(l.cfg.Authorizer, permission, log))
+	} else if !r.Access.Public() {
+		chain = append(chain, inScope(r.Operation, log))
 	}
 	if s.proxy != nil {
 		timeout = s.proxy.upstream.Timeout
 	}
 	if !r.Stream {
 		chain = append(chain, Timeout(timeout, log))
+	}
+	// Until here every body had Config.Timeout, whoever sends it.
+	if r.Stream || timeout != l.cfg.Timeout {
+		chain = append(chain, bodyTimeout(timeout, r.Stream))
 	}
 	if r.Cacheable && l.cfg.Cache != nil {
 		chain = append(chain, Cache(CacheConfig{

@@ -17,6 +17,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/gateway"
+	"github.com/acme/platform/internal/testclock"
 	"github.com/acme/platform/store/memory"
 )
 
@@ -59,25 +60,9 @@ func (users) Authorize(_ context.Context, p platform.Principal, permission strin
 	return nil
 }
 
-// clock is a time that tests move.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
+type clock = testclock.Clock
 
-func newClock() *clock { return &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
+func newClock() *clock { return testclock.At(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)) }
 
 // logs collects lines.
 type logs struct {

@@ -393,6 +393,7 @@ func TestConstructorsPanic(t *testing.T) {
 		"Authorize":       func() { gateway.Authorize(users{}, "", nil) },
 		"RateLimit":       func() { gateway.RateLimit(gateway.RateLimitConfig{Name: "x"}) },
 		"Timeout":         func() { gateway.Timeout(0, nil) },
+		"BodyTimeout":     func() { gateway.BodyTimeout(0) },
 		"Cache":           func() { gateway.Cache(gateway.CacheConfig{}) },
 		"AllowOrigins":    func() { gateway.AllowOrigins(gateway.CORS{Origins: []string{"https://a.test/path"}}) },
 		"VerifyAssertion": func() { gateway.VerifyAssertion(gateway.VerifyAssertionConfig{Audience: "x"}) },

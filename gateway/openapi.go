@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"reflect"
 	"regexp"
 	"slices"
@@ -205,6 +206,9 @@ func minimal(r platform.Route) object {
 	}
 	if params != nil {
 		op["parameters"] = params
+	}
+	if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch {
+		op["requestBody"] = object{"content": object{"application/json": object{"schema": object{}}}} // perhaps
 	}
 	return op
 }

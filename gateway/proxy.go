@@ -88,7 +88,12 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer c.report(context.Canceled) // where it never came to an exchange
 	iso := &isolated{ResponseWriter: w, header: make(http.Header)}
-	p.reverse.ServeHTTP(iso, r.WithContext(context.WithValue(r.Context(), targetKey{}, c)))
+	r = r.WithContext(context.WithValue(r.Context(), targetKey{}, c))
+	if r.ContentLength != 0 && r.Body != nil {
+		c.body = &sentBody{ReadCloser: r.Body}
+		r.Body = c.body
+	}
+	p.reverse.ServeHTTP(iso, r)
 	iso.end()
 }
 
@@ -170,8 +175,9 @@ func (p *proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	status, code, detail := http.StatusBadGateway, "bad_gateway", "the service behind this operation did not answer"
 	var timeout interface{ Timeout() bool }
 	var tooLarge *http.MaxBytesError
+	var late *lateBodyError
 	switch {
-	case errors.As(err, &tooLarge):
+	case errors.As(err, &tooLarge), errors.As(err, &late):
 		problem.Write(w, r, p.log, err)
 		return
 	case errors.Is(err, context.Canceled):

@@ -36,7 +36,8 @@ type Upstream struct {
 	// included; zero is 30 s.
 	HeaderTimeout time.Duration
 	// BreakAfter failures in a row take a URL out: no connection, no answer
-	// in time, or status 502, 503 or 504. Callers who leave do not count.
+	// in time, or status 502, 503 or 504. Callers who leave do not count, nor
+	// do those whose body breaks off, is too large or does not come.
 	// Zero is 5.
 	BreakAfter int
 	// BreakFor is how long it is out before one request tries it again; zero

@@ -182,6 +182,21 @@ func redacted(a answer, id string) string {
 	return strings.ReplaceAll(body, id, "ID")
 }
 
+// TestScopes shows that a key reaches what its scopes say, and nothing of its
+// owner's own.
+func TestScopes(t *testing.T) {
+	s := start(t, t.TempDir())
+	c := s.signUp("ann@example.com", "Ann's")
+	var made struct{ Key string }
+	c.want(http.StatusCreated, "POST", "/v1/api-keys", map[string]any{"name": "reader", "scopes": []string{"data.records.read"}}, &made)
+	c.want(http.StatusCreated, "POST", "/v1/data/collections", map[string]any{"name": "notes"}, nil)
+	key := s.client(made.Key)
+	key.want(http.StatusOK, "GET", "/v1/data/collections/notes/records", nil, nil)
+	for _, path := range []string{"/v1/me", "/v1/notify/inbox", "/v1/organizations", "/v1/members", "/v1/api-keys"} {
+		key.want(http.StatusForbidden, "GET", path, nil, nil)
+	}
+}
+
 // TestTokens shows that a credential ends where it must.
 func TestTokens(t *testing.T) {
 	s := start(t, t.TempDir())

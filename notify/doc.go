@@ -34,4 +34,15 @@
 // followed and no proxy is used, so that a tenant cannot reach the host's own
 // network; [Config.AllowPrivateNetworks] lifts that for installations whose
 // tenants are trusted.
+//
+// # Events
+//
+// Each change commits with an event of the source "/notify", whose subject is
+// the id of what changed:
+//
+//	notify.message.sent                                       {id, channels}
+//	notify.template.created, .updated, .deleted               {id, name}
+//	notify.rule.created, .updated, .deleted                   {id, name}
+//	notify.endpoint.created, .updated, .deleted, .disabled    {id, disabled, reason}
+//	notify.endpoint.secret_rotated                            {id}
 package notify

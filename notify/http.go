@@ -60,7 +60,7 @@ func handle[I, O any](s *Service, op rest.Operation, h func(context.Context, pla
 }
 
 type byID struct {
-	ID string `path:"id" maxLength:"100"`
+	ID string `path:"id" maxLength:"100" doc:"The id that lists and answers show"`
 }
 
 // ok answers 200, created 201 with the place, empty without a body.

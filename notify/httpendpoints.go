@@ -21,22 +21,39 @@ type endpointWire struct {
 	UpdatedAt      time.Time  `json:"updated_at"`
 }
 
+// secretWire is an endpointWire with the secret.
 type secretWire struct {
-	endpointWire
-	Secret string `json:"secret" doc:"Signs the webhooks (Standard Webhooks); shown once"`
+	ID             string     `json:"id"`
+	URL            string     `json:"url"`
+	Types          []string   `json:"types"`
+	Description    string     `json:"description,omitempty"`
+	Enabled        bool       `json:"enabled"`
+	DisabledReason string     `json:"disabled_reason,omitempty"`
+	FailingSince   *time.Time `json:"failing_since,omitempty"`
+	CreatedAt      time.Time  `json:"created_at"`
+	UpdatedAt      time.Time  `json:"updated_at"`
+	Secret         string     `json:"secret" doc:"Signs the webhooks (Standard Webhooks); shown once"`
+}
+
+func wireSecret(e Endpoint, secret string) secretWire {
+	w := wireEndpoint(e)
+	return secretWire{
+		ID: w.ID, URL: w.URL, Types: w.Types, Description: w.Description, Enabled: w.Enabled, DisabledReason: w.DisabledReason,
+		FailingSince: w.FailingSince, CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt, Secret: secret,
+	}
 }
 
 type endpointInput struct {
 	Body struct {
-		URL         string   `json:"url" maxLength:"2048"`
-		Types       []string `json:"types" minItems:"1" maxItems:"50" doc:"Event types: exact, a prefix with \".*\", or \"*\""`
+		URL         string   `json:"url" maxLength:"2048" example:"https://hooks.example.com/acme"`
+		Types       []string `json:"types" minItems:"1" maxItems:"50" doc:"Event types: exact, a prefix with \".*\", or \"*\"" example:"[\"data.record.*\"]"`
 		Description string   `json:"description,omitempty" maxLength:"500"`
 		Enabled     *bool    `json:"enabled,omitempty" doc:"True where it is not given"`
 	}
 }
 
 type endpointPatch struct {
-	ID   string `path:"id" maxLength:"100"`
+	ID   string `path:"id" maxLength:"100" doc:"The id that lists and answers show"`
 	Body struct {
 		URL         *string   `json:"url,omitempty"`
 		Types       *[]string `json:"types,omitempty"`
@@ -47,7 +64,7 @@ type endpointPatch struct {
 
 type deliveriesInput struct {
 	page.Input
-	ID string `path:"id" maxLength:"100"`
+	ID string `path:"id" maxLength:"100" doc:"The id that lists and answers show"`
 }
 
 func wireEndpoint(e Endpoint) endpointWire {
@@ -80,7 +97,7 @@ func (s *Service) httpCreateEndpoint(ctx context.Context, p platform.Principal, 
 	if err != nil {
 		return nil, err
 	}
-	return &created[secretWire]{"/v1/notify/endpoints/" + e.ID, secretWire{wireEndpoint(e), secret}}, nil
+	return &created[secretWire]{"/v1/notify/endpoints/" + e.ID, wireSecret(e, secret)}, nil
 }
 
 func (s *Service) httpEndpoints(ctx context.Context, p platform.Principal, in *page.Input) (*ok[page.Output[endpointWire]], error) {
@@ -127,7 +144,7 @@ func (s *Service) httpRotateSecret(ctx context.Context, p platform.Principal, in
 	if err != nil {
 		return nil, err
 	}
-	return &ok[secretWire]{secretWire{wireEndpoint(e), secret}}, nil
+	return &ok[secretWire]{wireSecret(e, secret)}, nil
 }
 
 func (s *Service) httpTestEndpoint(ctx context.Context, p platform.Principal, in *byID) (*ok[deliveryWire], error) {

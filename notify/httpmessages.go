@@ -20,13 +20,13 @@ type sendInput struct {
 			Roles    []string `json:"roles,omitempty" maxItems:"100"`
 			Everyone bool     `json:"everyone,omitempty"`
 			Emails   []string `json:"emails,omitempty" maxItems:"100" doc:"Further addresses, for the channel email"`
-		} `json:"to,omitempty"`
-		Channels  []string       `json:"channels" minItems:"1" maxItems:"3" doc:"inbox, email, webhook"`
+		} `json:"to,omitempty" doc:"Who gets it in the inbox or by e-mail" example:"{\"everyone\": true}"`
+		Channels  []string       `json:"channels" minItems:"1" maxItems:"3" doc:"inbox, email, webhook" example:"[\"inbox\"]"`
 		Template  string         `json:"template,omitempty" doc:"Id or name of a template" maxLength:"100"`
 		Variables map[string]any `json:"variables,omitempty"`
-		Title     string         `json:"title,omitempty"`
-		Body      string         `json:"body,omitempty"`
-		HTML      string         `json:"html,omitempty"`
+		Title     string         `json:"title,omitempty" doc:"Where there is no template" example:"Hello"`
+		Body      string         `json:"body,omitempty" doc:"Plain text" example:"It works."`
+		HTML      string         `json:"html,omitempty" doc:"An alternative to body for e-mail"`
 	}
 }
 

@@ -29,27 +29,27 @@ type ruleWire struct {
 	Title     string           `json:"title,omitempty"`
 	Body      string           `json:"body,omitempty"`
 	Enabled   bool             `json:"enabled"`
-	Builtin   bool             `json:"builtin,omitempty" doc:"A rule of the installation: it can only be switched on and off"`
+	Builtin   bool             `json:"built_in,omitempty" doc:"A rule of the installation: it can only be switched on and off"`
 	CreatedAt *time.Time       `json:"created_at,omitempty"`
 	UpdatedAt *time.Time       `json:"updated_at,omitempty"`
 }
 
 type ruleInput struct {
 	Body struct {
-		Name     string           `json:"name" maxLength:"100"`
-		Event    string           `json:"event" doc:"Type of the events: exact, a prefix with \".*\", or \"*\""`
+		Name     string           `json:"name" maxLength:"100" example:"New records"`
+		Event    string           `json:"event" doc:"Type of the events: exact, a prefix with \".*\", or \"*\"" example:"data.record.created"`
 		Filter   json.RawMessage  `json:"filter,omitempty" doc:"Filter over the event's data, in the language of records"`
-		Channels []string         `json:"channels" minItems:"1" maxItems:"3" doc:"inbox, email, webhook"`
-		To       ruleAudienceWire `json:"to,omitempty"`
+		Channels []string         `json:"channels" minItems:"1" maxItems:"3" doc:"inbox, email, webhook" example:"[\"inbox\"]"`
+		To       ruleAudienceWire `json:"to,omitempty" doc:"Who gets the message in the inbox or by e-mail" example:"{\"roles\": [\"owner\"]}"`
 		Template string           `json:"template,omitempty" doc:"Id or name of a template; or title and body"`
-		Title    string           `json:"title,omitempty" doc:"Template: .event.type, .event.subject, .event.actor, .data…"`
+		Title    string           `json:"title,omitempty" doc:"Template: .event.type, .event.subject, .event.actor, .data…" example:"A record in {{.data.collection}}"`
 		Body     string           `json:"body,omitempty"`
 		Enabled  *bool            `json:"enabled,omitempty" doc:"True where it is not given"`
 	}
 }
 
 type rulePatch struct {
-	ID   string `path:"id" maxLength:"100"`
+	ID   string `path:"id" maxLength:"100" doc:"The id that lists and answers show"`
 	Body struct {
 		Name     *string           `json:"name,omitempty"`
 		Event    *string           `json:"event,omitempty"`

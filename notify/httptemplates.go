@@ -21,15 +21,15 @@ type templateWire struct {
 
 type templateInput struct {
 	Body struct {
-		Name  string `json:"name" doc:"Unique; letters, digits, '.', '_', '-'"`
-		Title string `json:"title" doc:"Go text/template; one line"`
-		Body  string `json:"body,omitempty" doc:"Go text/template"`
+		Name  string `json:"name" doc:"Unique; letters, digits, '.', '_', '-'" example:"welcome"`
+		Title string `json:"title" doc:"Go text/template; one line" example:"Welcome, {{.name}}"`
+		Body  string `json:"body,omitempty" doc:"Go text/template" example:"Good to have you, {{.name}}."`
 		HTML  string `json:"html,omitempty" doc:"Go html/template, the alternative for e-mail"`
 	}
 }
 
 type templatePatch struct {
-	ID   string `path:"id" maxLength:"100"`
+	ID   string `path:"id" maxLength:"100" doc:"The id that lists and answers show"`
 	Body struct {
 		Name  *string `json:"name,omitempty"`
 		Title *string `json:"title,omitempty"`
@@ -41,10 +41,10 @@ type templatePatch struct {
 type previewInput struct {
 	Body struct {
 		Template  string         `json:"template,omitempty" doc:"Id or name of a kept template; or give title, body and html"`
-		Title     string         `json:"title,omitempty"`
+		Title     string         `json:"title,omitempty" example:"Welcome, {{.name}}"`
 		Body      string         `json:"body,omitempty"`
 		HTML      string         `json:"html,omitempty"`
-		Variables map[string]any `json:"variables,omitempty"`
+		Variables map[string]any `json:"variables,omitempty" doc:"What the template calls .name, by name" example:"{\"name\": \"Ann\"}"`
 	}
 }
 
@@ -55,7 +55,7 @@ type previewWire struct {
 }
 
 func wireTemplate(t Template) templateWire {
-	return templateWire{ID: t.ID, Name: t.Name, Title: t.Title, Body: t.Body, HTML: t.HTML, CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt}
+	return templateWire(t)
 }
 
 func (s *Service) registerTemplates() {

@@ -67,7 +67,7 @@ func testRulesOverHTTP(t *testing.T) {
 	}
 	// The host's rule is switched off for one tenant only.
 	off := w.want(200, acme, "ann", "PATCH", path+"/builtin:record-created", `{"enabled":false}`)
-	if off["enabled"] != false || off["builtin"] != true {
+	if off["enabled"] != false || off["built_in"] != true {
 		t.Errorf("got %v", off)
 	}
 	w.emit(recordCreated(acme, 4), recordCreated(acme, 5), recordCreated(other, 1))

@@ -106,7 +106,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (SignedUp, error) {
 		if err != nil {
 			return err
 		}
-		if session, refresh, err = s.openSession(ctx, tx, u.ID, tenant); err != nil {
+		if session, refresh, err = s.openSession(ctx, tx, u.ID, tenant, now.Add(s.cfg.RefreshMax)); err != nil {
 			return err
 		}
 		if err := s.record(ctx, tx, tenant, byUser(u.ID, session), "user.signed_up", u.ID, nil); err != nil {
@@ -169,10 +169,13 @@ func (s *Service) UpdateMe(ctx context.Context, p platform.Principal, in MeChang
 			return User{}, platform.Invalid(nameField("/name"))
 		}
 	}
-	var hash string
+	var (
+		hash string
+		old  int64
+	)
 	if in.Password != nil {
 		var err error
-		if hash, err = s.newPassword(ctx, p.Subject, in); err != nil {
+		if hash, old, err = s.newPassword(ctx, p.Subject, in); err != nil {
 			return User{}, err
 		}
 	}
@@ -195,8 +198,13 @@ func (s *Service) UpdateMe(ctx context.Context, p platform.Principal, in MeChang
 		if in.Password == nil {
 			return nil
 		}
-		if _, err := tx.Exec(ctx, `UPDATE user_passwords SET hash = ?, changed_at = ? WHERE user_id = ?`, hash, micros(u.UpdatedAt), u.ID); err != nil {
+		// Of two changes that were proved with the same password one counts: the
+		// other must not undo it.
+		if ok, err := changedOne(ctx, tx, `UPDATE user_passwords SET hash = ?, changed_at = ? WHERE user_id = ? AND changed_at = ?`,
+			hash, micros(u.UpdatedAt), u.ID, old); err != nil {
 			return err
+		} else if !ok {
+			return platform.Errorf(platform.KindConflict, "password_changed", "the password was changed at this moment")
 		}
 		if err := s.endSessions(ctx, tx, u.ID, "", p.Credential); err != nil {
 			return err
@@ -213,34 +221,35 @@ func (s *Service) UpdateMe(ctx context.Context, p platform.Principal, in MeChang
 }
 
 // newPassword checks the current password, under the throttle of the login,
-// and returns the hash of the new one.
-func (s *Service) newPassword(ctx context.Context, user string, in MeChange) (string, error) {
+// and returns the hash of the new one, and when the current one was set, in µs.
+func (s *Service) newPassword(ctx context.Context, user string, in MeChange) (hash string, changed int64, err error) {
 	var email, old string
-	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
-		return tx.QueryRow(ctx, `SELECT a.email, p.hash FROM user_accounts a JOIN user_passwords p ON p.user_id = a.id WHERE a.id = ?`, user).Scan(&email, &old)
+	err = s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		return tx.QueryRow(ctx, `SELECT a.email, p.hash, p.changed_at FROM user_accounts a JOIN user_passwords p ON p.user_id = a.id WHERE a.id = ?`, user).Scan(&email, &old, &changed)
 	}, store.ReadOnly)
 	if err != nil {
-		return "", notFound(err, "user")
+		return "", 0, notFound(err, "user")
 	}
 	password := normalizePassword(*in.Password)
 	if f := checkPassword("/password", password, email); f != nil {
-		return "", platform.Invalid(*f)
+		return "", 0, platform.Invalid(*f)
 	}
 	try, err := s.throttle.begin(ctx, email, s.cfg.Client(ctx))
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	same, _, err := s.passwords.verify(ctx, normalizePassword(in.CurrentPassword), old)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	if !same {
-		return "", field("/current_password", "wrong", "the current password is needed to set a new one")
+		return "", 0, field("/current_password", "wrong", "the current password is needed to set a new one")
 	}
 	if err := try.succeeded(ctx); err != nil {
-		return "", err
+		return "", 0, err
 	}
-	return s.passwords.hash(ctx, password)
+	hash, err = s.passwords.hash(ctx, password)
+	return hash, changed, err
 }
 
 // SetUserStatus suspends a user everywhere, or lifts that. It is for the host:

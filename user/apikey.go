@@ -131,8 +131,8 @@ func (s *Service) CreateAPIKey(ctx context.Context, p platform.Principal, in New
 	return key, credential, nil
 }
 
-// endsWithin refuses a key that would outlive the key that makes it: who holds
-// a credential with an end must not get one without.
+// endsWithin refuses a credential that would outlive the key that asks for it:
+// who holds one with an end must not get one without.
 func (s *Service) endsWithin(ctx context.Context, tx store.Tx, p platform.Principal, end time.Time) error {
 	if p.Kind != platform.PrincipalAPIKey {
 		return nil
@@ -247,6 +247,9 @@ func (s *Service) RotateAPIKey(ctx context.Context, p platform.Principal, id str
 		// A key that may rotate must not make itself a wider one's credential.
 		if rights.isScoped && !covers(rights.scopes, key.Scopes) {
 			return errAboveOwn()
+		}
+		if err := s.endsWithin(ctx, tx, p, key.ExpiresAt); err != nil {
+			return err
 		}
 		secret, now := randomBytes(), s.now()
 		credential = s.formatKey(id, secret)

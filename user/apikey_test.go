@@ -113,6 +113,27 @@ func TestAPIKeyRotate(t *testing.T) {
 	}
 }
 
+// Who holds a key with an end gets none without one, however the new secret is
+// asked for.
+func TestAPIKeyRotateWithinItsEnd(t *testing.T) {
+	b := open(t)
+	ann := b.signUp(t, "ann@example.com")
+	scopes := []string{"user.apiKeys.write", "data.*"}
+	mortal, credential, err := b.CreateAPIKey(t.Context(), ann.p, user.NewAPIKey{Name: "ci", Scopes: scopes, ExpiresAt: b.clock.Now().Add(time.Hour)})
+	noError(t, err)
+	eternal, _, err := b.CreateAPIKey(t.Context(), ann.p, user.NewAPIKey{Name: "server", Scopes: []string{"data.*"}})
+	noError(t, err)
+	p := b.verify(t, credential)
+	_, _, err = b.RotateAPIKey(t.Context(), p, eternal.ID, 0)
+	want(t, err, platform.KindForbidden, "above_own_rights")
+	_, next, err := b.RotateAPIKey(t.Context(), p, mortal.ID, 0)
+	noError(t, err)
+	b.verify(t, next)
+	b.clock.Advance(time.Hour)
+	_, err = b.Verify(t.Context(), string(next))
+	want(t, err, platform.KindUnauthenticated, "")
+}
+
 // A key can do less as soon as its owner can.
 func TestAPIKeyFollowsItsOwner(t *testing.T) {
 	b := open(t)

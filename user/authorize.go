@@ -78,7 +78,7 @@ func newPolicy(version int64, roles map[string][]string) (*policy, error) {
 	e.AddFunction("grants", func(args ...any) (any, error) {
 		pattern, _ := args[0].(string)
 		permission, _ := args[1].(string)
-		return matches(pattern, permission), nil
+		return platform.Grants(pattern, permission), nil
 	})
 	p := &policy{version: version, enforcer: e}
 	p.decided.Store(&map[decision]bool{})
@@ -132,7 +132,7 @@ func (p *policy) evaluate(role, permission string) (bool, error) {
 // default. What the roles mean is at most Config.VerifyTTL old, and not at all
 // where they changed in this process.
 func (s *Service) Authorize(ctx context.Context, p platform.Principal, permission string) error {
-	if p.Scopes != nil && !anyMatches(p.Scopes, permission) {
+	if !p.InScope(permission) {
 		return errForbidden(permission)
 	}
 	pol, err := s.policyOf(ctx, p.Tenant)

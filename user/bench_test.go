@@ -9,6 +9,7 @@ import (
 
 func BenchmarkVerify(b *testing.B) {
 	setup := func(b *testing.B) (*bundle, person, user.Secret) {
+		b.Helper()
 		svc := open(b, func(c *user.Config) { c.Now = time.Now })
 		ann := svc.signUp(b, "ann@example.com")
 		_, key, err := svc.CreateAPIKey(b.Context(), ann.p, user.NewAPIKey{Name: "ci", Scopes: []string{"data.*"}})

@@ -55,4 +55,22 @@
 // Every security event has its record in the transaction of its effect, but
 // for failed logins, which have no effect. The records of a tenant are a chain
 // of hashes that [Service.VerifyAudit] walks.
+//
+// # Events
+//
+// Each event is emitted in the transaction of its cause, with the source
+// "/user". These are the type, what the subject is the id of, and the data:
+//
+//	user.signed_up              user          {user_id, email, name, organization}
+//	user.organization.created   organization  {organization, name, user_id}
+//	user.member.joined          user          {membership_id, user_id, roles, invitation_id}
+//	user.member.updated         user          {membership_id, user_id, roles, status}
+//	user.member.removed         user          {membership_id, user_id}
+//	user.invitation.created     invitation    {invitation_id, email, roles, invited_by}
+//	user.role.changed           role          {role_id, name, change, permissions}
+//	user.api_key.created        API key       {key_id, name, user_id}
+//	user.api_key.rotated        API key       {key_id, name, user_id}
+//	user.api_key.revoked        API key       {key_id, name, user_id}
+//	user.session.reused         session       {session_id, user_id}
+//	user.password.changed       user          {user_id}
 package user

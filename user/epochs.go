@@ -62,11 +62,20 @@ func (e *epochs) fresh(st stamp) bool {
 	return true
 }
 
+// bump raises the counters of keys, and the total before them: who takes a
+// stamp after reading sees either the old counter, and is stale, or that the
+// total has moved since before the read.
 func (e *epochs) bump(keys ...string) {
+	e.total.Add(1)
 	for _, k := range keys {
 		e.slots[e.slot(k)].Add(1)
 	}
+}
+
+// bumpEverything makes all stamps stale.
+func (e *epochs) bumpEverything() {
 	e.total.Add(1)
+	e.slots[everything].Add(1)
 }
 
 // The keys of epochs.
@@ -126,7 +135,7 @@ func (s *Service) listen(ctx context.Context, ready chan<- error) {
 			}
 		}
 		if err == nil {
-			s.bumpEverything()
+			s.changes.bumpEverything()
 			for m := range sub.C() {
 				s.take(m)
 			}
@@ -146,13 +155,8 @@ func (s *Service) listen(ctx context.Context, ready chan<- error) {
 func (s *Service) take(m store.Message) {
 	var keys []string
 	if m.Dropped > 0 || json.Unmarshal(m.Payload, &keys) != nil {
-		s.bumpEverything()
+		s.changes.bumpEverything()
 		return
 	}
 	s.changes.bump(keys...)
-}
-
-func (s *Service) bumpEverything() {
-	s.changes.slots[everything].Add(1)
-	s.changes.total.Add(1)
 }

@@ -8,21 +8,7 @@ import (
 	"github.com/acme/platform/store"
 )
 
-// The events of this package, each emitted in the transaction of its cause.
-// The subject is the id of what the event is about.
-//
-//	user.signed_up              user          {user_id, email, name, organization}
-//	user.organization.created   organization  {organization, name, user_id}
-//	user.member.joined          user          {membership_id, user_id, roles, invitation_id}
-//	user.member.updated         user          {membership_id, user_id, roles, status}
-//	user.member.removed         user          {membership_id, user_id}
-//	user.invitation.created     invitation    {invitation_id, email, roles, invited_by}
-//	user.role.changed           role          {role_id, name, change, permissions}
-//	user.api_key.created        API key       {key_id, name, user_id}
-//	user.api_key.rotated        API key       {key_id, name, user_id}
-//	user.api_key.revoked        API key       {key_id, name, user_id}
-//	user.session.reused         session       {session_id, user_id}
-//	user.password.changed       user          {user_id}
+// The data of the events that the documentation of the package lists.
 
 type signedUpEvent struct {
 	UserID       string `json:"user_id"`

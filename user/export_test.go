@@ -3,6 +3,9 @@ package user
 import (
 	"context"
 	"runtime"
+	"slices"
+
+	"github.com/acme/platform"
 )
 
 // CheapPasswords makes hashing take a millisecond, for tests of other things.
@@ -52,7 +55,6 @@ func PasswordHash(password string, memory, passes uint32) string {
 var (
 	CheckPassword  = checkPassword
 	NormalizeEmail = normalizeEmail
-	Matches        = matches
 	Covers         = covers
 	DelayAfter     = delayAfter
 	ParsePHC       = func(phc string) error { _, _, _, err := parsePHC(phc); return err }
@@ -71,7 +73,7 @@ func Decide(roles map[string][]string, held []string, permission string) (first,
 		return false, false, false, err
 	}
 	for _, h := range held {
-		plain = plain || anyMatches(roles[h], permission)
+		plain = plain || slices.ContainsFunc(roles[h], func(pattern string) bool { return platform.Grants(pattern, permission) })
 	}
 	return first, second, plain, nil
 }
@@ -82,7 +84,22 @@ const (
 )
 
 // ForgetVerdicts makes the next Verify read the store.
-func (s *Service) ForgetVerdicts() { s.bumpEverything() }
+func (s *Service) ForgetVerdicts() { s.changes.bumpEverything() }
+
+// Epochs are the counters of changes.
+type Epochs struct{ e *epochs }
+
+// NewEpochs returns new ones.
+func NewEpochs() Epochs { return Epochs{newEpochs()} }
+
+// Total is the number of bumps.
+func (e Epochs) Total() uint64 { return e.e.total.Load() }
+
+// Bump raises the counters of the keys.
+func (e Epochs) Bump(keys ...string) { e.e.bump(keys...) }
+
+// Bumps is how often the counter of the key was raised.
+func (e Epochs) Bumps(key string) uint64 { return e.e.slots[e.e.slot(key)].Load() }
 
 // Enforcer returns what casbin says, without what is remembered.
 func Enforcer(roles map[string][]string) (func(role, permission string) (bool, error), error) {

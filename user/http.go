@@ -49,7 +49,7 @@ type noInput struct{}
 type noOutput struct{}
 
 type idInput struct {
-	ID string `path:"id" maxLength:"100"`
+	ID string `path:"id" maxLength:"100" doc:"The id that lists and answers show"`
 }
 
 type output[T any] struct{ Body T }

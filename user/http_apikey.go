@@ -51,9 +51,9 @@ func wireNewAPIKey(k APIKey, credential Secret) newAPIKeyWire {
 
 type newAPIKeyInput struct {
 	Body struct {
-		Name      string     `json:"name" maxLength:"400"`
-		Scopes    []string   `json:"scopes" minItems:"1" maxItems:"50" nullable:"false" doc:"Such as data.records.read or data.*"`
-		ExpiresAt *time.Time `json:"expires_at,omitempty"`
+		Name      string     `json:"name" maxLength:"400" example:"reader"`
+		Scopes    []string   `json:"scopes" minItems:"1" maxItems:"50" nullable:"false" doc:"Permissions, and patterns of them such as data.*" example:"[\"data.records.read\"]"`
+		ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"Never where it is absent"`
 	}
 }
 
@@ -62,7 +62,7 @@ type rotateWire struct {
 }
 
 type rotateInput struct {
-	ID   string      `path:"id" maxLength:"100"`
+	ID   string      `path:"id" maxLength:"100" doc:"Id of the key, not the key itself"`
 	Body *rotateWire // may be absent
 }
 

@@ -50,10 +50,10 @@ func tokensAnswer(t Tokens, err error) (*tokensOutput, error) {
 
 type signUpInput struct {
 	Body struct {
-		Email        string `json:"email" maxLength:"300"`
-		Password     string `json:"password" maxLength:"1024" doc:"8 characters to 256 bytes, any of them"`
-		Name         string `json:"name" maxLength:"400"`
-		Organization string `json:"organization" maxLength:"400" doc:"Name of the organization to make"`
+		Email        string `json:"email" maxLength:"300" example:"ann@example.com"`
+		Password     string `json:"password" maxLength:"1024" doc:"8 characters to 256 bytes, any of them" example:"correct horse battery"`
+		Name         string `json:"name" maxLength:"400" example:"Ann"`
+		Organization string `json:"organization" maxLength:"400" doc:"Name of the organization to make" example:"Ann & Co"`
 	}
 }
 
@@ -65,8 +65,8 @@ type signedUpWire struct {
 
 type loginInput struct {
 	Body struct {
-		Email        string `json:"email" maxLength:"300"`
-		Password     string `json:"password" maxLength:"1024"`
+		Email        string `json:"email" maxLength:"300" example:"ann@example.com"`
+		Password     string `json:"password" maxLength:"1024" example:"correct horse battery"`
 		Organization string `json:"organization,omitempty" maxLength:"64" doc:"Id of the organization to sign in to; the first that was joined if absent"`
 	}
 }

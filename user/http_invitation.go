@@ -47,8 +47,8 @@ func wireNewInvitation(inv Invitation, token Secret) newInvitationWire {
 
 type inviteInput struct {
 	Body struct {
-		Email string   `json:"email" maxLength:"300"`
-		Roles []string `json:"roles" minItems:"1" maxItems:"20" nullable:"false" doc:"Names of roles"`
+		Email string   `json:"email" maxLength:"300" example:"ben@example.com"`
+		Roles []string `json:"roles" minItems:"1" maxItems:"20" nullable:"false" doc:"Names of roles" example:"[\"member\"]"`
 	}
 }
 

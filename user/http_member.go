@@ -27,8 +27,12 @@ func wireMember(m Member) memberWire {
 	}
 }
 
+type memberInput struct {
+	ID string `path:"id" maxLength:"100" doc:"Id of the membership, not of the user"`
+}
+
 type memberChangeInput struct {
-	ID   string `path:"id" maxLength:"100"`
+	ID   string `path:"id" maxLength:"100" doc:"Id of the membership, not of the user"`
 	Body struct {
 		Roles  []string `json:"roles,omitempty" minItems:"1" maxItems:"20" nullable:"false" doc:"Names of roles"`
 		Status *string  `json:"status,omitempty" enum:"active,suspended"`
@@ -47,7 +51,7 @@ func (s *Service) routeMembers(api *rest.API) {
 			return found(m, err, wireMember)
 		}))
 	rest.Handle(api, remove("members.remove", "/v1/members/{id}", "Remove a member, or leave", platform.Require(permMembersWrite)),
-		as(func(ctx context.Context, p platform.Principal, in *idInput) (*noOutput, error) {
+		as(func(ctx context.Context, p platform.Principal, in *memberInput) (*noOutput, error) {
 			return &noOutput{}, s.RemoveMember(ctx, p, in.ID)
 		}))
 }

@@ -24,7 +24,7 @@ func wireOrganization(o Organization) organizationWire {
 
 type organizationInput struct {
 	Body struct {
-		Name string `json:"name" maxLength:"400"`
+		Name string `json:"name" maxLength:"400" example:"Ann & Co"`
 	}
 }
 

@@ -28,14 +28,14 @@ func wireRole(r Role) roleWire {
 
 type newRoleInput struct {
 	Body struct {
-		Name        string   `json:"name" maxLength:"63" doc:"Letters, digits, - and _ in lower case; never changes"`
+		Name        string   `json:"name" maxLength:"63" doc:"Letters, digits, - and _ in lower case; never changes" example:"editor"`
 		Description string   `json:"description,omitempty" maxLength:"500"`
-		Permissions []string `json:"permissions" minItems:"1" maxItems:"500" nullable:"false" doc:"Such as data.records.read or data.*"`
+		Permissions []string `json:"permissions" minItems:"1" maxItems:"500" nullable:"false" doc:"Permissions, and patterns of them such as data.*" example:"[\"data.records.read\"]"`
 	}
 }
 
 type roleChangeInput struct {
-	ID   string `path:"id" maxLength:"100"`
+	ID   string `path:"id" maxLength:"100" doc:"The id that lists and answers show"`
 	Body struct {
 		Description *string  `json:"description,omitempty" maxLength:"500"`
 		Permissions []string `json:"permissions,omitempty" minItems:"1" maxItems:"500" nullable:"false"`

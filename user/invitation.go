@@ -33,7 +33,9 @@ type NewInvitation struct {
 
 // Invite makes an invitation and returns it with its token, which is not kept:
 // only its SHA-256 is. Earlier open invitations of the address end. The roles
-// may not exceed the principal's own rights.
+// may not exceed the principal's own rights. An organization invites an address
+// at most 5 times an hour, and a user at most 200 a day; the error is then of
+// [platform.KindLimited].
 func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvitation) (Invitation, Secret, error) {
 	if err := s.Authorize(ctx, p, permInvitationsWrite); err != nil {
 		return Invitation{}, "", err
@@ -49,6 +51,9 @@ func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvita
 		inv   Invitation
 		token Secret
 	)
+	if err := s.countInvitation(ctx, p, email); err != nil {
+		return Invitation{}, "", err
+	}
 	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		rights, err := s.lockRights(ctx, tx, p)
 		if err != nil {
@@ -97,6 +102,7 @@ func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvita
 		return s.cfg.OnInvitation(ctx, tx, inv, token)
 	})
 	if err != nil {
+		s.uncountInvitation(ctx, p, email)
 		return Invitation{}, "", err
 	}
 	return inv, token, nil

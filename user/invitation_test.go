@@ -3,8 +3,10 @@ package user_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
@@ -90,6 +92,56 @@ func TestInvitationNeedsItsInviter(t *testing.T) {
 	noError(t, err)
 	_, _, err = b.AcceptInvitation(t.Context(), dee.p, token)
 	noError(t, err)
+}
+
+// An invitation is a mail to whomever the inviter names: nobody's mailbox can
+// be filled with them, and no account of an hour is good for thousands.
+func TestInvitationLimits(t *testing.T) {
+	b := open(t)
+	ann, ben := b.signUp(t, "ann@example.com"), b.signUp(t, "ben@example.com")
+	invite := func(p platform.Principal, email string) error {
+		_, _, err := b.Invite(t.Context(), p, user.NewInvitation{Email: email, Roles: []string{user.RoleViewer}})
+		return err
+	}
+	for range 10 { // what is refused sends nothing and does not count
+		_, _, err := b.Invite(t.Context(), ann.p, user.NewInvitation{Email: "victim@example.com", Roles: []string{"no-such-role"}})
+		want(t, err, platform.KindInvalid, "")
+	}
+	for i := range 8 {
+		switch err := invite(ann.p, "Victim@example.com"); {
+		case i < 5:
+			noError(t, err)
+		default:
+			want(t, err, platform.KindLimited, "too_many_invitations")
+		}
+	}
+	noError(t, invite(ben.p, "victim@example.com")) // another organization's count is its own
+	b.clock.Advance(time.Hour)
+	noError(t, invite(ann.p, "victim@example.com"))
+
+	// More organizations are not more mail.
+	second, err := b.CreateOrganization(t.Context(), ann.p, "Second")
+	noError(t, err)
+	tokens, err := b.Switch(t.Context(), ann.p, second.ID)
+	noError(t, err)
+	there := b.verify(t, tokens.Access)
+	made := 6
+	for i := range 300 {
+		if err = invite(there, fmt.Sprintf("person%d@example.com", i)); err != nil {
+			break
+		}
+		made++
+	}
+	want(t, err, platform.KindLimited, "too_many_invitations")
+	if made != 200 {
+		t.Errorf("%d invitations in a day", made)
+	}
+	host := platform.Principal{Tenant: second.ID, Kind: platform.PrincipalSystem, Roles: []string{user.RoleOwner}}
+	for range 6 {
+		noError(t, invite(host, "person@example.com"))
+	}
+	b.clock.Advance(24 * time.Hour)
+	noError(t, invite(there, "late@example.com"))
 }
 
 func TestOnInvitation(t *testing.T) {

@@ -22,9 +22,10 @@ type LogIn struct {
 
 // account is what a login needs to know.
 type account struct {
-	id     string
-	hash   string
-	status Status
+	id      string
+	hash    string
+	changed int64 // when the password was set, in µs
+	status  Status
 }
 
 // LogIn checks a password and opens a session. An unknown e-mail, a wrong
@@ -87,13 +88,22 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 		} else if !ok {
 			return errNotMember()
 		}
+		// A change of the password ends all sessions; one that was opened with
+		// the old password while it was hashed must not be left.
+		var changed int64
+		if err := tx.QueryRow(ctx, `SELECT changed_at FROM user_passwords WHERE user_id = ?`, a.id).Scan(&changed); err != nil {
+			return err
+		}
+		if changed != a.changed {
+			return errBadLogin()
+		}
 		if rehashed != "" {
 			if _, err := tx.Exec(ctx, `UPDATE user_passwords SET hash = ? WHERE user_id = ? AND hash = ?`, rehashed, a.id, a.hash); err != nil {
 				return err
 			}
 		}
 		var err error
-		if session, refresh, err = s.openSession(ctx, tx, a.id, tenant); err != nil {
+		if session, refresh, err = s.openSession(ctx, tx, a.id, tenant, s.now().Add(s.cfg.RefreshMax)); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, tenant, byUser(a.id, session), "login.succeeded", a.id, nil)
@@ -108,8 +118,8 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 func (s *Service) account(ctx context.Context, email string) (account, error) {
 	var a account
 	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
-		err := tx.QueryRow(ctx, `SELECT a.id, a.status, p.hash FROM user_accounts a JOIN user_passwords p ON p.user_id = a.id WHERE a.email = ?`, email).
-			Scan(&a.id, &a.status, &a.hash)
+		err := tx.QueryRow(ctx, `SELECT a.id, a.status, p.hash, p.changed_at FROM user_accounts a JOIN user_passwords p ON p.user_id = a.id WHERE a.email = ?`, email).
+			Scan(&a.id, &a.status, &a.hash, &a.changed)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}

@@ -135,8 +135,8 @@ func TestThrottle(t *testing.T) {
 	_, err = b.LogIn(t.Context(), wrong)
 	want(t, err, platform.KindLimited, "")
 	// One try for each delay, which grows with the tries that were made.
-	for _, delay := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
-		b.clock.Advance(delay*time.Second - 1)
+	for _, seconds := range []int{1, 2, 4, 8, 16, 30, 30} {
+		b.clock.Advance(time.Duration(seconds)*time.Second - 1)
 		_, err = b.LogIn(t.Context(), wrong)
 		want(t, err, platform.KindLimited, "")
 		b.clock.Advance(1)
@@ -196,6 +196,31 @@ func TestThrottleSpraying(t *testing.T) {
 	}
 	if limited < 20 {
 		t.Errorf("%d of 80 refused", limited)
+	}
+}
+
+// A host has a whole /64 of IPv6: taking another address of it each time is
+// still one client.
+func TestThrottleSprayingFromOneNetwork(t *testing.T) {
+	b := open(t, withClient)
+	spray := func(address func(int) string) (limited int) {
+		for i := range 80 {
+			_, err := b.LogIn(from(t.Context(), address(i)), user.LogIn{Email: fmt.Sprintf("user%d@example.com", i), Password: "Summer2026!"})
+			if errors.Is(err, platform.ErrLimited) {
+				limited++
+			}
+		}
+		b.clock.Advance(time.Hour)
+		return limited
+	}
+	if n := spray(func(i int) string { return fmt.Sprintf("2001:db8:0:1::%x", i) }); n < 20 {
+		t.Errorf("%d of 80 refused from one /64", n)
+	}
+	if n := spray(func(i int) string { return fmt.Sprintf("2001:db8:0:%x::1", i) }); n != 0 {
+		t.Errorf("%d of 80 refused from different networks", n)
+	}
+	if n := spray(func(i int) string { return []string{"192.0.2.1", "::ffff:192.0.2.1"}[i%2] }); n < 20 {
+		t.Errorf("%d of 80 refused from one IPv4 address", n)
 	}
 }
 

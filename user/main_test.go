@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testclock"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/sqlite"
 	"github.com/acme/platform/user"
@@ -20,25 +21,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const issuer = "https://api.example.com"
 
-// clock is a time that tests move.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
+type clock = testclock.Clock
 
-func newClock() *clock { return &clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
+func newClock() *clock { return testclock.At(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)) }
 
 // bundle is a started service over a file of its own.
 type bundle struct {
@@ -56,11 +41,7 @@ func open(tb testing.TB, change ...func(*user.Config)) *bundle {
 
 func openAt(tb testing.TB, path string, c *clock, change ...func(*user.Config)) *bundle {
 	tb.Helper()
-	db, err := sqlite.Open(tb.Context(), path)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = db.Close() })
+	db := testdb.Open(tb, path)
 	return &bundle{Service: start(tb, db, c, change...), db: db, clock: c, path: path}
 }
 

@@ -2,12 +2,12 @@ package user
 
 import (
 	"regexp"
-	"strings"
+	"slices"
+
+	"github.com/acme/platform"
 )
 
-// A permission is dotted words: "data.records.read". A pattern is a permission,
-// a prefix that ends in ".*" and stands for all below it, or "*" for all.
-
+// patternForm is that of [platform.Grants].
 var patternForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z][A-Za-z0-9_-]*)*(\.\*)?$`)
 
 // maxPattern bounds the length of a pattern in bytes.
@@ -17,24 +17,6 @@ func validPattern(p string) bool {
 	return p == "*" || len(p) <= maxPattern && patternForm.MatchString(p)
 }
 
-// matches reports whether a pattern grants a permission.
-func matches(pattern, permission string) bool {
-	if pattern == permission || pattern == "*" {
-		return true
-	}
-	prefix, ok := strings.CutSuffix(pattern, "*")
-	return ok && strings.HasSuffix(prefix, ".") && len(permission) > len(prefix) && strings.HasPrefix(permission, prefix)
-}
-
-func anyMatches(patterns []string, permission string) bool {
-	for _, p := range patterns {
-		if matches(p, permission) {
-			return true
-		}
-	}
-	return false
-}
-
 // covers reports whether whatever the wanted patterns grant is granted by held
 // ones. A pattern is covered by one other, never by several together.
 func covers(held, wanted []string) bool {
@@ -42,7 +24,7 @@ func covers(held, wanted []string) bool {
 		// A pattern grants less than another where it would match it as text:
 		// "data.*" covers "data.records.*" for the same reason as
 		// "data.records.read", and "data.*" itself.
-		if !anyMatches(held, w) {
+		if !slices.ContainsFunc(held, func(h string) bool { return platform.Grants(h, w) }) {
 			return false
 		}
 	}

@@ -193,6 +193,36 @@ func TestSessions(t *testing.T) {
 	want(t, b.LogOut(t.Context(), ann.p), platform.KindNotFound, "")
 }
 
+// Switching is no way round the absolute end of a session, nor round its
+// revocation.
+func TestSwitchKeepsTheEnd(t *testing.T) {
+	b := open(t)
+	ann := b.signUp(t, "ann@example.com")
+	tokens, err := b.Switch(t.Context(), ann.p, ann.p.Tenant)
+	noError(t, err)
+	for range 4 {
+		b.clock.Advance(20 * day)
+		tokens, err = b.Refresh(t.Context(), tokens.Refresh)
+		noError(t, err)
+	}
+	// Ten days before the end a session of its own would have ninety.
+	tokens, err = b.Switch(t.Context(), b.verify(t, tokens.Access), ann.p.Tenant)
+	noError(t, err)
+	b.clock.Advance(10*day - time.Second)
+	tokens, err = b.Refresh(t.Context(), tokens.Refresh)
+	noError(t, err)
+	b.clock.Advance(time.Second)
+	_, err = b.Refresh(t.Context(), tokens.Refresh)
+	want(t, err, platform.KindUnauthenticated, "")
+
+	tokens, err = b.LogIn(t.Context(), user.LogIn{Email: "ann@example.com", Password: goodPassword})
+	noError(t, err)
+	p := b.verify(t, tokens.Access)
+	noError(t, b.LogOut(t.Context(), p))
+	_, err = b.Switch(t.Context(), p, p.Tenant) // verified before the logout, served after it
+	want(t, err, platform.KindUnauthenticated, "")
+}
+
 func TestSwitch(t *testing.T) {
 	b := open(t)
 	ann, ben := b.signUp(t, "ann@example.com"), b.signUp(t, "ben@example.com")

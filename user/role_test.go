@@ -119,7 +119,7 @@ func TestMatches(t *testing.T) {
 		{"", "", true},
 		{"data.records.*", "data.*", false},
 	} {
-		if got := user.Matches(c.pattern, c.permission); got != c.want {
+		if got := platform.Grants(c.pattern, c.permission); got != c.want {
 			t.Errorf("%q, %q: %v", c.pattern, c.permission, got)
 		}
 	}
@@ -161,7 +161,7 @@ func TestDecisions(t *testing.T) {
 			return
 		}
 		grants := func(patterns []string) bool {
-			return slices.ContainsFunc(patterns, func(x string) bool { return user.Matches(x, p) })
+			return slices.ContainsFunc(patterns, func(x string) bool { return platform.Grants(x, p) })
 		}
 		if grants(narrow) && !grants(wide) {
 			t.Fatalf("%v covers %v but does not grant %s", wide, narrow, p)

@@ -35,8 +35,9 @@ type Config struct {
 	Issuer string
 	// Audience is the aud claim of the access tokens; empty is Issuer.
 	Audience string
-	// Cache counts failed logins. Processes of one installation should share
-	// it: an attacker has the free tries once for each cache.
+	// Cache counts failed logins and invitations. Processes of one
+	// installation should share it: an attacker has the free tries once for
+	// each cache.
 	Cache store.Cache
 	// PubSub tells other processes at once of a revocation. Without it they
 	// learn of it within VerifyTTL.

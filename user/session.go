@@ -2,6 +2,8 @@ package user
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,14 +26,14 @@ type Session struct {
 }
 
 // openSession makes a session with an id of its own, and its first refresh
-// token.
-func (s *Service) openSession(ctx context.Context, tx store.Tx, user string, tenant platform.TenantID) (id string, refresh Secret, err error) {
+// token. It ends at the latest when ends says.
+func (s *Service) openSession(ctx context.Context, tx store.Tx, user string, tenant platform.TenantID, ends time.Time) (id string, refresh Secret, err error) {
 	now := s.now()
 	id = s.newID("ses")
 	tagKey, secret := randomBytes(), randomBytes()
 	_, err = tx.Exec(ctx, `INSERT INTO user_sessions (id, user_id, organization, created_at, last_used_at, idle_until, ends_at,
 		revoked_at, generation, tag_key, token_hash, parent_hash, nonce, rotated_at) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 1, ?, ?, ?, ?, ?)`,
-		id, user, string(tenant), micros(now), micros(now), micros(now.Add(s.cfg.RefreshIdle)), micros(now.Add(s.cfg.RefreshMax)),
+		id, user, string(tenant), micros(now), micros(now), micros(now.Add(s.cfg.RefreshIdle)), micros(ends),
 		tagKey, hashSecret(secret), []byte{}, []byte{}, micros(now))
 	return id, formatRefresh(id, secret, tagKey), err
 }
@@ -46,7 +48,9 @@ func (s *Service) tokens(k signingKey, user, session string, tenant platform.Ten
 }
 
 // Switch signs the user in to another of their organizations: a new session
-// with tokens of its own. The present one stays.
+// with tokens of its own. The present one stays, and the new one ends with it
+// at the latest: a session has an absolute end, however often its user
+// switches.
 func (s *Service) Switch(ctx context.Context, p platform.Principal, organization platform.TenantID) (Tokens, error) {
 	if p.Kind != platform.PrincipalUser {
 		return Tokens{}, errUserNeeded()
@@ -70,8 +74,11 @@ func (s *Service) Switch(ctx context.Context, p platform.Principal, organization
 		} else if !ok {
 			return errNotMember()
 		}
-		var err error
-		if session, refresh, err = s.openSession(ctx, tx, p.Subject, organization); err != nil {
+		ends, err := livingUntil(ctx, tx, p)
+		if err != nil {
+			return err
+		}
+		if session, refresh, err = s.openSession(ctx, tx, p.Subject, organization, ends); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, organization, byUser(p.Subject, session), "session.switched", session, nil)
@@ -80,6 +87,17 @@ func (s *Service) Switch(ctx context.Context, p platform.Principal, organization
 		return Tokens{}, err
 	}
 	return s.tokens(key, p.Subject, session, organization, refresh)
+}
+
+// livingUntil returns the absolute end of p's session. One that was revoked
+// after p was verified is refused, or it would leave a session behind.
+func livingUntil(ctx context.Context, tx store.Tx, p platform.Principal) (time.Time, error) {
+	var ends int64
+	err := tx.QueryRow(ctx, `SELECT ends_at FROM user_sessions WHERE id = ? AND user_id = ? AND revoked_at = 0`, p.Credential, p.Subject).Scan(&ends)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, errBadCredential()
+	}
+	return fromMicros(ends), err
 }
 
 // LogOut ends the session of the access token that p came from.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"net/netip"
 	"time"
 
 	"github.com/acme/platform"
@@ -47,6 +48,7 @@ func (t throttle) begin(ctx context.Context, email, client string) (attempt, err
 	if client == "" {
 		a.counters = []counter{{account, freeTries}}
 	} else {
+		client = network(client)
 		pair := account + ":" + digest(client)
 		a.known = pair + ":known"
 		_, known, err := t.cache.Get(ctx, store.NoTenant, a.known)
@@ -112,6 +114,19 @@ func delayAfter(n int64) time.Duration {
 		}
 	}
 	return d
+}
+
+// network is what clients are counted by: the /64 of an IPv6 address, of which
+// a single host can use every address, and anything else as it is.
+func network(client string) string {
+	a, err := netip.ParseAddr(client)
+	if err != nil {
+		return client
+	}
+	if a = a.Unmap().WithZone(""); a.Is6() {
+		return netip.PrefixFrom(a, 64).Masked().String()
+	}
+	return a.String()
 }
 
 // digest keeps addresses out of a cache that others may read.

@@ -2,14 +2,18 @@ package main
 
 import (
 	"context"
+	"embed"
 	"encoding/json"
+	"io/fs"
 	"net/http"
-	"testing/fstest"
 	"time"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
 )
+
+//go:embed migrations
+var migrations embed.FS
 
 // greetings is a module of the host's own: it has a table and two routes. It
 // uses the platform's store, so it is kept apart by tenant like everything
@@ -24,10 +28,11 @@ func (*greetings) Name() string { return "greetings" }
 
 // Start implements [platform.Starter].
 func (g *greetings) Start(ctx context.Context) error {
-	return g.db.Migrate(ctx, store.Migrations{Component: "greetings", Files: fstest.MapFS{
-		"sqlite/0001_greetings.sql": {Data: []byte(
-			"CREATE TABLE greetings (tenant TEXT NOT NULL, id TEXT NOT NULL, text TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (tenant, id));\n")},
-	}})
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	return g.db.Migrate(ctx, store.Migrations{Component: "greetings", Files: files})
 }
 
 // Routes implements [platform.Router].

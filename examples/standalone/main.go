@@ -37,6 +37,9 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 	if len(args) > 0 && len(args[0]) > 0 && args[0][0] != '-' {
 		command, args = args[0], args[1:]
 	}
+	if command == "help" {
+		command, args = "serve", []string{"--help"}
+	}
 	commands := map[string]func(context.Context, options, io.Writer, io.Writer) error{
 		"serve":       serve,
 		"openapi":     printOpenAPI,

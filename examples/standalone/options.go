@@ -35,12 +35,28 @@ type options struct {
 	webhooksToPrivate bool
 }
 
+const usage = `standalone is the platform as a server of its own.
+
+  standalone [serve] [flags]   serve until interrupted
+  standalone openapi           print the OpenAPI document
+  standalone healthcheck       exit 0 if the server at --addr is ready
+  standalone version           print the version
+
+Each flag is also an environment variable: --log-format is PLATFORM_LOG_FORMAT.
+A flag goes before the environment.
+
+`
+
 // parse reads the flags, then the environment for those that were not given.
 func parse(args []string, env func(string) (string, bool), stderr io.Writer) (options, error) {
 	var o options
 	var origins, proxies string
 	fs := flag.NewFlagSet("standalone", flag.ContinueOnError)
 	fs.SetOutput(stderr)
+	fs.Usage = func() {
+		fmt.Fprint(stderr, usage)
+		fs.PrintDefaults()
+	}
 	fs.StringVar(&o.addr, "addr", "127.0.0.1:8080", "address to listen on")
 	fs.StringVar(&o.data, "data", "acme-data", "folder for the data; made where it is missing")
 	fs.StringVar(&o.publicURL, "public-url", "", "where clients reach this server; the issuer of access tokens (default http://ADDR)")

@@ -40,7 +40,7 @@ func (d directory) Recipients(ctx context.Context, tenant platform.TenantID, to 
 	seen := map[string]bool{}
 	add := func(members ...user.Member) {
 		for _, m := range members {
-			if !seen[m.UserID] {
+			if !seen[m.UserID] && m.Status == user.Active {
 				seen[m.UserID] = true
 				found = append(found, notify.Recipient{ID: m.UserID, Email: m.Email, Name: m.Name})
 			}

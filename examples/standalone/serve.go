@@ -52,5 +52,18 @@ func serve(ctx context.Context, o options, _, stderr io.Writer) error {
 	if errors.Is(err, http.ErrServerClosed) {
 		err = nil
 	}
-	return errors.Join(err, server.Shutdown(stopCtx), a.platform.Stop(stopCtx))
+	return errors.Join(err, drain(stopCtx, server, o.shutdown*3/4), a.platform.Stop(stopCtx))
+}
+
+// drain lets the requests end that are under way, and cuts off those that have
+// not after timeout: one client that hangs must not use up the time in which
+// the modules behind the requests end as they should.
+func drain(ctx context.Context, server *http.Server, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = errors.Join(fmt.Errorf("requests were cut off: they did not end within %v", timeout), server.Close())
+	}
+	return err
 }

@@ -60,6 +60,7 @@ func TestCommands(t *testing.T) {
 	}{
 		"version":     {[]string{"version"}, 0, "\n", ""},
 		"help":        {[]string{"--help"}, 0, "", "--log-format"},
+		"help, too":   {[]string{"help"}, 0, "", "PLATFORM_LOG_FORMAT"},
 		"no command":  {[]string{"server"}, 2, "", `no command "server"`},
 		"healthcheck": {[]string{"healthcheck", "--addr", "127.0.0.1:1"}, 1, "", "refused"},
 	} {

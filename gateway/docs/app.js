@@ -17,9 +17,13 @@ function el(tag, attrs, ...children) {
   return e;
 }
 
+const link = (o) => el("a", { href: "#" + o.id }, o.id);
+
 const base = new URL(".", location.href).href.replace(/\/$/, "");
 let doc = null;
 let operations = [];
+
+const find = (id) => operations.find((o) => o.id === id);
 
 function resolve(x) {
   for (let i = 0; x && x.$ref && i < 20; i++) {
@@ -85,6 +89,7 @@ function fields(schema, seen) {
 
 // example makes a value that a schema might take.
 function example(schema, depth) {
+  if (schema.examples && schema.examples.length) return schema.examples[0]; // beside a $ref
   const s = resolve(schema);
   if (s.examples && s.examples.length) return s.examples[0];
   for (const k of ["example", "default", "const"]) if (s[k] !== undefined) return s[k];
@@ -95,9 +100,10 @@ function example(schema, depth) {
   if (s.allOf) return Object.assign({}, ...s.allOf.map((v) => example(v, depth + 1)));
   switch ([].concat(s.type || (s.properties ? "object" : "any"))[0]) {
     case "object": {
-      const out = {};
-      for (const [k, v] of Object.entries(s.properties || {})) if (!resolve(v).readOnly) out[k] = example(v, depth + 1);
-      return out;
+      // What must be there and what has an example; where neither is, all of it.
+      const all = Object.entries(s.properties || {}).filter(([, v]) => !resolve(v).readOnly);
+      const some = all.filter(([k, v]) => (s.required || []).includes(k) || (v.examples || []).length);
+      return Object.fromEntries((some.length ? some : all).map(([k, v]) => [k, example(v, depth + 1)]));
     }
     case "array": return [example(s.items || {}, depth + 1)];
     case "integer": case "number": return s.minimum || 0;
@@ -113,8 +119,11 @@ const bodyOf = (op) => {
   const types = Object.keys(body.content || {});
   if (!types.length) return null;
   const type = types.find((t) => t.includes("json")) || types[0];
-  return { type, types, schema: body.content[type].schema || {}, content: body.content, required: body.required };
+  return { type, types, content: body.content };
 };
+
+// sample is a body of the media type, as text.
+const sample = (media) => pretty(media.example !== undefined ? media.example : example(media.schema || {}, 0));
 
 const params = (op) => (op.parameters || []).map(resolve);
 const pretty = (v) => (typeof v === "string" ? v : JSON.stringify(v, null, 2));
@@ -124,7 +133,7 @@ function curl(o) {
   const body = bodyOf(o.op);
   const parts = [`curl -X ${o.method} ${quote(base + o.path)}`];
   if (o.op.security) parts.push(`-H "Authorization: Bearer $TOKEN"`);
-  if (body) parts.push(`-H ${quote("Content-Type: " + body.type)}`, `-d ${quote(pretty(example(body.schema, 0)))}`);
+  if (body) parts.push(`-H ${quote("Content-Type: " + body.type)}`, `--data-binary ${quote(sample(body.content[body.type]))}`);
   return parts.join(" \\\n  ");
 }
 
@@ -147,7 +156,11 @@ function tryIt(o) {
   if (body) {
     type = el("select", { id: "body-type" }, body.types.map((t) => el("option", { value: t, selected: t === body.type }, t)));
     text = el("textarea", { id: "body", spellcheck: "false" });
-    text.value = pretty(example(body.schema, 0));
+    text.value = sample(body.content[body.type]);
+    let untouched = text.value;
+    type.addEventListener("change", () => {
+      if (text.value === untouched) text.value = untouched = sample(body.content[type.value]);
+    });
     form.append(el("label", { for: "body-type" }, "Content-Type"), type, el("label", { for: "body" }, "Body"), text);
   }
   const out = el("div", { role: "status" });
@@ -238,29 +251,94 @@ function show(o) {
   document.title = `${o.id} · ${doc.info.title}`;
 }
 
+// byTag puts operations in groups, in their order.
+function byTag(list) {
+  const tags = new Map();
+  for (const o of list) {
+    if (!tags.has(o.tag)) tags.set(o.tag, []);
+    tags.get(o.tag).push(o);
+  }
+  return [...tags];
+}
+
+// authentication tells how a credential is got, where an operation gives one,
+// and how it is sent.
+function authentication() {
+  const schemes = Object.values((doc.components || {}).securitySchemes || {}).map(resolve)
+    .sort((a, b) => (b.type === "http") - (a.type === "http"));
+  const closed = operations.filter((o) => o.op.security && o.method === "GET" && !o.path.includes("{"))
+    .sort((a, b) => a.path.length - b.path.length)[0];
+  if (!schemes.length || !closed) return [];
+  const first = ["auth.signup", "auth.login"].map(find).filter(Boolean);
+  return [
+    el("h3", {}, "Authentication"),
+    first.length ? el("p", {}, "For a token, call ", first.flatMap((o, i) => [i ? " or " : "", link(o)]),
+      ". Pasted into the field at the top of this page, it goes with what is tried here; it is forgotten when the page is left.") : "",
+    el("p", {}, "Send the credential with every request that is not public:"),
+    el("pre", { tabindex: "0" }, schemes.map((s) => {
+      const header = s.type === "apiKey" ? `${s.name}: $KEY` : "Authorization: Bearer $TOKEN";
+      return `curl ${quote(base + closed.path)} -H "${header}"`;
+    }).join("\n")),
+  ];
+}
+
+// overview is what one sees first.
+function overview() {
+  $("main").replaceChildren(
+    el("h2", {}, "Overview"),
+    el("p", {}, doc.info.description || "", ` ${operations.length} operations, described in `,
+      el("a", { href: "openapi.json" }, "openapi.json"), ` (OpenAPI ${doc.openapi}), which generators of clients read.`),
+    ...authentication(),
+    ...byTag(operations).flatMap(([tag, ops]) => [
+      el("h3", {}, tag, " ", el("span", { class: "quiet" }, ops.length === 1 ? "1 operation" : `${ops.length} operations`)),
+      el("ul", { class: "toc" }, ops.map((o) => el("li", {},
+        el("a", { href: "#" + o.id }, o.op.summary || o.id), " ", el("code", {}, `${o.method} ${o.path}`)))),
+    ]));
+  document.title = doc.info.title;
+}
+
 // list shows the operations that hold all words of the search.
 function list() {
   const words = $("search").value.toLowerCase().split(/\s+/).filter(Boolean);
   const found = operations.filter((o) => words.every((w) => o.text.includes(w)));
-  const tags = new Map();
-  for (const o of found) {
-    if (!tags.has(o.tag)) tags.set(o.tag, []);
-    tags.get(o.tag).push(o);
-  }
   $("found").textContent = words.length ? `${found.length} of ${operations.length}` : `${operations.length} operations`;
   const now = location.hash.slice(1);
-  $("operations").replaceChildren(...[...tags].map(([tag, ops]) => el("section", {}, el("h2", {}, tag),
+  $("operations").replaceChildren(...byTag(found).map(([tag, ops]) => el("section", {}, el("h2", {}, tag),
     el("ul", {}, ops.map((o) => el("li", {},
       el("a", { href: "#" + o.id, title: o.path, "aria-current": o.id === now ? "page" : undefined },
         el("span", { class: "method" }, o.method), o.id)))))));
 }
 
 function navigate(event) {
-  const o = operations.find((x) => x.id === location.hash.slice(1)) || (event ? null : operations[0]);
-  if (!o) return;
-  show(o);
+  const id = location.hash.slice(1);
+  const o = find(id);
+  if (o) show(o);
+  else if (!event || id === "") overview();
+  else return; // a place within the page
   list();
-  if (event) $("main").focus();
+  const current = document.querySelector("nav [aria-current]");
+  if (current) current.scrollIntoView({ block: "nearest" });
+  if (!event) {
+    scrollTo(0, 0);
+    return;
+  }
+  $("main").focus({ preventScroll: true });
+  // On a narrow screen the list stands above and not beside.
+  const beside = getComputedStyle(document.querySelector("nav")).position === "sticky";
+  scrollTo(0, beside ? 0 : $("main").offsetTop);
+}
+
+// walk moves by arrow keys from the search to what was found and along it, and
+// opens the first of it by the enter key.
+function walk(event) {
+  const stops = [$("search"), ...event.currentTarget.querySelectorAll("a")];
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  const next = stops[stops.indexOf(event.target) + (step || 1)];
+  if (event.altKey || event.ctrlKey || event.metaKey || event.isComposing || !next) return;
+  if (step) next.focus();
+  else if (event.key === "Enter" && event.target === $("search")) next.click();
+  else return;
+  event.preventDefault();
 }
 
 async function start() {
@@ -284,10 +362,11 @@ async function start() {
   }
   // The gateway's own operations come last.
   const rank = (t) => (t === order[0] ? order.length : order.indexOf(t) < 0 ? order.length - 1 : order.indexOf(t));
-  operations.sort((a, b) => rank(a.tag) - rank(b.tag) || a.path.localeCompare(b.path));
+  operations.sort((a, b) => rank(a.tag) - rank(b.tag) || a.id.localeCompare(b.id));
   $("title").textContent = document.title = doc.info.title;
   $("version").textContent = "version " + doc.info.version;
   $("search").addEventListener("input", list);
+  document.querySelector("nav").addEventListener("keydown", walk);
   addEventListener("hashchange", navigate);
   addEventListener("keydown", (event) => {
     if (event.key === "/" && !/^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) {

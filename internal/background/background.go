@@ -1,5 +1,5 @@
 // Package background runs the goroutines of a module between its Start and its
-// Stop.
+// Stop, and holds what their loops share: waiting for work and for better times.
 package background
 
 import (
@@ -40,10 +40,15 @@ func (g *Group) Stop(ctx context.Context) error {
 		g.cancel()
 	}
 	g.mu.Unlock()
+	return Wait(ctx, &g.done)
+}
 
+// Wait waits for wg, at most until ctx is done, in which case it returns ctx's
+// error. The caller must have seen to it that nothing is added to wg any more.
+func Wait(ctx context.Context, wg *sync.WaitGroup) error {
 	finished := make(chan struct{})
 	go func() {
-		g.done.Wait()
+		wg.Wait()
 		close(finished)
 	}()
 	select {

@@ -165,6 +165,7 @@ func (p *Problem) Write(w http.ResponseWriter) {
 	if err != nil { // strings and ints always marshal
 		panic(err)
 	}
+	body = append(body, '\n') // as all answers end, for those who read them in a terminal
 	for k, v := range p.GetHeaders() {
 		w.Header()[k] = v
 	}

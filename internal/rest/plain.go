@@ -3,6 +3,7 @@ package rest
 import (
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -17,21 +18,23 @@ type Description struct {
 	Response []Media // what a success may be; nil is an empty answer
 }
 
-// Param is one parameter of the query or a header. Parameters of the path are
-// found in it.
+// Param is one parameter of the query, a header or the path. Those of the path
+// are found in it; one of this name adds the description.
 type Param struct {
 	Name        string
-	In          string // "query" or "header"
+	In          string // "query", "header" or "path"
 	Description string
 	Required    bool
 	Enum        []string
+	Value       any // of the Go type that it holds; nil is a string
 }
 
 // Media is one media type and the Go type whose JSON form it holds; a nil
 // value describes it as a string.
 type Media struct {
-	Type  string
-	Value any
+	Type    string
+	Value   any
+	Example any // a whole body, where the one that follows from Value would not do
 }
 
 // HandlerFunc is a plain handler that returns its error to be sent as a
@@ -46,12 +49,20 @@ func (a *API) HandleHTTP(op Operation, d Description, h HandlerFunc) {
 		op.Status = http.StatusOK
 	}
 	for _, name := range pathParams(op.Path) {
-		hop.Parameters = append(hop.Parameters, &huma.Param{
-			Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString},
-		})
+		p := &huma.Param{Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}}
+		if i := slices.IndexFunc(d.Params, func(p Param) bool { return p.In == "path" && p.Name == name }); i >= 0 {
+			p.Description = d.Params[i].Description
+		}
+		hop.Parameters = append(hop.Parameters, p)
 	}
 	for _, p := range d.Params {
+		if p.In == "path" {
+			continue
+		}
 		s := &huma.Schema{Type: huma.TypeString}
+		if p.Value != nil {
+			s = a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(p.Value), true, p.Name)
+		}
 		for _, v := range p.Enum {
 			s.Enum = append(s.Enum, v)
 		}
@@ -64,6 +75,9 @@ func (a *API) HandleHTTP(op Operation, d Description, h HandlerFunc) {
 	}
 	hop.Responses[strconv.Itoa(op.Status)] = &huma.Response{
 		Description: http.StatusText(op.Status), Content: a.content(op.ID+"Response", d.Response),
+	}
+	if op.Status == http.StatusCreated {
+		hop.Responses["201"].Headers = map[string]*huma.Param{"Location": {Schema: &huma.Schema{Type: huma.TypeString}}}
 	}
 	a.huma.OpenAPI().AddOperation(&hop)
 	a.noNullArrays()
@@ -84,7 +98,7 @@ func (a *API) content(hint string, media []Media) map[string]*huma.MediaType {
 		if m.Value != nil {
 			s = a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(m.Value), true, hint)
 		}
-		content[m.Type] = &huma.MediaType{Schema: s}
+		content[m.Type] = &huma.MediaType{Schema: s, Example: m.Example}
 	}
 	return content
 }

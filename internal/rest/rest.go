@@ -98,7 +98,7 @@ func formats() map[string]huma.Format {
 			enc.SetEscapeHTML(false)
 			return enc.Encode(v)
 		},
-		Unmarshal: json.Unmarshal,
+		Unmarshal: unmarshal,
 	}
 	return map[string]huma.Format{"application/json": f, "json": f}
 }

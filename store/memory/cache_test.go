@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testclock"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/memory"
 )
@@ -19,26 +20,10 @@ const (
 	zeta = platform.TenantID("org_zeta")
 )
 
-// clock is a time that tests move.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
+type clock = testclock.Clock
 
 func newCache(maxBytes int64) (*memory.Cache, *clock) {
-	clk := &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	clk := testclock.At(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 	return memory.NewCache(maxBytes, memory.WithNow(clk.Now)), clk
 }
 

@@ -7,8 +7,11 @@
 // between the two publishes them again: delivery is at least once, and consumers
 // tell duplicates by the event's id.
 //
-// The relay also trims the inbox, in which consumers remember the events that
-// they have had.
+// An event that no stream will ever take is set aside in the table outbox_dead,
+// with the reason, so that those behind it go on.
+//
+// The relay also trims, by age, what was set aside, and the inbox, in which
+// consumers remember the events that they have had.
 //
 // # Order
 //

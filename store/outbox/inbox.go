@@ -6,55 +6,54 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/acme/platform/internal/background"
 	"github.com/acme/platform/store"
 )
 
 const (
-	inboxBatch = 1000 // rows of one transaction
-	inboxEvery = time.Hour
+	trimBatch = 1000 // rows of one transaction
+	trimEvery = time.Hour
 )
 
-// inboxKey is a row of the inbox: store.Tx.Once made it.
+// inboxKey is a row of the inbox: store.Tx.Once made it. The zero key is before
+// all of them.
 type inboxKey struct{ tenant, consumer, event string }
 
-// trimLoop removes what consumers need not remember any more.
-func (r *Relay) trimLoop(ctx context.Context) {
-	for ctx.Err() == nil {
-		if err := r.trimInbox(ctx); err != nil && ctx.Err() == nil {
+// trimInboxLoop removes what consumers need not remember any more.
+func (r *Relay) trimInboxLoop(ctx context.Context) {
+	var last inboxKey
+	background.Sweep(ctx, trimEvery, func(ctx context.Context) bool {
+		next, err := r.trimInbox(ctx, last)
+		if err != nil && ctx.Err() == nil {
 			r.log.WarnContext(ctx, "the inbox is not trimmed", slog.Any("error", err))
 		}
-		r.sleep(ctx, inboxEvery)
-	}
+		last = next
+		return last != inboxKey{}
+	})
 }
 
-// trimInbox goes through the inbox once. It has no index by age, which every
-// event would pay for; reading it through once an hour is beside the writers.
-func (r *Relay) trimInbox(ctx context.Context) error {
-	before := r.cfg.Now().Add(-r.cfg.InboxRetention).UnixMicro()
-	var last inboxKey
-	for ctx.Err() == nil {
-		old, err := r.oldInbox(ctx, before, last)
-		if err != nil {
-			return err
-		}
-		if len(old) == 0 {
-			return nil
-		}
-		err = r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
-			for _, k := range old {
-				if _, err := tx.Exec(ctx, `DELETE FROM inbox WHERE tenant = ? AND consumer = ? AND event_id = ?`,
-					k.tenant, k.consumer, k.event); err != nil {
-					return fmt.Errorf("outbox: trim the inbox: %w", err)
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		last = old[len(old)-1]
+// trimInbox removes the first old rows after last, and returns the key of the
+// last one: zero after the end, and with an error. The inbox has no index by
+// age, which every event would pay for; reading it through once an hour is beside
+// the writers.
+func (r *Relay) trimInbox(ctx context.Context, last inboxKey) (inboxKey, error) {
+	old, err := r.oldInbox(ctx, r.cfg.Now().Add(-r.cfg.InboxRetention).UnixMicro(), last)
+	if err != nil || len(old) == 0 {
+		return inboxKey{}, err
 	}
-	return ctx.Err()
+	err = r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		for _, k := range old {
+			if _, err := tx.Exec(ctx, `DELETE FROM inbox WHERE tenant = ? AND consumer = ? AND event_id = ?`,
+				k.tenant, k.consumer, k.event); err != nil {
+				return fmt.Errorf("outbox: trim the inbox: %w", err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return inboxKey{}, err
+	}
+	return old[len(old)-1], nil
 }
 
 // oldInbox returns the next rows after last that are older than before.
@@ -63,7 +62,7 @@ func (r *Relay) oldInbox(ctx context.Context, before int64, last inboxKey) (old 
 		old = old[:0]
 		rows, err := tx.Query(ctx, `SELECT tenant, consumer, event_id FROM inbox
 			WHERE seen < ? AND (tenant, consumer, event_id) > (?, ?, ?) ORDER BY tenant, consumer, event_id LIMIT ?`,
-			before, last.tenant, last.consumer, last.event, inboxBatch)
+			before, last.tenant, last.consumer, last.event, trimBatch)
 		if err != nil {
 			return err
 		}

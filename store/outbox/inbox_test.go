@@ -6,13 +6,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/outbox"
 )
 
 func TestInboxForgetsOldEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		once := func(from, to int) (fresh int) {
 			err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
 				fresh = 0

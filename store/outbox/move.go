@@ -56,11 +56,9 @@ func (r *Relay) drain(ctx context.Context) error {
 // refused reports whether the stream will never take one of the events, in
 // contrast to a stream that is away.
 func refused(err error) bool {
-	switch platform.KindOf(err) {
-	case platform.KindInvalid, platform.KindMalformed, platform.KindNoTenant, platform.KindTooLarge:
-		return true
-	}
-	return false
+	kind := platform.KindOf(err)
+	return kind == platform.KindInvalid || kind == platform.KindMalformed ||
+		kind == platform.KindNoTenant || kind == platform.KindTooLarge
 }
 
 // empty looks without getting in the way of writers: most looks find nothing.
@@ -229,16 +227,4 @@ func split(rows []row, cause error) (events []platform.Event, dead []row) {
 		events = append(events, w.event)
 	}
 	return events, dead
-}
-
-func (r *Relay) bury(ctx context.Context, tx store.Tx, dead []row) error {
-	for _, d := range dead {
-		if _, err := tx.Exec(ctx, `INSERT INTO outbox_dead (tenant, seq, id, source, type, subject, time, actor, data, cause, died)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, seq) DO NOTHING`,
-			string(d.event.Tenant), d.seq, d.event.ID, d.event.Source, d.event.Type, d.event.Subject,
-			d.event.Time.UnixMicro(), d.event.Actor, string(d.event.Data), d.cause.Error(), r.cfg.Now().UnixMicro()); err != nil {
-			return fmt.Errorf("outbox: set aside: %w", err)
-		}
-	}
-	return nil
 }

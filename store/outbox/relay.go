@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"fmt"
@@ -63,6 +64,9 @@ type Config struct {
 	// the time until somebody replays what a consumer set aside. Zero is 30
 	// days.
 	InboxRetention time.Duration
+	// DeadRetention is how long events are kept that were set aside because no
+	// stream takes them; zero is 30 days.
+	DeadRetention time.Duration
 }
 
 func (c *Config) setDefaults() {
@@ -75,24 +79,13 @@ func (c *Config) setDefaults() {
 	if c.Rand == nil {
 		c.Rand = rand.Float64
 	}
-	if c.Batch == 0 {
-		c.Batch = 500
-	}
-	if c.Interval == 0 {
-		c.Interval = time.Second
-	}
-	if c.Cooldown == 0 {
-		c.Cooldown = 10 * time.Millisecond
-	}
-	if c.MinBackoff == 0 {
-		c.MinBackoff = 100 * time.Millisecond
-	}
-	if c.MaxBackoff == 0 {
-		c.MaxBackoff = 30 * time.Second
-	}
-	if c.InboxRetention == 0 {
-		c.InboxRetention = 30 * 24 * time.Hour
-	}
+	c.Batch = cmp.Or(c.Batch, 500)
+	c.Interval = cmp.Or(c.Interval, time.Second)
+	c.Cooldown = cmp.Or(c.Cooldown, 10*time.Millisecond)
+	c.MinBackoff = cmp.Or(c.MinBackoff, 100*time.Millisecond)
+	c.MaxBackoff = cmp.Or(c.MaxBackoff, 30*time.Second)
+	c.InboxRetention = cmp.Or(c.InboxRetention, 30*24*time.Hour)
+	c.DeadRetention = cmp.Or(c.DeadRetention, 30*24*time.Hour)
 }
 
 func (c *Config) validate() error {
@@ -105,6 +98,7 @@ func (c *Config) validate() error {
 	check.Need(c.MinBackoff > 0, "MinBackoff", "must be positive")
 	check.Need(c.MaxBackoff >= c.MinBackoff, "MaxBackoff", "must be at least MinBackoff")
 	check.Need(c.InboxRetention > 0, "InboxRetention", "must be positive")
+	check.Need(c.DeadRetention > 0, "DeadRetention", "must be positive")
 	return check.Err()
 }
 
@@ -115,7 +109,7 @@ type Relay struct {
 	log *slog.Logger
 	tx  TxPublisher // nil where the stream is elsewhere
 
-	wake       chan struct{}
+	wake       background.Signal
 	background background.Group
 	// singly is how many of the next events are moved one by one, to find
 	// the one that the stream refuses. Only the relay's goroutine uses it.
@@ -130,7 +124,7 @@ func New(cfg Config) (*Relay, error) {
 	}
 	r := &Relay{
 		cfg: cfg, log: cfg.Logger.With(slog.String("module", "outbox")),
-		wake: make(chan struct{}, 1),
+		wake: background.NewSignal(),
 	}
 	if tx, ok := cfg.Events.(TxPublisher); ok && tx.SharesStore(cfg.DB) {
 		r.tx = tx
@@ -152,8 +146,9 @@ func (r *Relay) Start(ctx context.Context) error {
 	if err := r.cfg.DB.Migrate(ctx, store.Migrations{Component: "outbox_relay", Files: files}); err != nil {
 		return fmt.Errorf("outbox: %w", err)
 	}
-	r.background.Go(r.run)
-	r.background.Go(r.trimLoop)
+	for _, loop := range []func(context.Context){r.run, r.trimInboxLoop, r.trimDeadLoop} {
+		r.background.Go(loop) //nolint:contextcheck // it must not end with the context of the start
+	}
 	return nil
 }
 
@@ -163,8 +158,9 @@ func (r *Relay) Stop(ctx context.Context) error { return r.background.Stop(ctx) 
 
 func (r *Relay) run(ctx context.Context) {
 	if emitter, ok := r.cfg.DB.(store.Emitter); ok {
-		defer emitter.OnEmit(r.poke)()
+		defer emitter.OnEmit(r.wake.Set)()
 	}
+	backoff := background.Backoff{Min: r.cfg.MinBackoff, Max: r.cfg.MaxBackoff, Rand: r.cfg.Rand}
 	failures := 0
 	for {
 		err := r.drain(ctx)
@@ -175,51 +171,14 @@ func (r *Relay) run(ctx context.Context) {
 			if failures++; failures == 1 {
 				r.log.WarnContext(ctx, "events cannot be published; they wait in the outbox", slog.Any("error", err))
 			}
-			r.sleep(ctx, r.pause(failures))
+			background.Sleep(ctx, backoff.Pause(failures))
 			continue
 		}
 		if failures > 0 {
 			r.log.InfoContext(ctx, "events are published again", slog.Int("failures", failures))
 			failures = 0
 		}
-		r.sleep(ctx, r.cfg.Cooldown)
-		r.wait(ctx, r.cfg.Interval)
-	}
-}
-
-// poke has the relay look soon; any number of calls while it is busy are one.
-func (r *Relay) poke() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
-}
-
-// pause returns how long to wait after the n-th failure in a row: between half
-// and all of a bound that doubles.
-func (r *Relay) pause(n int) time.Duration {
-	bound := r.cfg.MaxBackoff
-	if shift := n - 1; shift < 20 {
-		bound = min(bound, r.cfg.MinBackoff<<shift)
-	}
-	return bound/2 + time.Duration(r.cfg.Rand()*float64(bound/2))
-}
-
-func (r *Relay) sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
-
-func (r *Relay) wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-r.wake:
-	case <-ctx.Done():
+		background.Sleep(ctx, r.cfg.Cooldown)
+		r.wake.Wait(ctx, r.cfg.Interval)
 	}
 }

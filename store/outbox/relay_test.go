@@ -17,10 +17,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/outbox"
 	"github.com/acme/platform/store/sqlevents"
-	"github.com/acme/platform/store/sqlite"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -30,44 +30,29 @@ const (
 	beta = platform.TenantID("org_beta")
 )
 
-func open(t testing.TB, path string) *sqlite.DB {
-	t.Helper()
-	db, err := sqlite.Open(context.Background(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return db
-}
-
-func openNew(t testing.TB) *sqlite.DB {
-	t.Helper()
-	return open(t, filepath.Join(t.TempDir(), "outbox.db"))
-}
-
-func startRelay(t testing.TB, cfg outbox.Config) *outbox.Relay {
-	t.Helper()
+func startRelay(tb testing.TB, cfg outbox.Config) *outbox.Relay {
+	tb.Helper()
 	r, err := outbox.New(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := r.Start(context.Background()); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = r.Stop(context.Background()) })
+	tb.Cleanup(func() { _ = r.Stop(context.Background()) })
 	return r
 }
 
-func startEvents(t testing.TB, db store.Relational) *sqlevents.Events {
-	t.Helper()
+func startEvents(tb testing.TB, db store.Relational) *sqlevents.Events {
+	tb.Helper()
 	e, err := sqlevents.New(sqlevents.Config{DB: db})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := e.Start(context.Background()); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = e.Stop(context.Background()) })
+	tb.Cleanup(func() { _ = e.Stop(context.Background()) })
 	return e
 }
 
@@ -80,8 +65,8 @@ func event(tenant platform.TenantID, n int) platform.Event {
 
 // emit commits the events from..to-1, of alternating tenants, in transactions of
 // at most ten.
-func emit(t testing.TB, db store.Relational, from, to int) {
-	t.Helper()
+func emit(tb testing.TB, db store.Relational, from, to int) {
+	tb.Helper()
 	for begin := from; begin < to; begin += 10 {
 		err := db.AcrossTenants(context.Background(), func(ctx context.Context, tx store.Tx) error {
 			for n := begin; n < min(begin+10, to); n++ {
@@ -96,19 +81,19 @@ func emit(t testing.TB, db store.Relational, from, to int) {
 			return nil
 		})
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 }
 
-func exec(t testing.TB, db store.Relational, text string, args ...any) {
-	t.Helper()
+func exec(tb testing.TB, db store.Relational, text string, args ...any) {
+	tb.Helper()
 	err := db.AcrossTenants(context.Background(), func(ctx context.Context, tx store.Tx) error {
 		_, err := tx.Exec(ctx, text, args...)
 		return err
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
@@ -204,7 +189,7 @@ func collect(t *testing.T, e store.Events) func() []string {
 
 func TestMovesInOrderWithinTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		emit(t, db, 0, 230) // what an earlier process left
 		e := startEvents(t, db)
 		got := collect(t, e)
@@ -229,7 +214,7 @@ func TestMovesInOrderWithinTheStore(t *testing.T) {
 
 func TestMovesToARemoteStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		var to remote
 		r := startRelay(t, outbox.Config{DB: db, Events: &to, Batch: 100})
 		emit(t, db, 0, 777)
@@ -249,7 +234,7 @@ func TestMovesToARemoteStream(t *testing.T) {
 // stays, wherever its number lies.
 func TestDeletesOnlyWhatItPublished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		emit(t, db, 0, 3)
 		exec(t, db, `UPDATE outbox SET seq = seq * 10`)
 		late := event(acme, 99)
@@ -269,7 +254,7 @@ func TestDeletesOnlyWhatItPublished(t *testing.T) {
 
 func TestStreamThatIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		var logged strings.Builder
 		to := &remote{fail: errors.New("away")}
 		r := startRelay(t, outbox.Config{DB: db, Events: to, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
@@ -303,7 +288,7 @@ func TestStreamThatIsAway(t *testing.T) {
 // published, once and in order.
 func TestPoison(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		emit(t, db, 0, 40)
 		exec(t, db, `UPDATE outbox SET subject = '' WHERE id = 'evt_5'`)
 		e := startEvents(t, db)
@@ -319,7 +304,7 @@ func TestPoison(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		emit(t, db, 0, 40)
 		exec(t, db, `UPDATE outbox SET source = '' WHERE id = 'evt_30'`) // the stream would take it
 		to := &remote{refuse: "evt_17"}
@@ -357,7 +342,7 @@ func TestPoison(t *testing.T) {
 func TestCrashPublishesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "outbox.db")
-		db := open(t, path)
+		db := testdb.Open(t, path)
 		emit(t, db, 0, 20)
 		to := &remote{}
 		to.after = func() { to.after = nil; _ = db.Close() }
@@ -367,27 +352,11 @@ func TestCrashPublishesAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantIDs(t, "before the crash", to.ids(), 0, 20)
-		r := startRelay(t, outbox.Config{DB: open(t, path), Events: to})
+		r := startRelay(t, outbox.Config{DB: testdb.Open(t, path), Events: to})
 		time.Sleep(time.Second)
 		wantIDs(t, "after it", to.ids()[20:], 0, 20)
 		if s := stats(t, r); s.Depth != 0 {
 			t.Errorf("left: %+v", s)
-		}
-	})
-}
-
-func TestStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
-		to := &remote{}
-		r := startRelay(t, outbox.Config{DB: db, Events: to})
-		if err := r.Stop(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		emit(t, db, 0, 5)
-		time.Sleep(time.Minute)
-		if n := len(to.ids()); n != 0 {
-			t.Errorf("%d events published after Stop", n)
 		}
 	})
 }
@@ -397,52 +366,4 @@ func TestNewRefuses(t *testing.T) {
 	if want := "outbox: Config.DB must be set; Config.Events must be set; Config.Batch must be 1 to 10,000"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
-}
-
-// BenchmarkRelay measures events from the outbox to the stream of the same
-// store, in batches of 500.
-func BenchmarkRelay(b *testing.B) {
-	db := openNew(b)
-	e := startEvents(b, db)
-	const total = 20_000
-	for b.Loop() {
-		b.StopTimer()
-		exec(b, db, `DELETE FROM event_log`)
-		for n := 0; n < total; n += 500 {
-			err := db.AcrossTenants(context.Background(), func(ctx context.Context, tx store.Tx) error {
-				var events []platform.Event
-				for i := range 500 {
-					ev := event(acme, n+i)
-					ev.ID = platform.NewID("evt")
-					events = append(events, ev)
-				}
-				return tx.Emit(ctx, events...)
-			})
-			if err != nil {
-				b.Fatal(err)
-			}
-		}
-		b.StartTimer()
-		r, err := outbox.New(outbox.Config{DB: db, Events: e})
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := r.Start(context.Background()); err != nil {
-			b.Fatal(err)
-		}
-		for {
-			s, err := r.Stats(context.Background())
-			if err != nil {
-				b.Fatal(err)
-			}
-			if s.Depth == 0 {
-				break
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
-		if err := r.Stop(context.Background()); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/total, "ns/event")
 }

@@ -2,11 +2,11 @@ package queue_test
 
 import (
 	"context"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/queue"
 	"github.com/acme/platform/store/sqlite"
@@ -14,10 +14,7 @@ import (
 
 func benchQueue(b *testing.B, workers int, h queue.Handler) (*sqlite.DB, *queue.Queue) {
 	b.Helper()
-	db, err := sqlite.Open(context.Background(), filepath.Join(b.TempDir(), "queue.db"))
-	if err != nil {
-		b.Fatal(err)
-	}
+	db := testdb.New(b)
 	q, err := queue.New(queue.Config{DB: db, Workers: workers, TenantWorkers: workers})
 	if err != nil {
 		b.Fatal(err)
@@ -26,10 +23,7 @@ func benchQueue(b *testing.B, workers int, h queue.Handler) (*sqlite.DB, *queue.
 	if err := q.Start(context.Background()); err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() {
-		_ = q.Stop(context.Background())
-		_ = db.Close()
-	})
+	b.Cleanup(func() { _ = q.Stop(context.Background()) })
 	return db, q
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -147,32 +146,39 @@ func (q *Queue) claimKind(ctx context.Context, tx store.Tx, all *room, k *kindRo
 func (q *Queue) tenantsWithReady(ctx context.Context, tx store.Tx, kind string, cursor platform.TenantID, limit int) ([]platform.TenantID, error) {
 	var tenants []platform.TenantID
 	for _, after := range []platform.TenantID{cursor, ""} {
-		rows, err := tx.Query(ctx, `WITH RECURSIVE next (tenant) AS (
-				SELECT (SELECT min(tenant) FROM jobs WHERE state = 0 AND kind = ? AND tenant > ?)
-				UNION ALL
-				SELECT (SELECT min(tenant) FROM jobs WHERE state = 0 AND kind = ? AND tenant > next.tenant) FROM next WHERE next.tenant IS NOT NULL
-			) SELECT tenant FROM next WHERE tenant IS NOT NULL LIMIT ?`, kind, string(after), kind, limit-len(tenants))
+		found, err := tenantsAfter(ctx, tx, kind, after, limit-len(tenants))
 		if err != nil {
 			return nil, fmt.Errorf("queue: claim: %w", err)
 		}
-		for rows.Next() {
-			var t platform.TenantID
-			if err := rows.Scan((*string)(&t)); err != nil {
-				return nil, errors.Join(fmt.Errorf("queue: claim: %w", err), rows.Close())
-			}
-			if after == "" && cursor != "" && t > cursor {
-				break // it was in the first half
-			}
-			tenants = append(tenants, t)
+		if after == "" && cursor != "" { // the rest was in the first half
+			found = slices.DeleteFunc(found, func(t platform.TenantID) bool { return t > cursor })
 		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			return nil, fmt.Errorf("queue: claim: %w", err)
-		}
+		tenants = append(tenants, found...)
 		if cursor == "" || len(tenants) >= limit {
 			break
 		}
 	}
 	return tenants, nil
+}
+
+func tenantsAfter(ctx context.Context, tx store.Tx, kind string, after platform.TenantID, limit int) (tenants []platform.TenantID, err error) {
+	rows, err := tx.Query(ctx, `WITH RECURSIVE next (tenant) AS (
+			SELECT (SELECT min(tenant) FROM jobs WHERE state = 0 AND kind = ? AND tenant > ?)
+			UNION ALL
+			SELECT (SELECT min(tenant) FROM jobs WHERE state = 0 AND kind = ? AND tenant > next.tenant) FROM next WHERE next.tenant IS NOT NULL
+		) SELECT tenant FROM next WHERE tenant IS NOT NULL LIMIT ?`, kind, string(after), kind, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var t platform.TenantID
+		if err := rows.Scan((*string)(&t)); err != nil {
+			return nil, err
+		}
+		tenants = append(tenants, t)
+	}
+	return tenants, rows.Err()
 }
 
 // claimTenant takes at most n jobs of one kind and tenant, the most urgent

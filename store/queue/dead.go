@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/background"
 	"github.com/acme/platform/store"
 )
 
@@ -98,25 +99,24 @@ func (q *Queue) Retry(ctx context.Context, tenant platform.TenantID, id string) 
 		if !found {
 			return platform.NotFound("dead job")
 		}
-		tx.AfterCommit(q.poke)
+		tx.AfterCommit(q.wake.Set)
 		return nil
 	})
 }
 
 // trimLoop removes dead jobs that are older than the retention, once an hour.
 func (q *Queue) trimLoop(ctx context.Context) {
-	for ctx.Err() == nil {
-		for more := true; more && ctx.Err() == nil; {
-			n, err := q.trim(ctx)
-			if err != nil && ctx.Err() == nil {
-				q.log.WarnContext(ctx, "old dead jobs are not removed", slog.Any("error", err))
-			}
-			more = n == sweepBatch
+	background.Sweep(ctx, time.Hour, func(ctx context.Context) bool {
+		n, err := q.trim(ctx)
+		if err != nil && ctx.Err() == nil {
+			q.log.WarnContext(ctx, "old dead jobs are not removed", slog.Any("error", err))
 		}
-		q.sleep(ctx, time.Hour)
-	}
+		return err == nil && n == sweepBatch
+	})
 }
 
+// trim removes at most sweepBatch jobs and returns how many. With an error, n
+// means nothing.
 func (q *Queue) trim(ctx context.Context) (n int64, err error) {
 	err = q.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
 		res, err := tx.Exec(ctx, `DELETE FROM jobs WHERE state = 3 AND (tenant, id) IN (

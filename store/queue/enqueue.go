@@ -52,7 +52,7 @@ func (q *Queue) Enqueue(ctx context.Context, tx store.Tx, job Job) (string, erro
 	if n, err := res.RowsAffected(); err != nil {
 		return "", fmt.Errorf("queue: enqueue: %w", err)
 	} else if n == 1 {
-		tx.AfterCommit(q.poke)
+		tx.AfterCommit(q.wake.Set)
 		return id, nil
 	}
 	err = tx.QueryRow(ctx, `SELECT id FROM jobs WHERE tenant = ? AND kind = ? AND unique_key = ? AND state < 3`,

@@ -10,24 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/queue"
-	"github.com/acme/platform/store/sqlite"
 )
-
-// faulty is a store that can be cut off.
-type faulty struct {
-	*sqlite.DB
-	down atomic.Bool
-}
-
-func (f *faulty) AcrossTenants(ctx context.Context, fn func(context.Context, store.Tx) error, opts ...store.TxOption) error {
-	if f.down.Load() {
-		return platform.Errorf(platform.KindUnavailable, "down", "the store is away")
-	}
-	return f.DB.AcrossTenants(ctx, fn, opts...)
-}
 
 func TestBackoffIsCappedWithFullJitter(t *testing.T) {
 	for _, c := range []struct {
@@ -39,7 +25,7 @@ func TestBackoffIsCappedWithFullJitter(t *testing.T) {
 		{1, []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			db := openNew(t)
+			db := testdb.New(t)
 			q := newQueue(t, queue.Config{DB: db, Interval: time.Minute, Rand: func() float64 { return c.random }})
 			var at []time.Time
 			q.Handle("fail", func(_ context.Context, j queue.Job) error {
@@ -70,7 +56,7 @@ func TestBackoffIsCappedWithFullJitter(t *testing.T) {
 
 func TestRetryAfterAndDiscard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		q := newQueue(t, queue.Config{DB: db, Interval: time.Minute})
 		var at []time.Time
 		q.Handle("busy", func(context.Context, queue.Job) error {
@@ -102,7 +88,7 @@ func TestRetryAfterAndDiscard(t *testing.T) {
 
 func TestPanicIsAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		q := newQueue(t, queue.Config{DB: db})
 		q.Handle("panic", func(context.Context, queue.Job) error { panic("ouch") }, queue.Options{MaxAttempts: 1})
 		start(t, q)
@@ -117,7 +103,7 @@ func TestPanicIsAFailure(t *testing.T) {
 
 func TestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		q := newQueue(t, queue.Config{DB: db, Interval: time.Minute})
 		began := time.Now()
 		q.Handle("slow", func(ctx context.Context, _ queue.Job) error {
@@ -141,7 +127,7 @@ func TestTimeout(t *testing.T) {
 // the job.
 func TestLeaseIsRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		var runs atomic.Int32
 		handle := func(context.Context, queue.Job) error {
 			runs.Add(1)
@@ -172,8 +158,8 @@ func TestLeaseIsRenewed(t *testing.T) {
 // no effect any more.
 func TestLostLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
-		cut := &faulty{DB: db}
+		db := testdb.New(t)
+		cut := &testdb.Faulty{DB: db}
 		a := newQueue(t, queue.Config{DB: cut})
 		var (
 			cause  error
@@ -191,7 +177,7 @@ func TestLostLease(t *testing.T) {
 		start(t, a)
 		enqueue(t, a, db, acme, queue.Job{Kind: "job"})
 		synctest.Wait()
-		cut.down.Store(true)
+		cut.Down.Store(true)
 
 		b := newQueue(t, queue.Config{DB: db})
 		var second atomic.Int32 // the attempt
@@ -210,7 +196,7 @@ func TestLostLease(t *testing.T) {
 		if n := second.Load(); n != 2 {
 			t.Errorf("after the lease: attempt %d", n)
 		}
-		cut.down.Store(false)
+		cut.Down.Store(false)
 		if err := <-finish; !errors.Is(err, queue.ErrLeaseLost) || !errors.Is(cause, queue.ErrLeaseLost) {
 			t.Errorf("the first worker: Finish %v, cause %v", err, cause)
 		}
@@ -232,7 +218,7 @@ func TestCrash(t *testing.T) {
 	for exclusive, most := range map[bool]time.Duration{false: 41 * time.Second, true: 0} {
 		synctest.Test(t, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "queue.db")
-			db := open(t, path)
+			db := testdb.Open(t, path)
 			dying := newQueue(t, queue.Config{DB: db})
 			gate := make(chan struct{})
 			dying.Handle("job", func(context.Context, queue.Job) error { <-gate; return nil }, queue.Options{})
@@ -243,7 +229,7 @@ func TestCrash(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			db = open(t, path)
+			db = testdb.Open(t, path)
 			q := newQueue(t, queue.Config{DB: db, Exclusive: exclusive})
 			ran := make(chan queue.Job, 1)
 			q.Handle("job", func(_ context.Context, j queue.Job) error { ran <- j; return nil }, queue.Options{})
@@ -266,7 +252,7 @@ func TestJobThatKillsItsProcessDies(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "queue.db")
 		gate := make(chan struct{})
 		for range 2 {
-			db := open(t, path)
+			db := testdb.Open(t, path)
 			q := newQueue(t, queue.Config{DB: db})
 			began := make(chan struct{}, 1)
 			q.Handle("killer", func(context.Context, queue.Job) error { began <- struct{}{}; <-gate; return nil }, queue.Options{MaxAttempts: 2})
@@ -277,7 +263,7 @@ func TestJobThatKillsItsProcessDies(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		db := open(t, path)
+		db := testdb.Open(t, path)
 		q := newQueue(t, queue.Config{DB: db})
 		q.Handle("killer", func(context.Context, queue.Job) error { t.Error("ran a third time"); return nil }, queue.Options{MaxAttempts: 2})
 		start(t, q)
@@ -292,13 +278,13 @@ func TestJobThatKillsItsProcessDies(t *testing.T) {
 
 func TestStoreThatFailsForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
-		cut := &faulty{DB: db}
+		db := testdb.New(t)
+		cut := &testdb.Faulty{DB: db}
 		q := newQueue(t, queue.Config{DB: cut})
 		var runs atomic.Int32
 		q.Handle("job", func(context.Context, queue.Job) error {
 			runs.Add(1)
-			cut.down.Store(true) // before the result is stored
+			cut.Down.Store(true) // before the result is stored
 			return nil
 		}, queue.Options{})
 		start(t, q)
@@ -307,7 +293,7 @@ func TestStoreThatFailsForAWhile(t *testing.T) {
 		if s := stats(t, newQueue(t, queue.Config{DB: db})); s.Running != 1 {
 			t.Errorf("while the store is away: %+v", s)
 		}
-		cut.down.Store(false)
+		cut.Down.Store(false)
 		time.Sleep(time.Minute)
 		if s := stats(t, q); s != (queue.Stats{}) || runs.Load() != 1 {
 			t.Errorf("after: %+v, ran %d times", s, runs.Load())
@@ -317,7 +303,7 @@ func TestStoreThatFailsForAWhile(t *testing.T) {
 
 func TestUnknownKindIsLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		old := newQueue(t, queue.Config{DB: db, Interval: time.Minute})
 		old.Handle("old", func(context.Context, queue.Job) error { return nil }, queue.Options{})
 		start(t, old)

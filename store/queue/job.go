@@ -1,11 +1,13 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/background"
 )
 
 // Job is one piece of work of one tenant. The caller of [Queue.Enqueue] sets
@@ -82,33 +84,18 @@ type Options struct {
 }
 
 func (o Options) withDefaults(cfg Config) Options {
-	if o.MaxAttempts == 0 {
-		o.MaxAttempts = 12
-	}
-	if o.Timeout == 0 {
-		o.Timeout = time.Minute
-	}
-	if o.Concurrency == 0 {
-		o.Concurrency = cfg.Workers
-	}
-	if o.TenantConcurrency == 0 {
-		o.TenantConcurrency = cfg.TenantWorkers
-	}
-	if o.Backoff == 0 {
-		o.Backoff = 5 * time.Second
-	}
-	if o.MaxBackoff == 0 {
-		o.MaxBackoff = time.Hour
-	}
+	o.MaxAttempts = cmp.Or(o.MaxAttempts, 12)
+	o.Timeout = cmp.Or(o.Timeout, time.Minute)
+	o.Concurrency = cmp.Or(o.Concurrency, cfg.Workers)
+	o.TenantConcurrency = cmp.Or(o.TenantConcurrency, cfg.TenantWorkers)
+	o.Backoff = cmp.Or(o.Backoff, 5*time.Second)
+	o.MaxBackoff = cmp.Or(o.MaxBackoff, time.Hour)
 	return o
 }
 
 // pause returns how long to wait after the given attempt failed: evenly from
 // zero to a bound that doubles.
 func (o Options) pause(attempt int, random float64) time.Duration {
-	bound := o.MaxBackoff
-	if shift := attempt - 1; shift < 30 && o.Backoff <= o.MaxBackoff>>shift {
-		bound = o.Backoff << shift
-	}
+	bound := background.Backoff{Min: o.Backoff, Max: o.MaxBackoff}.Bound(attempt)
 	return time.Duration(random * float64(bound))
 }

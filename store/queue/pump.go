@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/acme/platform/internal/background"
 	"github.com/acme/platform/store"
 )
 
@@ -44,7 +45,7 @@ func (q *Queue) pump(ctx context.Context) {
 				if failures++; failures == 1 {
 					q.log.WarnContext(ctx, "the store fails; jobs wait", slog.Any("error", err))
 				}
-				q.sleep(ctx, q.storePause(failures))
+				background.Sleep(ctx, q.storePause(failures))
 				woken = true
 				continue
 			default:
@@ -65,7 +66,8 @@ func (q *Queue) pump(ctx context.Context) {
 		if !due.IsZero() {
 			pause = min(pause, due.Sub(q.cfg.Now()))
 		}
-		woken = q.wait(ctx, pause)
+		// What is due already is not waited for, and a signal stays set.
+		woken = pause > 0 && q.wake.Wait(ctx, pause)
 	}
 }
 
@@ -138,7 +140,7 @@ func (q *Queue) pass(ctx context.Context, results []result, beat bool) (due time
 		q.log.WarnContext(ctx, "lease lost", r.attr())
 		r.cancel(ErrLeaseLost)
 	}
-	q.start(claimed)
+	q.start(claimed) //nolint:contextcheck // a job outlives the pass that claimed it
 	return due, nil
 }
 
@@ -151,39 +153,9 @@ func (q *Queue) forget(results []result) {
 	}
 }
 
-// storePause is between half and all of 100 ms, doubling up to 10 s.
+// storePause is how long to wait after the store failed.
 func (q *Queue) storePause(failures int) time.Duration {
-	bound := 10 * time.Second
-	if failures < 8 {
-		bound = min(bound, 50*time.Millisecond<<failures)
-	}
-	q.mu.Lock()
+	q.mu.Lock() // for Rand
 	defer q.mu.Unlock()
-	return bound/2 + time.Duration(q.cfg.Rand()*float64(bound/2))
-}
-
-func (q *Queue) sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
-
-// wait is sleep that poke ends; it reports whether that was so.
-func (q *Queue) wait(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return false
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return false
-	case <-q.wake:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return background.Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second, Rand: q.cfg.Rand}.Pause(failures)
 }

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"fmt"
@@ -69,25 +70,12 @@ func (c *Config) setDefaults() {
 	if c.Rand == nil {
 		c.Rand = rand.Float64
 	}
-	if c.Workers == 0 {
-		c.Workers = 16
-	}
-	if c.TenantWorkers == 0 {
-		c.TenantWorkers = max(1, c.Workers*3/4)
-	}
-	for _, d := range []struct {
-		field *time.Duration
-		value time.Duration
-	}{
-		{&c.Interval, time.Second},
-		{&c.Lease, 30 * time.Second},
-		{&c.Drain, 10 * time.Second},
-		{&c.DeadRetention, 30 * 24 * time.Hour},
-	} {
-		if *d.field == 0 {
-			*d.field = d.value
-		}
-	}
+	c.Workers = cmp.Or(c.Workers, 16)
+	c.TenantWorkers = cmp.Or(c.TenantWorkers, max(1, c.Workers*3/4))
+	c.Interval = cmp.Or(c.Interval, time.Second)
+	c.Lease = cmp.Or(c.Lease, 30*time.Second)
+	c.Drain = cmp.Or(c.Drain, 10*time.Second)
+	c.DeadRetention = cmp.Or(c.DeadRetention, 30*24*time.Hour)
 }
 
 func (c *Config) validate() error {
@@ -109,10 +97,10 @@ type Queue struct {
 	log   *slog.Logger
 	owner string // names this process's leases
 
-	wake       chan struct{}
+	wake       background.Signal
 	background background.Group
 	handlers   sync.WaitGroup
-	lifetime   context.Context // of the handlers
+	lifetime   context.Context //nolint:containedctx // of the handlers, which no call outlives
 	cancel     context.CancelCauseFunc
 	lastKind   string // the kind that was served last; only the pump uses it
 
@@ -151,7 +139,7 @@ func New(cfg Config) (*Queue, error) {
 	}
 	q := &Queue{
 		cfg: cfg, log: cfg.Logger.With(slog.String("module", "queue")),
-		owner: cfg.NewID("que"), wake: make(chan struct{}, 1),
+		owner: cfg.NewID("que"), wake: background.NewSignal(),
 		running: make(map[jobKey]*run), tenants: make(map[platform.TenantID]int),
 	}
 	q.lifetime, q.cancel = context.WithCancelCause(context.Background())
@@ -206,8 +194,9 @@ func (q *Queue) Start(ctx context.Context) error {
 	q.mu.Lock()
 	q.started = true
 	q.mu.Unlock()
-	q.background.Go(q.pump)
-	q.background.Go(q.trimLoop)
+	for _, loop := range []func(context.Context){q.pump, q.trimLoop} {
+		q.background.Go(loop) //nolint:contextcheck // it must not end with the context of the start
+	}
 	return nil
 }
 
@@ -219,30 +208,19 @@ func (q *Queue) Stop(ctx context.Context) error {
 	q.mu.Lock()
 	q.stopping = true
 	q.mu.Unlock()
-	defer q.cancel(ErrStopping)
 
-	idle := make(chan struct{})
-	go func() {
-		q.handlers.Wait()
-		close(idle)
-	}()
 	drain := q.cfg.Drain
 	if deadline, ok := ctx.Deadline(); ok {
 		drain = min(drain, time.Until(deadline)/2)
 	}
-	timer := time.NewTimer(drain)
-	defer timer.Stop()
-	select {
-	case <-idle:
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+	draining, end := context.WithTimeout(ctx, drain)
+	defer end()
+	left := background.Wait(draining, &q.handlers)
 	q.cancel(ErrStopping)
-	var left error
-	select {
-	case <-idle:
-	case <-ctx.Done():
-		left = fmt.Errorf("queue: %d handlers did not return: %w", q.handling(), ctx.Err())
+	if left != nil {
+		if left = background.Wait(ctx, &q.handlers); left != nil {
+			left = fmt.Errorf("queue: %d handlers did not return: %w", q.handling(), left)
+		}
 	}
 	// The pump stores the last results before it ends.
 	if err := q.background.Stop(ctx); err != nil && left == nil {
@@ -259,12 +237,4 @@ func (q *Queue) handling() (n int) {
 		n += running
 	}
 	return n
-}
-
-// poke has the pump look; any number of calls while it is busy are one.
-func (q *Queue) poke() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
 }

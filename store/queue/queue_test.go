@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,9 +12,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/queue"
-	"github.com/acme/platform/store/sqlite"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -24,21 +23,6 @@ const (
 	acme = platform.TenantID("org_acme")
 	beta = platform.TenantID("org_beta")
 )
-
-func open(t *testing.T, path string) *sqlite.DB {
-	t.Helper()
-	db, err := sqlite.Open(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return db
-}
-
-func openNew(t *testing.T) *sqlite.DB {
-	t.Helper()
-	return open(t, filepath.Join(t.TempDir(), "queue.db"))
-}
 
 func newQueue(t *testing.T, cfg queue.Config) *queue.Queue {
 	t.Helper()
@@ -100,7 +84,7 @@ var errBoom = errors.New("boom")
 
 func TestRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		q := newQueue(t, queue.Config{DB: db})
 		got := make(chan queue.Job, 10)
 		q.Handle("greet", func(_ context.Context, j queue.Job) error { got <- j; return nil }, queue.Options{})
@@ -125,7 +109,7 @@ func TestRuns(t *testing.T) {
 
 func TestRolledBackEnqueueLeavesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		q := newQueue(t, queue.Config{DB: db})
 		q.Handle("greet", func(context.Context, queue.Job) error { t.Error("ran"); return nil }, queue.Options{})
 		start(t, q)
@@ -147,7 +131,7 @@ func TestRolledBackEnqueueLeavesNothing(t *testing.T) {
 
 func TestScheduledRunsOnTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		q := newQueue(t, queue.Config{DB: db, Interval: time.Hour})
 		ran := make(chan time.Time, 1)
 		q.Handle("later", func(context.Context, queue.Job) error { ran <- time.Now(); return nil }, queue.Options{})
@@ -162,7 +146,7 @@ func TestScheduledRunsOnTime(t *testing.T) {
 
 func TestPriorityThenDueTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		ids := 0 // in the order of the calls, which is the wrong one
 		q := newQueue(t, queue.Config{DB: db, Workers: 1, NewID: func(string) string { ids++; return fmt.Sprint("job_", ids) }})
 		got := make(chan string, 10)
@@ -182,7 +166,7 @@ func TestPriorityThenDueTime(t *testing.T) {
 
 func TestUniqueKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		q := newQueue(t, queue.Config{DB: db})
 		gate := make(chan struct{})
 		q.Handle("one", func(context.Context, queue.Job) error { <-gate; return nil }, queue.Options{})
@@ -208,7 +192,7 @@ func TestUniqueKey(t *testing.T) {
 }
 
 func TestEnqueueRefuses(t *testing.T) {
-	db := openNew(t)
+	db := testdb.New(t)
 	q := newQueue(t, queue.Config{DB: db})
 	start(t, q)
 	long := make([]byte, 300)
@@ -252,7 +236,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestHandlePanicsOnMistakes(t *testing.T) {
-	db := openNew(t)
+	db := testdb.New(t)
 	nop := func(context.Context, queue.Job) error { return nil }
 	q := newQueue(t, queue.Config{DB: db})
 	q.Handle("a", nop, queue.Options{})

@@ -86,7 +86,7 @@ func (q *Queue) report(ctx context.Context, r *run, err error) {
 	res := q.decide(r, err, cause)
 	q.reportLocked(r, res)
 	q.mu.Unlock()
-	q.poke()
+	q.wake.Set()
 
 	switch {
 	case err == nil:

@@ -108,23 +108,10 @@ func (q *Queue) takeBack(ctx context.Context) error {
 // process has taken, and puts back jobs that are leased to this process and yet
 // do not run, as after a commit whose answer was lost.
 func (q *Queue) renew(ctx context.Context, tx store.Tx) (lost []*run, err error) {
-	rows, err := tx.Query(ctx, `UPDATE jobs SET lease = ? WHERE state = 2 AND owner = ? RETURNING tenant, id, fence`,
-		q.cfg.Now().Add(q.cfg.Lease).UnixMicro(), q.owner)
+	held, err := q.extend(ctx, tx)
 	if err != nil {
 		return nil, fmt.Errorf("queue: renew: %w", err)
 	}
-	held := make(map[jobKey]bool)
-	for rows.Next() {
-		var key jobKey
-		if err := rows.Scan((*string)(&key.tenant), &key.id, &key.fence); err != nil {
-			return nil, errors.Join(fmt.Errorf("queue: renew: %w", err), rows.Close())
-		}
-		held[key] = true
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, fmt.Errorf("queue: renew: %w", err)
-	}
-
 	q.mu.Lock()
 	for key, r := range q.running {
 		if !held[key] && !r.reported && !r.finished.Load() {
@@ -139,6 +126,25 @@ func (q *Queue) renew(ctx context.Context, tx store.Tx) (lost []*run, err error)
 		}
 	}
 	return lost, nil
+}
+
+// extend extends the leases of this process and returns the claims that it has.
+func (q *Queue) extend(ctx context.Context, tx store.Tx) (held map[jobKey]bool, err error) {
+	rows, err := tx.Query(ctx, `UPDATE jobs SET lease = ? WHERE state = 2 AND owner = ? RETURNING tenant, id, fence`,
+		q.cfg.Now().Add(q.cfg.Lease).UnixMicro(), q.owner)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	held = make(map[jobKey]bool)
+	for rows.Next() {
+		var key jobKey
+		if err := rows.Scan((*string)(&key.tenant), &key.id, &key.fence); err != nil {
+			return nil, err
+		}
+		held[key] = true
+	}
+	return held, rows.Err()
 }
 
 // look returns when there is something for this process to do: now, at the time

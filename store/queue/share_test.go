@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/queue"
 )
@@ -41,7 +42,7 @@ func (g *gauge) run(names ...string) func() {
 
 func TestCaps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		q := newQueue(t, queue.Config{DB: db, Workers: 10, TenantWorkers: 6})
 		g := newGauge()
 		handle := func(_ context.Context, j queue.Job) error {
@@ -80,7 +81,7 @@ func TestCaps(t *testing.T) {
 // them, whatever their priority; nor must a kind.
 func TestTakesTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		q := newQueue(t, queue.Config{DB: db, Workers: 2, TenantWorkers: 2})
 		var order []string
 		var mu sync.Mutex
@@ -120,7 +121,7 @@ func TestTakesTurns(t *testing.T) {
 // With one place, which gets free again and again, kinds still take turns.
 func TestOnePlaceServesAllKinds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		q := newQueue(t, queue.Config{DB: db, Workers: 1})
 		var order []string
 		for _, kind := range []string{"a", "b", "c"} {
@@ -147,7 +148,7 @@ func TestOnePlaceServesAllKinds(t *testing.T) {
 
 func TestDeadJobsAreTheTenants(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		q := newQueue(t, queue.Config{DB: db, DeadRetention: 2 * time.Hour, Interval: time.Minute})
 		fail := true
 		ran := 0
@@ -219,7 +220,7 @@ func TestDeadJobsAreTheTenants(t *testing.T) {
 // The effect of a handler that uses Finish and the end of the job are one.
 func TestFinish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		q := newQueue(t, queue.Config{DB: db, Rand: func() float64 { return 1 }})
 		effects := func() (n int) {
 			err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {

@@ -7,12 +7,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store/queue"
 )
 
 func TestStopWaitsForHandlers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		q := newQueue(t, queue.Config{DB: db, Workers: 1})
 		runs := 0
 		q.Handle("job", func(ctx context.Context, _ queue.Job) error {
@@ -38,7 +39,7 @@ func TestStopWaitsForHandlers(t *testing.T) {
 
 func TestStopEndsHandlersAndPutsJobsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		q := newQueue(t, queue.Config{DB: db})
 		q.Handle("job", func(ctx context.Context, _ queue.Job) error {
 			<-ctx.Done()
@@ -74,7 +75,7 @@ func TestStopEndsHandlersAndPutsJobsBack(t *testing.T) {
 
 func TestStopDoesNotWaitForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		q := newQueue(t, queue.Config{DB: db})
 		gate := make(chan struct{})
 		q.Handle("deaf", func(context.Context, queue.Job) error { <-gate; return nil }, queue.Options{})
@@ -97,6 +98,6 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 }
 
 func TestStopWithoutStart(t *testing.T) {
-	q := newQueue(t, queue.Config{DB: openNew(t)})
+	q := newQueue(t, queue.Config{DB: testdb.New(t)})
 	stop(t, q)
 }

@@ -32,9 +32,11 @@ var (
 	selectDocuments = statementTexts(
 		`SELECT seq, id, version, created_at, updated_at, data FROM documents WHERE tenant = ? AND collection = ? AND id IN (`,
 		`?`, `)`)
+	// Without COALESCE, which hides the column from it, SQLite reads the whole
+	// collection by its unique index and not the few documents by seq.
 	selectBySeq = statementTexts(
-		`SELECT seq, id, version, created_at, updated_at, data FROM documents WHERE tenant = ? AND collection = ? AND seq IN (`,
-		`?`, `)`)
+		`SELECT seq, id, version, created_at, updated_at, data FROM documents
+		WHERE COALESCE(tenant, '') = ? AND collection = ? AND seq IN (`, `?`, `)`)
 )
 
 // inserter inserts many rows with few statements.

@@ -117,6 +117,14 @@ func BenchmarkRead(b *testing.B) {
 			}
 		}
 	})
+	b.Run("count list", func(b *testing.B) {
+		for b.Loop() {
+			n, err := docs.Count(b.Context(), tenant, "indexed", filter(`{"tag":"tag07","num":{"$gt":500}}`))
+			if err != nil || n < 300 {
+				b.Fatal(n, err)
+			}
+		}
+	})
 	b.Run("count tag", func(b *testing.B) {
 		for b.Loop() {
 			if n, err := docs.Count(b.Context(), tenant, "indexed", filter(`{"tag":"tag07"}`)); err != nil || n < 500 {

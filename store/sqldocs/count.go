@@ -50,12 +50,12 @@ func (f *finder) count(ctx context.Context) (n int64, err error) {
 		})
 		return n, err
 	}
-	err = f.unordered(ctx, best, f.show(best, func(e entry, r *document.Record) (bool, error) {
-		if best.x.Arrays == 0 || best.first(r, e.key) {
+	err = f.within(ctx, best, func(key []byte, r *document.Record) (bool, error) {
+		if best.x.Arrays == 0 || best.first(r, key) {
 			n++
 		}
 		return true, nil
-	}))
+	})
 	return n, err
 }
 

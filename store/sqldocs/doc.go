@@ -13,6 +13,7 @@
 //
 // What a query costs: with an index that fits filter and order, what the page
 // holds; with an index that fits the filter, the records that meet the bounds;
-// without, all records of the collection. Memory is bounded by the page, never
-// by the collection.
+// without, all records of the collection, as they lie in the table where at
+// least half of the rows there are the collection's. Memory is bounded by the
+// page, never by the collection.
 package sqldocs

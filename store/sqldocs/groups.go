@@ -123,17 +123,16 @@ func (p *plan) filter(got []entry) []entry {
 	return slices.DeleteFunc(got, func(e entry) bool { return !p.passes(e.key) })
 }
 
-// within shows the records of the entries in the ranges of p. A record may
-// come more than once where a field has many values.
-func (f *finder) within(ctx context.Context, p *plan, see see) error {
+// within shows the records of the entries in the ranges of p, each with its
+// key. A record may come more than once where a field has many values.
+func (f *finder) within(ctx context.Context, p *plan, see func(key []byte, r *document.Record) (bool, error)) error {
 	if p.checked() {
-		return f.unordered(ctx, p, f.show(p, func(_ entry, r *document.Record) (bool, error) { return see(r) }))
+		return f.unordered(ctx, p, f.show(p, func(e entry, r *document.Record) (bool, error) { return see(e.key, r) }))
 	}
 	for _, r := range p.ranges {
-		rows, err := f.tx.Query(ctx, joinExact,
+		rows, err := f.tx.Query(ctx, joinForward,
 			string(f.tenant), p.x.Number, from(r), "", to(r), f.c.number)
-		err = f.joined(ctx, rows, err, func(_ []byte, r *document.Record) (bool, error) { return see(r) })
-		if err != nil {
+		if err = f.joined(ctx, rows, err, see); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store/sqldocs"
 	"github.com/acme/platform/store/sqlite"
 )
@@ -22,15 +23,7 @@ func open(t testing.TB) (*sqldocs.Documents, *sqlite.DB) {
 
 func reopen(t testing.TB, path string) (*sqldocs.Documents, *sqlite.DB) {
 	t.Helper()
-	db, err := sqlite.Open(context.Background(), path, sqlite.Synchronous(sqlite.Normal))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	db := testdb.Open(t, path, sqlite.Synchronous(sqlite.Normal))
 	now := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
 	docs, err := sqldocs.New(sqldocs.Config{DB: db, Now: func() time.Time {
 		now = now.Add(time.Millisecond)

@@ -85,9 +85,9 @@ const (
 func (f *finder) joined(ctx context.Context, rows *sql.Rows, err error, see func([]byte, *document.Record) (bool, error)) error {
 	var key, id, data sql.RawBytes
 	var created, updated int64
+	var r document.Record // one for all rows: it goes to the heap
 	early := !f.query.filter.UsesStoreFields()
 	return f.scan(ctx, rows, err, func() (bool, error) {
-		var r document.Record
 		if err := rows.Scan(&key, &id, &r.Version, &created, &updated, &data); err != nil {
 			return false, err
 		}

@@ -31,7 +31,9 @@ func (f *finder) find(ctx context.Context) ([]document.Record, error) {
 	case p != nil && p.sorted && f.fits(p):
 		return f.first(func(see see) error { return f.ordered(ctx, p, see) })
 	case p != nil:
-		return f.best(ctx, func(see see) error { return f.within(ctx, p, see) })
+		return f.best(ctx, func(see see) error {
+			return f.within(ctx, p, func(_ []byte, r *document.Record) (bool, error) { return see(r) })
+		})
 	case byID:
 		down := len(f.query.sort) > 0 && f.query.sort[0].Desc
 		after := ""
@@ -43,8 +45,8 @@ func (f *finder) find(ctx context.Context) ([]document.Record, error) {
 	return f.best(ctx, func(see see) error { return f.everything(ctx, see) })
 }
 
-// see is shown a record that meets the filter, whose data it must not keep,
-// and says whether it wants more.
+// see is shown a record that meets the filter, which is another one after the
+// next call as its data is, and says whether it wants more.
 type see func(*document.Record) (more bool, err error)
 
 // fits reports whether the cursor's place can be one in the index: values that
@@ -74,7 +76,7 @@ func (f *finder) best(ctx context.Context, source func(see) error) ([]document.R
 	err := source(func(r *document.Record) (bool, error) {
 		key = f.query.order.AppendKey(key[:0], r)
 		p := place{key, r.ID}
-		if kept[r.ID] || f.query.after != nil && p.compare(*f.query.after) <= 0 || !top.takes(p) {
+		if f.query.after != nil && p.compare(*f.query.after) <= 0 || !top.takes(p) || kept[r.ID] {
 			return true, nil
 		}
 		if len(top.places) == top.limit {
@@ -104,13 +106,16 @@ func (f *finder) best(ctx context.Context, source func(see) error) ([]document.R
 func (f *finder) all(ctx context.Context, down bool, after string, see see) error {
 	var rows *sql.Rows
 	var err error
-	if down {
-		rows, err = f.tx.Query(ctx, `SELECT id, version, created_at, updated_at, data FROM documents
-			WHERE tenant = ? AND collection = ? AND (? = '' OR id < ?) ORDER BY id DESC`,
-			string(f.tenant), f.c.number, after, after)
-	} else {
+	switch {
+	case !down:
 		rows, err = f.tx.Query(ctx, `SELECT id, version, created_at, updated_at, data FROM documents
 			WHERE tenant = ? AND collection = ? AND id > ? ORDER BY id`, string(f.tenant), f.c.number, after)
+	case after == "":
+		rows, err = f.tx.Query(ctx, `SELECT id, version, created_at, updated_at, data FROM documents
+			WHERE tenant = ? AND collection = ? ORDER BY id DESC`, string(f.tenant), f.c.number)
+	default:
+		rows, err = f.tx.Query(ctx, `SELECT id, version, created_at, updated_at, data FROM documents
+			WHERE tenant = ? AND collection = ? AND id < ? ORDER BY id DESC`, string(f.tenant), f.c.number, after)
 	}
 	var r document.Record
 	var created, updated int64
@@ -133,20 +138,46 @@ func (f *finder) everything(ctx context.Context, see see) error {
 	if f.query.filter.UsesStoreFields() || slices.ContainsFunc(f.query.sort, isStoreField) {
 		return f.all(ctx, false, "", see)
 	}
-	rows, err := f.tx.Query(ctx, `SELECT id, data FROM documents WHERE tenant = ? AND collection = ?`,
-		string(f.tenant), f.c.number)
+	first, last, dense, err := f.span(ctx)
+	if err != nil {
+		return err
+	}
+	var rows *sql.Rows
+	if dense {
+		rows, err = f.tx.Query(ctx, `SELECT id, data FROM documents
+			WHERE seq BETWEEN ? AND ? AND COALESCE(tenant, '') = ? AND collection = ?`,
+			first, last, string(f.tenant), f.c.number)
+	} else {
+		rows, err = f.tx.Query(ctx, `SELECT id, data FROM documents WHERE tenant = ? AND collection = ?`,
+			string(f.tenant), f.c.number)
+	}
 	var id, data sql.RawBytes
+	var r document.Record // one for all rows: it goes to the heap
 	return f.scan(ctx, rows, err, func() (bool, error) {
 		if err := rows.Scan(&id, &data); err != nil {
 			return false, err
 		}
-		r := document.Record{Data: []byte(data)}
+		r.Data = []byte(data)
 		if !f.query.filter.MatchRecord(&r) {
 			return true, nil
 		}
 		r.ID = string(id)
 		return see(&r)
 	})
+}
+
+// span returns the least and the greatest seq of the collection. It is dense
+// where at least half of the rows in between are the collection's own: to step
+// over the others then takes less than to look up each row through the index
+// of ids.
+func (f *finder) span(ctx context.Context) (first, last int64, dense bool, err error) {
+	var n int64
+	err = f.tx.QueryRow(ctx, `SELECT COUNT(*), COALESCE(MIN(seq), 0), COALESCE(MAX(seq), 0) FROM documents
+		WHERE tenant = ? AND collection = ?`, string(f.tenant), f.c.number).Scan(&n, &first, &last)
+	if err != nil {
+		return 0, 0, false, fmt.Errorf("sqldocs: count documents: %w", err)
+	}
+	return first, last, last-first < 2*n, nil
 }
 
 func isStoreField(s document.SortField) bool {

@@ -2,26 +2,18 @@ package sqldocs_test
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/sqldocs"
-	"github.com/acme/platform/store/sqlite"
 	"github.com/acme/platform/store/storetest"
 )
 
 func TestDocumentsSuite(t *testing.T) {
 	storetest.Documents(t, func(tb testing.TB) storetest.DocumentsStore {
-		db, err := sqlite.Open(tb.Context(), filepath.Join(tb.TempDir(), "test.db"))
-		if err != nil {
-			tb.Fatal(err)
-		}
-		tb.Cleanup(func() {
-			if err := db.Close(); err != nil {
-				tb.Error(err)
-			}
-		})
+		tb.Helper()
+		db := testdb.New(tb)
 		docs, err := sqldocs.New(sqldocs.Config{DB: db})
 		if err != nil {
 			tb.Fatal(err)

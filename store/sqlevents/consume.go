@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/background"
 	"github.com/acme/platform/store"
 )
 
@@ -37,7 +38,7 @@ func (e *Events) Consume(ctx context.Context, group string, h store.EventHandler
 	outer := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(e.lifetime, cancel)()
+	defer context.AfterFunc(e.lifetime, cancel)() //nolint:contextcheck // two contexts end it
 
 	select {
 	case <-e.started:
@@ -59,7 +60,7 @@ type consumer struct {
 	*Events
 	group, owner string
 	handle       store.EventHandler
-	wake         chan struct{}
+	wake         background.Signal
 	store        trouble
 }
 
@@ -72,7 +73,7 @@ func (c *consumer) run(ctx context.Context) {
 		case err != nil:
 			c.store.begin(ctx, err)
 			failures++
-			c.sleep(ctx, c.pause(failures))
+			background.Sleep(ctx, c.backoff.Pause(failures))
 		case held:
 			c.store.end(ctx)
 			failures = 0
@@ -80,7 +81,7 @@ func (c *consumer) run(ctx context.Context) {
 		default:
 			c.store.end(ctx)
 			failures = 0
-			c.wait(ctx, c.cfg.Interval)
+			c.wake.Wait(ctx, c.cfg.Interval)
 		}
 	}
 }
@@ -121,11 +122,11 @@ func (c *consumer) work(ctx context.Context, o *offset) {
 		case err != nil:
 			c.store.begin(ctx, err)
 			unread++
-			c.sleep(ctx, c.pause(unread))
+			background.Sleep(ctx, c.backoff.Pause(unread))
 			continue
 		case len(batch) == 0:
 			c.store.end(ctx)
-			c.wait(ctx, o.storeIfDue(ctx))
+			c.wake.Wait(ctx, o.storeIfDue(ctx))
 			continue
 		}
 		c.store.end(ctx)
@@ -154,7 +155,7 @@ func (c *consumer) work(ctx context.Context, o *offset) {
 				slog.String("tenant", string(batch[0].Tenant)), slog.Any("error", err))
 		}
 		size = max(1, len(batch)/shrink)
-		c.sleep(ctx, c.pause(failures))
+		background.Sleep(ctx, c.backoff.Pause(failures))
 	}
 }
 

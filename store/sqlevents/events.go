@@ -1,6 +1,7 @@
 package sqlevents
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -69,23 +70,12 @@ func (c *Config) setDefaults() {
 	if c.Rand == nil {
 		c.Rand = rand.Float64
 	}
-	if c.Batch == 0 {
-		c.Batch = 500
-	}
-	for _, d := range []struct {
-		field *time.Duration
-		value time.Duration
-	}{
-		{&c.Interval, time.Second},
-		{&c.Lease, 30 * time.Second},
-		{&c.MinBackoff, 100 * time.Millisecond},
-		{&c.MaxBackoff, 30 * time.Second},
-		{&c.Retention, 7 * 24 * time.Hour},
-	} {
-		if *d.field == 0 {
-			*d.field = d.value
-		}
-	}
+	c.Batch = cmp.Or(c.Batch, 500)
+	c.Interval = cmp.Or(c.Interval, time.Second)
+	c.Lease = cmp.Or(c.Lease, 30*time.Second)
+	c.MinBackoff = cmp.Or(c.MinBackoff, 100*time.Millisecond)
+	c.MaxBackoff = cmp.Or(c.MaxBackoff, 30*time.Second)
+	c.Retention = cmp.Or(c.Retention, 7*24*time.Hour)
 }
 
 func (c *Config) validate() error {
@@ -105,16 +95,18 @@ func (c *Config) validate() error {
 type Events struct {
 	cfg Config
 	log *slog.Logger
+	// backoff is the pause before a failed batch, or a failed look, is tried again.
+	backoff background.Backoff
 
-	started    chan struct{} // closed when the tables are there
-	lifetime   context.Context
+	started    chan struct{}   // closed when the tables are there
+	lifetime   context.Context //nolint:containedctx // it is the stream's own
 	end        context.CancelFunc
 	background background.Group
 
 	mu        sync.Mutex
 	stopped   bool
 	consuming sync.WaitGroup
-	waiting   map[chan struct{}]struct{} // one for each Consume call
+	waiting   map[background.Signal]struct{} // one for each Consume call
 }
 
 var _ store.Events = (*Events)(nil)
@@ -127,7 +119,8 @@ func New(cfg Config) (*Events, error) {
 	}
 	e := &Events{
 		cfg: cfg, log: cfg.Logger.With(slog.String("module", "events")),
-		started: make(chan struct{}), waiting: make(map[chan struct{}]struct{}),
+		backoff: background.Backoff{Min: cfg.MinBackoff, Max: cfg.MaxBackoff, Rand: cfg.Rand},
+		started: make(chan struct{}), waiting: make(map[background.Signal]struct{}),
 	}
 	e.lifetime, e.end = context.WithCancel(context.Background())
 	return e, nil
@@ -151,7 +144,7 @@ func (e *Events) Start(ctx context.Context) error {
 			return err
 		}
 	}
-	e.background.Go(e.trimLoop)
+	e.background.Go(e.trimLoop) //nolint:contextcheck // it must not end with the context of the start
 	close(e.started)
 	return nil
 }
@@ -166,30 +159,23 @@ func (e *Events) Stop(ctx context.Context) error {
 	e.stopped = true
 	e.mu.Unlock()
 	e.end()
-
-	ended := make(chan struct{})
-	go func() {
-		e.consuming.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-		return e.background.Stop(ctx)
-	case <-ctx.Done():
-		return errors.Join(fmt.Errorf("events: a handler did not return: %w", ctx.Err()), e.background.Stop(ctx))
+	err := background.Wait(ctx, &e.consuming)
+	if err != nil {
+		err = fmt.Errorf("events: a handler did not return: %w", err)
 	}
+	return errors.Join(err, e.background.Stop(ctx))
 }
 
 // join counts a Consume call in and gives it a channel that wakes it when there
 // may be something to do.
-func (e *Events) join() (wake chan struct{}, leave func(), err error) {
+func (e *Events) join() (wake background.Signal, leave func(), err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopped {
 		return nil, nil, errStopped
 	}
 	e.consuming.Add(1)
-	wake = make(chan struct{}, 1)
+	wake = background.NewSignal()
 	e.waiting[wake] = struct{}{}
 	return wake, func() {
 		e.mu.Lock()
@@ -205,9 +191,6 @@ func (e *Events) wakeAll() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for wake := range e.waiting {
-		select {
-		case wake <- struct{}{}:
-		default:
-		}
+		wake.Set()
 	}
 }

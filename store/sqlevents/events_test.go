@@ -15,9 +15,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/sqlevents"
-	"github.com/acme/platform/store/sqlite"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -29,32 +29,17 @@ const (
 
 var errBoom = errors.New("boom")
 
-func open(t testing.TB, path string) *sqlite.DB {
-	t.Helper()
-	db, err := sqlite.Open(context.Background(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return db
-}
-
-func openNew(t testing.TB) *sqlite.DB {
-	t.Helper()
-	return open(t, filepath.Join(t.TempDir(), "events.db"))
-}
-
 // start makes and starts a stream that is stopped at the end of the test.
-func start(t testing.TB, cfg sqlevents.Config) *sqlevents.Events {
-	t.Helper()
+func start(tb testing.TB, cfg sqlevents.Config) *sqlevents.Events {
+	tb.Helper()
 	e, err := sqlevents.New(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := e.Start(context.Background()); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = e.Stop(context.Background()) })
+	tb.Cleanup(func() { _ = e.Stop(context.Background()) })
 	return e
 }
 
@@ -65,14 +50,14 @@ func event(tenant platform.TenantID, n int) platform.Event {
 	}
 }
 
-func publish(t testing.TB, e *sqlevents.Events, tenant platform.TenantID, from, to int) {
-	t.Helper()
+func publish(tb testing.TB, e *sqlevents.Events, tenant platform.TenantID, from, to int) {
+	tb.Helper()
 	var events []platform.Event
 	for n := from; n < to; n++ {
 		events = append(events, event(tenant, n))
 	}
 	if err := e.Publish(context.Background(), events...); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
@@ -141,7 +126,7 @@ func stats(t *testing.T, e *sqlevents.Events) sqlevents.Stats {
 
 func TestDeliversInOrderToEachGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := start(t, sqlevents.Config{DB: openNew(t), Batch: 100})
+		e := start(t, sqlevents.Config{DB: testdb.New(t), Batch: 100})
 		publish(t, e, acme, 0, 300) // before the groups exist
 		var a, b log
 		consume(t, e, "a", a.handle)
@@ -170,7 +155,7 @@ func TestDeliversInOrderToEachGroup(t *testing.T) {
 
 func TestRepublishDoesNotDouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := start(t, sqlevents.Config{DB: openNew(t)})
+		e := start(t, sqlevents.Config{DB: testdb.New(t)})
 		publish(t, e, acme, 0, 60)
 		publish(t, e, acme, 0, 60)
 		publish(t, e, acme, 30, 90)
@@ -188,7 +173,7 @@ func TestRepublishDoesNotDouble(t *testing.T) {
 }
 
 func TestPublishRefuses(t *testing.T) {
-	e := start(t, sqlevents.Config{DB: openNew(t)})
+	e := start(t, sqlevents.Config{DB: testdb.New(t)})
 	bad := event(acme, 1)
 	bad.Subject = ""
 	if err := e.Publish(t.Context(), event(acme, 0), bad); !errors.Is(err, platform.ErrInvalid) {
@@ -214,7 +199,7 @@ func TestPublishRefuses(t *testing.T) {
 func TestContinuesWhereItEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "events.db")
-		db := open(t, path)
+		db := testdb.Open(t, path)
 		e := start(t, sqlevents.Config{DB: db})
 		publish(t, e, acme, 0, 10)
 		var first log
@@ -229,7 +214,7 @@ func TestContinuesWhereItEnded(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
-		e = start(t, sqlevents.Config{DB: open(t, path)})
+		e = start(t, sqlevents.Config{DB: testdb.Open(t, path)})
 		var second log
 		consume(t, e, "g", second.handle)
 		synctest.Wait()
@@ -244,7 +229,7 @@ func TestCrashRedelivers(t *testing.T) {
 	for _, exclusive := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "events.db")
-			db := open(t, path)
+			db := testdb.Open(t, path)
 			e := start(t, sqlevents.Config{DB: db, Batch: 10})
 			publish(t, e, acme, 0, 25)
 			var first log
@@ -258,7 +243,7 @@ func TestCrashRedelivers(t *testing.T) {
 			time.Sleep(time.Second)
 			wantIDs(t, "before the crash", first.ids(), 0, 25)
 
-			e = start(t, sqlevents.Config{DB: open(t, path), Exclusive: exclusive})
+			e = start(t, sqlevents.Config{DB: testdb.Open(t, path), Exclusive: exclusive})
 			var second log
 			consume(t, e, "g", second.handle)
 			time.Sleep(20 * time.Second)
@@ -273,7 +258,7 @@ func TestCrashRedelivers(t *testing.T) {
 
 func TestOneConsumerOfAGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		e := start(t, sqlevents.Config{DB: db, Batch: 10})
 		other := start(t, sqlevents.Config{DB: db, Batch: 10}) // as another process
 		var all log
@@ -299,25 +284,12 @@ func TestOneConsumerOfAGroup(t *testing.T) {
 	})
 }
 
-// faulty is a store that can be cut off.
-type faulty struct {
-	*sqlite.DB
-	down atomic.Bool
-}
-
-func (f *faulty) AcrossTenants(ctx context.Context, fn func(context.Context, store.Tx) error, opts ...store.TxOption) error {
-	if f.down.Load() {
-		return platform.Errorf(platform.KindUnavailable, "down", "the store is away")
-	}
-	return f.DB.AcrossTenants(ctx, fn, opts...)
-}
-
 // A consumer that is cut off loses the group to another, is told so, and cannot
 // move the group's offset any more.
 func TestLeaseEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
-		cut := &faulty{DB: db}
+		db := testdb.New(t)
+		cut := &testdb.Faulty{DB: db}
 		a, b := start(t, sqlevents.Config{DB: cut}), start(t, sqlevents.Config{DB: db})
 		publish(t, b, acme, 0, 5)
 		began := make(chan struct{}, 1)
@@ -333,7 +305,7 @@ func TestLeaseEnds(t *testing.T) {
 			return nil // as if it had had its effect
 		})
 		<-began
-		cut.down.Store(true)
+		cut.Down.Store(true)
 		var second log
 		endB := consume(t, b, "g", second.handle)
 		time.Sleep(25 * time.Second)
@@ -346,7 +318,7 @@ func TestLeaseEnds(t *testing.T) {
 			t.Error("the first consumer's handler was not told")
 		}
 		publish(t, b, acme, 5, 8)
-		cut.down.Store(false)
+		cut.Down.Store(false)
 		time.Sleep(time.Minute)
 		wantIDs(t, "the second consumer", second.ids(), 0, 8)
 		back.Store(true)
@@ -357,7 +329,7 @@ func TestLeaseEnds(t *testing.T) {
 // A long handler keeps its group.
 func TestLeaseIsRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		a, b := start(t, sqlevents.Config{DB: db}), start(t, sqlevents.Config{DB: db})
 		publish(t, a, acme, 0, 3)
 		var first, second log
@@ -376,7 +348,7 @@ func TestLeaseIsRenewed(t *testing.T) {
 
 func TestConsumeEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		e, err := sqlevents.New(sqlevents.Config{DB: db})
 		if err != nil {
 			t.Fatal(err)

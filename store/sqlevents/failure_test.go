@@ -5,11 +5,13 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store/sqlevents"
 )
 
@@ -17,7 +19,7 @@ import (
 // and is alone when it is tried again.
 func TestFailureIsIsolated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := start(t, sqlevents.Config{DB: openNew(t), Rand: func() float64 { return 1 }})
+		e := start(t, sqlevents.Config{DB: testdb.New(t), Rand: func() float64 { return 1 }})
 		publish(t, e, acme, 0, 1000)
 		var (
 			done    log
@@ -61,7 +63,7 @@ func TestFailureIsIsolated(t *testing.T) {
 
 func TestPanicOfAHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := start(t, sqlevents.Config{DB: openNew(t)})
+		e := start(t, sqlevents.Config{DB: testdb.New(t)})
 		publish(t, e, acme, 0, 3)
 		var done log
 		first := true
@@ -97,16 +99,16 @@ func (l *lines) count(text string) int {
 
 func TestStoreThatFailsIsLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
-		cut := &faulty{DB: db}
+		db := testdb.New(t)
+		cut := &testdb.Faulty{DB: db}
 		var logged lines
 		e := start(t, sqlevents.Config{DB: cut, Logger: slog.New(slog.NewTextHandler(&logged, nil)), Lease: time.Hour})
 		var l log
 		consume(t, e, "g", l.handle)
 		synctest.Wait()
-		cut.down.Store(true)
+		cut.Down.Store(true)
 		time.Sleep(10 * time.Minute)
-		cut.down.Store(false)
+		cut.Down.Store(false)
 		publish(t, e, acme, 0, 3)
 		time.Sleep(time.Minute)
 		wantIDs(t, "after the failure", l.ids(), 0, 3)
@@ -118,7 +120,7 @@ func TestStoreThatFailsIsLoggedOnce(t *testing.T) {
 
 func TestRetention(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		var logged lines
 		e := start(t, sqlevents.Config{DB: db, Retention: 2 * time.Hour, Interval: time.Minute, Lease: 10 * time.Minute, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
 		var behind, current log
@@ -146,5 +148,31 @@ func TestRetention(t *testing.T) {
 			t.Errorf("the group that was behind got %v", ids)
 		}
 		wantIDs(t, "the group that was not", current.ids(), 0, 2510)
+	})
+}
+
+// A clock that was a year ahead and was set right leaves events from the
+// future in front. They must not keep the stream from being trimmed for a year.
+func TestClockThatWasAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ahead atomic.Int64
+		ahead.Store(int64(365 * 24 * time.Hour))
+		cfg := sqlevents.Config{
+			DB: testdb.New(t), Retention: 5 * time.Hour, Interval: time.Hour, Lease: 10 * time.Hour,
+			Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
+		}
+		e := start(t, cfg)
+		publish(t, e, acme, 0, 2100) // more than the trimmer looks at
+		ahead.Store(0)
+		publish(t, e, acme, 2100, 2110)
+		time.Sleep(4 * time.Hour)
+		if n := stats(t, e).Events; n != 2110 {
+			t.Fatalf("%d events are kept within the retention, want all", n)
+		}
+		publish(t, e, acme, 2110, 2113)
+		time.Sleep(3 * time.Hour)
+		if n := stats(t, e).Events; n != 3 {
+			t.Errorf("%d events are kept, want the 3 young ones", n)
+		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store/sqlevents"
 )
 
@@ -15,7 +16,7 @@ import (
 // its next look.
 func TestTakesOverAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := start(t, sqlevents.Config{DB: openNew(t), Interval: time.Hour})
+		e := start(t, sqlevents.Config{DB: testdb.New(t), Interval: time.Hour})
 		var second log
 		end := consume(t, e, "g", func(ctx context.Context, _ []platform.Event) error {
 			<-ctx.Done()
@@ -40,7 +41,7 @@ func TestTakesOverAtOnce(t *testing.T) {
 // store refuses its offset, and it stands by.
 func TestOffsetOfTheFormerHolderIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := openNew(t)
+		db := testdb.New(t)
 		var mu sync.Mutex
 		still, stands := time.Now(), true
 		a := start(t, sqlevents.Config{DB: db, Now: func() time.Time {
@@ -81,4 +82,31 @@ func TestOffsetOfTheFormerHolderIsRefused(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		wantIDs(t, "the holder", second.ids(), 0, 10)
 	})
+}
+
+// A host may stop what it never started, stop twice, and start too late. That no
+// goroutine is left is for TestMain to see.
+func TestStopInAnyOrder(t *testing.T) {
+	e, err := sqlevents.New(sqlevents.Config{DB: testdb.New(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting := make(chan error, 1)
+	go func() {
+		waiting <- e.Consume(context.Background(), "g", func(context.Context, []platform.Event) error { return nil })
+	}()
+	for range 2 {
+		if err := e.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := <-waiting; err == nil {
+		t.Error("a Consume that waited for the start must say that the stream was stopped")
+	}
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Consume(t.Context(), "g", func(context.Context, []platform.Event) error { return nil }); err == nil {
+		t.Error("Consume after Stop must fail")
+	}
 }

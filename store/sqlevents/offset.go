@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/acme/platform/internal/background"
 )
 
 // commitEvery is the longest time that a finished batch waits for its offset to
@@ -76,7 +78,7 @@ func (o *offset) store(ctx context.Context) {
 func (o *offset) keepLease(ctx context.Context) {
 	every := o.cfg.Lease / 3
 	for ctx.Err() == nil {
-		o.sleep(ctx, every)
+		background.Sleep(ctx, every)
 		o.mu.Lock()
 		age := o.cfg.Now().Sub(o.storedAt)
 		o.mu.Unlock()

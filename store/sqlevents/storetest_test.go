@@ -1,22 +1,19 @@
 package sqlevents_test
 
 import (
-	"path/filepath"
+	"context"
 	"testing"
 
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/sqlevents"
-	"github.com/acme/platform/store/sqlite"
 	"github.com/acme/platform/store/storetest"
 )
 
 func TestEventsSuite(t *testing.T) {
 	storetest.Events(t, func(tb testing.TB) store.Events {
-		db, err := sqlite.Open(tb.Context(), filepath.Join(tb.TempDir(), "test.db"))
-		if err != nil {
-			tb.Fatal(err)
-		}
-		events, err := sqlevents.New(sqlevents.Config{DB: db})
+		tb.Helper()
+		events, err := sqlevents.New(sqlevents.Config{DB: testdb.New(tb)})
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -24,10 +21,7 @@ func TestEventsSuite(t *testing.T) {
 			tb.Fatal(err)
 		}
 		tb.Cleanup(func() {
-			if err := events.Stop(t.Context()); err != nil {
-				tb.Error(err)
-			}
-			if err := db.Close(); err != nil {
+			if err := events.Stop(context.Background()); err != nil {
 				tb.Error(err)
 			}
 		})

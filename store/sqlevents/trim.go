@@ -6,32 +6,70 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/acme/platform/internal/background"
 	"github.com/acme/platform/store"
 )
 
-const (
-	trimBatch = 1000                  // rows of one transaction, so that other writers wait for milliseconds only
-	trimPause = 20 * time.Millisecond // between two of them
-)
+// trimBatch is the rows of one transaction, so that other writers wait for
+// milliseconds only.
+const trimBatch = 1000
 
 // trimLoop removes what is older than the retention, an hour or a tenth of the
 // retention apart, whichever is shorter.
 func (e *Events) trimLoop(ctx context.Context) {
 	failing := trouble{log: e.log, what: "trimming the stream fails"}
-	for ctx.Err() == nil {
-		for more := true; more && ctx.Err() == nil; {
-			n, err := e.trim(ctx)
-			if err != nil {
-				failing.begin(ctx, err)
-				break
-			}
-			failing.end(ctx)
-			if more = n == trimBatch; more {
-				e.sleep(ctx, trimPause)
-			}
+	every := min(time.Hour, e.cfg.Retention/10)
+	background.Sweep(ctx, every, func(ctx context.Context) bool {
+		err := e.restamp(ctx, every)
+		var n int64
+		if err == nil {
+			n, err = e.trim(ctx)
 		}
-		e.sleep(ctx, min(time.Hour, e.cfg.Retention/10))
+		if err != nil {
+			failing.begin(ctx, err)
+			return false
+		}
+		failing.end(ctx)
+		return n == trimBatch
+	})
+}
+
+// restamp looks whether the first event is said to be stored later than now by
+// more than slack, which is so after a clock ran ahead and was set right. Until
+// that day neither it nor what follows would be trimmed, so all events from the
+// future are taken for stored now: they are kept for one retention more.
+func (e *Events) restamp(ctx context.Context, slack time.Duration) error {
+	ahead := false
+	err := e.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		var first int64
+		err := tx.QueryRow(ctx, `SELECT coalesce((SELECT stored FROM event_log ORDER BY seq LIMIT 1), 0)`).Scan(&first)
+		ahead = first > e.cfg.Now().Add(slack).UnixMicro()
+		return err
+	}, store.ReadOnly)
+	if err != nil || !ahead {
+		return wrap("look for events from the future", err)
 	}
+	e.log.WarnContext(ctx, "events are from the future: the clock must have been ahead; they are kept for one retention from now")
+	for seq, more := int64(0), true; more && ctx.Err() == nil; {
+		err := e.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+			var last sql.NullInt64
+			if err := tx.QueryRow(ctx, `SELECT max(seq) FROM (SELECT seq FROM event_log WHERE seq > ? ORDER BY seq LIMIT ?) AS part`,
+				seq, trimBatch).Scan(&last); err != nil {
+				return err
+			}
+			if more = last.Valid; !more {
+				return nil
+			}
+			now := e.cfg.Now().UnixMicro()
+			_, err := tx.Exec(ctx, `UPDATE event_log SET stored = ? WHERE seq > ? AND seq <= ? AND stored > ?`, now, seq, last.Int64, now)
+			seq = last.Int64
+			return err
+		})
+		if err != nil {
+			return wrap("restamp", err)
+		}
+	}
+	return ctx.Err()
 }
 
 // trim removes at most trimBatch events that are older than the retention, and

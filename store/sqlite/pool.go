@@ -41,7 +41,10 @@ type session struct {
 }
 
 // The page caches, in KiB, negative as SQLite wants them. With 16 readers they
-// stay below 80 MiB; what does not fit is in the kernel's cache.
+// stay below 80 MiB; what does not fit is in the kernel's cache. The driver's
+// build (SQLITE_ENABLE_MEMORY_MANAGEMENT) has one pool for all connections of
+// the process: their sizes add up to its limit, and a connection that reads a
+// lot takes the pages of those that do not.
 const (
 	readerCache = -4096
 	writerCache = -8192

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"
 	"github.com/acme/platform/store/sqldocs"
@@ -13,7 +14,7 @@ import (
 
 func openDocuments(tb testing.TB) DocumentsStore {
 	tb.Helper()
-	db := openSQLite(tb)
+	db := testdb.New(tb)
 	docs, err := sqldocs.New(sqldocs.Config{DB: db})
 	if err != nil {
 		tb.Fatal(err)

@@ -7,13 +7,14 @@ import (
 	"testing"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/sqlevents"
 )
 
 func openEvents(tb testing.TB) store.Events {
 	tb.Helper()
-	events, err := sqlevents.New(sqlevents.Config{DB: openSQLite(tb)})
+	events, err := sqlevents.New(sqlevents.Config{DB: testdb.New(tb)})
 	if err != nil {
 		tb.Fatal(err)
 	}

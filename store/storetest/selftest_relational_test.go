@@ -3,32 +3,17 @@ package storetest
 import (
 	"context"
 	"database/sql"
-	"path/filepath"
 	"testing"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
-	"github.com/acme/platform/store/sqlite"
 )
-
-func openSQLite(tb testing.TB) *sqlite.DB {
-	tb.Helper()
-	db, err := sqlite.Open(context.Background(), filepath.Join(tb.TempDir(), "test.db"))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return db
-}
 
 func TestRelationalFindsFaults(t *testing.T) {
 	with := func(f func(store.Relational) store.Relational) func(testing.TB) store.Relational {
 		return func(tb testing.TB) store.Relational {
-			s := f(openSQLite(tb))
+			s := f(testdb.New(tb))
 			if err := s.Migrate(context.Background(), things(1)); err != nil {
 				tb.Fatal(err)
 			}

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/sqlite"
 )
@@ -18,10 +19,7 @@ func now() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 6789, time.FixedZon
 
 func open(tb testing.TB, path string) *sqlite.DB {
 	tb.Helper()
-	db, err := sqlite.Open(context.Background(), path, sqlite.Clock(now))
-	must(tb, err)
-	tb.Cleanup(func() { must(tb, db.Close()) })
-	return db
+	return testdb.Open(tb, path, sqlite.Clock(now))
 }
 
 func newDB(tb testing.TB) *sqlite.DB {

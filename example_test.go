@@ -1,0 +1,123 @@
+package platform_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing/fstest"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/gateway"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/memory"
+	"github.com/acme/platform/store/sqlite"
+	"github.com/acme/platform/user"
+)
+
+// visits is a module of the host's own: a table, a route and a permission.
+type visits struct{ db store.Relational }
+
+func (*visits) Name() string { return "visits" }
+
+// Start makes the table. A program keeps the files in a folder and embeds it.
+func (v *visits) Start(ctx context.Context) error {
+	return v.db.Migrate(ctx, store.Migrations{Component: "visits", Files: fstest.MapFS{
+		"sqlite/0001_visits.sql": {Data: []byte("CREATE TABLE visits (tenant TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;")},
+	}})
+}
+
+func (v *visits) Routes() []platform.Route {
+	return []platform.Route{{
+		Operation: "visits.count", Method: http.MethodPost, Path: "/v1/visits", Summary: "Count a visit",
+		Access:  platform.Require("host.visits.write"),
+		Handler: http.HandlerFunc(v.serve),
+	}}
+}
+
+// Count counts a visit in the tenant and returns how many there were.
+func (v *visits) Count(ctx context.Context, tenant platform.TenantID) (n int, err error) {
+	err = v.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		return tx.QueryRow(ctx, `INSERT INTO visits (tenant, n) VALUES (?, 1)
+			ON CONFLICT (tenant) DO UPDATE SET n = n + 1 RETURNING n`, tx.Tenant()).Scan(&n)
+	})
+	return n, err
+}
+
+func (v *visits) serve(w http.ResponseWriter, r *http.Request) {
+	p, err := platform.PrincipalFrom(r.Context())
+	if err != nil {
+		http.Error(w, "who calls?", http.StatusUnauthorized)
+		return
+	}
+	n, err := v.Count(r.Context(), p.Tenant)
+	if err != nil {
+		http.Error(w, "the visit was not counted", http.StatusInternalServerError)
+		return
+	}
+	_, _ = fmt.Fprintf(w, "visit %d", n)
+}
+
+// A small platform: a file, users, a gateway, and a module of the host's own
+// that is reached only with a credential and sees only its caller's tenant.
+func Example() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "platform")
+	check(err)
+	defer os.RemoveAll(dir)
+
+	db, err := sqlite.Open(ctx, filepath.Join(dir, "acme.db"))
+	check(err)
+	cache := memory.NewCache(1 << 20)
+	users, err := user.New(user.Config{DB: db, Issuer: "https://api.example.com", Cache: cache})
+	check(err)
+	own := &visits{db: db}
+	gw, err := gateway.New(gateway.Config{Verifier: users, Authorizer: users, Cache: cache}, users, own)
+	check(err)
+
+	// What others stand on comes first; it is stopped last.
+	p, err := platform.New(platform.Config{}, db, users, own, gw)
+	check(err)
+	check(p.Start(ctx))
+	defer p.Stop(ctx)
+	fmt.Println("ready:", p.Health(ctx).Ready)
+
+	for _, email := range []string{"ann@example.com", "ben@example.com"} {
+		in, err := users.SignUp(ctx, user.SignUp{
+			Email: email, Password: "violet tractor umbrella", Name: "A person", Organization: "Of " + email,
+		})
+		check(err)
+		for range 2 {
+			fmt.Println(call(gw, string(in.Tokens.Access)))
+		}
+	}
+	fmt.Println(call(gw, "no token"))
+
+	// Output:
+	// ready: true
+	// 200 visit 1
+	// 200 visit 2
+	// 200 visit 1
+	// 200 visit 2
+	// 401
+}
+
+// call visits with a token. A program has an http.Server instead.
+func call(h http.Handler, token string) string {
+	r := httptest.NewRequest(http.MethodPost, "/v1/visits", http.NoBody)
+	r.Header.Set("Authorization", "Bearer "+token)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusOK {
+		return fmt.Sprint(w.Code)
+	}
+	return fmt.Sprintf("%d %s", w.Code, w.Body)
+}
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

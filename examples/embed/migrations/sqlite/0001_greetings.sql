@@ -1,0 +1,7 @@
+CREATE TABLE greetings (
+  tenant TEXT NOT NULL,
+  id TEXT NOT NULL,
+  text TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  PRIMARY KEY (tenant, id)
+) WITHOUT ROWID;
