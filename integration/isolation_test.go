@@ -62,9 +62,8 @@ func furnish(t *testing.T, c *client) []string {
 		{"/v1/notify/endpoints", map[string]any{"url": "http://127.0.0.1:9/hook", "types": []string{"data.collection.created"}}},
 		{"/v1/notify/messages", map[string]any{"to": map[string]any{"roles": []string{"owner"}}, "channels": []string{"inbox"}, "title": "t", "body": "of ann"}},
 	} {
-		if a := c.do("POST", thing.path, thing.body); a.status/100 != 2 {
-			t.Fatalf("POST %s: %d %s", thing.path, a.status, a.body)
-		}
+		a := c.want(http.StatusCreated, "POST", thing.path, thing.body, nil)
+		c.want(http.StatusOK, "GET", a.header.Get("Location"), nil, nil) // what was made is where it says
 	}
 	eventually(t, "the inbox of ann", func() bool {
 		var page inboxPage

@@ -218,6 +218,18 @@ func (s *Service) APIKeys(ctx context.Context, p platform.Principal, limit int, 
 	return all, next, nil
 }
 
+// APIKey returns one living key of the organization.
+func (s *Service) APIKey(ctx context.Context, p platform.Principal, id string) (k APIKey, err error) {
+	if err = s.Authorize(ctx, p, permAPIKeysRead); err != nil {
+		return APIKey{}, err
+	}
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		k, err = s.livingKey(ctx, tx, p.Tenant, id)
+		return err
+	}, store.ReadOnly)
+	return k, err
+}
+
 // RotateAPIKey gives a key a new secret and returns it with the credential.
 // The old one stays valid for grace, at most [MaxKeyGrace]; zero ends it now.
 // Only the owner can: whoever has the credential acts as the owner.

@@ -92,6 +92,11 @@ func (s *Service) routeAPIKeys(api *rest.API) {
 			all, next, err := s.APIKeys(ctx, p, in.Limit, in.Cursor)
 			return listed(all, next, err, wireAPIKey)
 		}))
+	rest.Handle(api, get("apiKeys.get", "/v1/api-keys/{id}", "Get an API key, without its secret", platform.Require(permAPIKeysRead)),
+		as(func(ctx context.Context, p platform.Principal, in *idInput) (*output[apiKeyWire], error) {
+			k, err := s.APIKey(ctx, p, in.ID)
+			return found(k, err, wireAPIKey)
+		}))
 	rest.Handle(api, post("apiKeys.rotate", "/v1/api-keys/{id}/rotate", "Give a key a new secret", platform.Require(permAPIKeysWrite), http.StatusOK),
 		as(func(ctx context.Context, p platform.Principal, in *rotateInput) (*rotatedOutput, error) {
 			var grace time.Duration

@@ -80,6 +80,11 @@ func (s *Service) routeInvitations(api *rest.API) {
 			all, next, err := s.Invitations(ctx, p, in.Limit, in.Cursor)
 			return listed(all, next, err, wireInvitation)
 		}))
+	rest.Handle(api, get("invitations.get", "/v1/invitations/{id}", "Get an open invitation", platform.Require(permInvitationsRead)),
+		as(func(ctx context.Context, p platform.Principal, in *idInput) (*output[invitationWire], error) {
+			inv, err := s.Invitation(ctx, p, in.ID)
+			return found(inv, err, wireInvitation)
+		}))
 	rest.Handle(api, remove("invitations.revoke", "/v1/invitations/{id}", "Take an invitation back", platform.Require(permInvitationsWrite)),
 		as(func(ctx context.Context, p platform.Principal, in *idInput) (*noOutput, error) {
 			return &noOutput{}, s.RevokeInvitation(ctx, p, in.ID)

@@ -151,6 +151,20 @@ func (s *Service) Invitations(ctx context.Context, p platform.Principal, limit i
 	return all, next, nil
 }
 
+// Invitation returns one open invitation.
+func (s *Service) Invitation(ctx context.Context, p platform.Principal, id string) (inv Invitation, err error) {
+	if err = s.Authorize(ctx, p, permInvitationsRead); err != nil {
+		return Invitation{}, err
+	}
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		inv, err = scanInvitation(tx.QueryRow(ctx, `SELECT `+invitationColumns+` FROM user_invitations
+			WHERE tenant = ? AND id = ? AND accepted_at = 0 AND revoked_at = 0 AND expires_at > ?`,
+			string(p.Tenant), id, micros(s.now())))
+		return notFound(err, "invitation")
+	}, store.ReadOnly)
+	return inv, err
+}
+
 // RevokeInvitation ends an open invitation.
 func (s *Service) RevokeInvitation(ctx context.Context, p platform.Principal, id string) error {
 	if err := s.Authorize(ctx, p, permInvitationsWrite); err != nil {

@@ -63,8 +63,8 @@ func TestIsolation(t *testing.T) {
 
 	theirs := map[string]string{
 		"me.sessions.revoke": ben.p.Credential, "members.update": benMember.ID, "members.remove": benMember.ID,
-		"invitations.revoke": inv.ID, "roles.get": role.ID, "roles.update": role.ID, "roles.delete": role.ID,
-		"apiKeys.rotate": key.ID, "apiKeys.revoke": key.ID, "auth.switch": string(ben.p.Tenant),
+		"invitations.get": inv.ID, "invitations.revoke": inv.ID, "roles.get": role.ID, "roles.update": role.ID, "roles.delete": role.ID,
+		"apiKeys.get": key.ID, "apiKeys.rotate": key.ID, "apiKeys.revoke": key.ID, "auth.switch": string(ben.p.Tenant),
 	}
 	reads := []string{"me.get", "me.sessions.list", "organizations.get", "organizations.list", "members.list", "invitations.list", "roles.list", "apiKeys.list", "audit.list"}
 	writes := []string{"me.update", "organizations.create", "organizations.update", "invitations.create", "roles.create", "apiKeys.create"}
