@@ -105,7 +105,7 @@ func (s *Service) routeRecords() {
 		Summary: "List records that match a filter, in an order, page by page",
 	}, rest.Description{Params: listing, Response: media(pageBody{})}, s.serveList)
 	s.api.HandleHTTP(rest.Operation{
-		ID: "data.records.get", Method: http.MethodGet, Path: recordPath, Access: read, Cacheable: true,
+		ID: "data.records.get", Method: http.MethodGet, Path: recordPath, Access: read,
 		Summary: "Get a record",
 	}, rest.Description{
 		Params:   []rest.Param{collection, id, {Name: "If-None-Match", In: "header", Description: "An ETag; 304 if the record is still that"}},

@@ -211,30 +211,29 @@ func (im *importer) refuse(line int64, err error) error {
 }
 
 // flush writes the batch. Where the store refuses a change, those before it are
-// written on their own and then the rest, so that each record is sent twice at
-// most, however many are refused.
+// written on their own, and then ever more at once, so that the work stays in
+// proportion to the batch however many are refused.
 func (im *importer) flush(ctx context.Context) error {
 	changes, lines := im.changes, im.lines
 	im.changes, im.lines, im.size = im.changes[:0], im.lines[:0], 0
 	if im.key == "" {
 		number(changes, im.service.newID)
 	}
-	for until := len(changes); len(changes) > 0; {
-		err := im.write(ctx, changes[:until])
+	for size := len(changes); len(changes) > 0; {
+		n := min(size, len(changes))
+		err := im.write(ctx, changes[:n])
 		var refused *store.ChangeError
 		switch {
 		case err == nil:
-			changes, lines = changes[until:], lines[until:]
-			until = len(changes)
+			changes, lines = changes[n:], lines[n:]
+			size = 2 * n
 		case errors.As(err, &refused):
 			i := refused.Index
 			if err := im.refuse(lines[i], refused.Err); err != nil {
 				return err
 			}
 			changes, lines = slices.Delete(changes, i, i+1), slices.Delete(lines, i, i+1)
-			if until = i; i == 0 {
-				until = len(changes)
-			}
+			size = max(i, 1)
 		default:
 			return err
 		}

@@ -136,6 +136,7 @@ const jwksMaxAge = "public, max-age=300"
 
 func (s *Service) routeJWKS(api *rest.API) {
 	op := get("jwks", "/.well-known/jwks.json", "The public keys of access tokens (RFC 7517)", platform.Public())
+	op.Cacheable = true
 	api.HandleHTTP(op, rest.Description{Response: []rest.Media{{Type: "application/json", Value: jwkSet{}}}},
 		func(w http.ResponseWriter, r *http.Request) error {
 			keys, err := s.keys.published(r.Context())

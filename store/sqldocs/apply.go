@@ -75,6 +75,7 @@ func changeError(i int, err error) error {
 		switch refused.Kind {
 		case platform.KindConflict, platform.KindStale, platform.KindNotFound, platform.KindInvalid:
 			return &store.ChangeError{Index: i, Err: refused}
+		default: // it is not about the change
 		}
 	}
 	return err

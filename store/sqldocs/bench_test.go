@@ -77,6 +77,7 @@ func BenchmarkRead(b *testing.B) {
 	list := store.Query{Sort: fields("-when"), Limit: 50}
 	find := func(name, text string) func(b *testing.B) {
 		return func(b *testing.B) {
+			b.Helper()
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				q := list
@@ -157,6 +158,7 @@ func BenchmarkWrite(b *testing.B) {
 	var mu sync.Mutex
 	r := rand.New(rand.NewPCG(1, 2))
 	apply := func(b *testing.B, name string, n int, data func() json.RawMessage) {
+		b.Helper()
 		changes := make([]store.Change, n)
 		mu.Lock()
 		for i := range changes {

@@ -147,7 +147,7 @@ func (w *indexWriter) flush(ctx context.Context) error { return w.rows.flush(ctx
 // differ compares two ordered lists of keys.
 func differ(was, is [][]byte) (gone, come [][]byte) {
 	for len(was) > 0 || len(is) > 0 {
-		c := 0
+		var c int
 		switch {
 		case len(was) == 0:
 			c = 1

@@ -79,8 +79,17 @@ func TestManyRecords(t *testing.T) {
 	}
 	m := fill(t, docs, "many", []string{"same", "same,n", "g,n", "n", "tags"}, data)
 	for _, c := range []struct{ filter, sort string }{
-		{`{}`, "same"}, {`{}`, "-same"}, {`{"g":1}`, "-g"}, {`{}`, "g"}, {`{}`, "-g,same"}, {`{"n":{"$gte":0}}`, "g"}, {`{"n":{"$gte":0}}`, ""},
-		{`{"n":{"$lt":50}}`, "same"}, {`{"tags":"x"}`, "-n"}, {`{"tags":{"$in":["x","y1"]}}`, "g"}, {`{"same":1,"n":{"$gt":1000}}`, "-same"},
+		{`{}`, "same"},
+		{`{}`, "-same"},
+		{`{"g":1}`, "-g"},
+		{`{}`, "g"},
+		{`{}`, "-g,same"},
+		{`{"n":{"$gte":0}}`, "g"},
+		{`{"n":{"$gte":0}}`, ""},
+		{`{"n":{"$lt":50}}`, "same"},
+		{`{"tags":"x"}`, "-n"},
+		{`{"tags":{"$in":["x","y1"]}}`, "g"},
+		{`{"same":1,"n":{"$gt":1000}}`, "-same"},
 		{`{"g":{"$in":[0,1]},"n":{"$lt":100}}`, "-g"},
 	} {
 		checkWalk(t, docs, "many", m, c.filter, fields(c.sort), 700)

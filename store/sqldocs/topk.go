@@ -14,7 +14,7 @@ type topK struct {
 func (t *topK) Len() int           { return len(t.places) }
 func (t *topK) Less(i, j int) bool { return t.places[i].compare(t.places[j]) > 0 }
 func (t *topK) Swap(i, j int)      { t.places[i], t.places[j] = t.places[j], t.places[i] }
-func (t *topK) Push(x any)         { t.places = append(t.places, x.(place)) } //nolint:forcetypeassert // add alone calls it
+func (t *topK) Push(x any)         { t.places = append(t.places, x.(place)) } //nolint:forcetypeassert,errcheck // add alone calls it
 
 // Pop implements [heap.Interface].
 func (t *topK) Pop() any {
