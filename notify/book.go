@@ -114,13 +114,13 @@ func (b *books) generations(ctx context.Context, tenants []platform.TenantID) (m
 	var err error
 	if len(tenants) == 1 {
 		err = b.cfg.DB.InTenant(ctx, tenants[0], func(ctx context.Context, tx store.Tx) error {
-			rows, err := tx.Query(ctx, `SELECT tenant, generation FROM notify_generations WHERE tenant = ?`, tenants[0])
+			rows, err := tx.Query(ctx, `SELECT tenant, generation FROM notify_generations WHERE tenant = ?`, tenants[0]) //nolint:rowserrcheck // scan looks at it
 			return scan(rows, err)
 		}, store.ReadOnly)
 	} else {
 		err = b.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
 			rows, err := tx.NewSelect().Table("notify_generations").Column("tenant", "generation").
-				Where("tenant IN (?)", bun.In(tenants)).Rows(ctx)
+				Where("tenant IN (?)", bun.List(tenants)).Rows(ctx) //nolint:rowserrcheck // scan looks at it
 			return scan(rows, err)
 		}, store.ReadOnly)
 	}

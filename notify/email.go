@@ -109,7 +109,7 @@ func (c *connections) dial(ctx context.Context, network, address string) (net.Co
 		return nil, err
 	}
 	c.open = append(c.open, conn)
-	context.AfterFunc(c.ctx, func() { _ = conn.Close() })
+	context.AfterFunc(c.ctx, func() { _ = conn.Close() }) //nolint:contextcheck // the delivery, not the dialing, ends it
 	return conn, nil
 }
 

@@ -136,7 +136,7 @@ func (s *Service) send(ctx context.Context, tx store.Tx, m Message, recipients [
 
 // digest is of all that the caller said.
 func (m *Message) digest() (string, error) {
-	raw, err := json.Marshal(m)
+	raw, err := json.Marshal(m) //nolint:musttag // nobody reads it again
 	if err != nil {
 		return "", platform.Invalid(platform.Field{Path: "/variables", Code: "format", Detail: "must be JSON values"}).Because(err)
 	}

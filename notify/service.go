@@ -84,7 +84,7 @@ func (s *Service) Start(ctx context.Context) error {
 	if err := s.db.Migrate(ctx, store.Migrations{Component: "notify", Files: files}); err != nil {
 		return err
 	}
-	s.group.Go(s.read)
+	s.group.Go(s.read) //nolint:contextcheck // it outlives the start
 	return nil
 }
 

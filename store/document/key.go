@@ -133,7 +133,7 @@ func appendNumber(dst []byte, d decimal) []byte {
 	}
 	dst = append(dst, tag)
 	start := len(dst)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(d.exp+1<<15)) //nolint:gosec // exp is within maxExp
+	dst = binary.BigEndian.AppendUint16(dst, uint16(d.exp+1<<15))
 	for s := d.digits; len(s) > 0; {
 		var a, b byte
 		a, s = nextDigit(s)

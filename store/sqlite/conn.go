@@ -41,8 +41,8 @@ type rawConn interface {
 	driver.ConnPrepareContext
 	driver.SessionResetter
 	driver.Validator
-	RegisterCommitHook(sqlite.CommitHookFn)
-	RegisterRollbackHook(sqlite.RollbackHookFn)
+	RegisterCommitHook(hook sqlite.CommitHookFn)
+	RegisterRollbackHook(hook sqlite.RollbackHookFn)
 }
 
 // The statements that the store runs to make transactions.
@@ -181,7 +181,7 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 		return nil, c.failed(err)
 	}
 	s.quick = c.now().Sub(began) < slow
-	r.rawRows = found.(rawRows)
+	r.rawRows = found.(rawRows) //nolint:errcheck // the driver has one kind of rows
 	c.open[r] = struct{}{}
 	return r, nil
 }
@@ -225,7 +225,7 @@ func (c *conn) Close() error {
 	c.closeRows()
 	c.stmts.close()
 	for _, s := range c.control {
-		_ = s.(driver.Stmt).Close()
+		_ = s.(driver.Stmt).Close() //nolint:errcheck // the cache holds nothing else
 	}
 	// The driver keeps hooks in a table of the process, by address.
 	c.raw.RegisterCommitHook(nil)
@@ -264,7 +264,7 @@ func (r *rows) Next(dest []driver.Value) error {
 		}
 	}
 	err := r.rawRows.Next(dest)
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
 	return r.conn.failed(err)

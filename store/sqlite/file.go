@@ -87,9 +87,9 @@ func prepareFile(path string) error {
 	head := make([]byte, len(magic))
 	n, err := io.ReadFull(f, head)
 	switch {
-	case err == io.EOF: // a new file
+	case errors.Is(err, io.EOF): // a new file
 		err = nil
-	case err == io.ErrUnexpectedEOF, err == nil && string(head) != magic:
+	case errors.Is(err, io.ErrUnexpectedEOF), err == nil && string(head) != magic:
 		err = fmt.Errorf("it is not a SQLite file (%d bytes read)", n)
 	}
 	return errors.Join(err, f.Close())

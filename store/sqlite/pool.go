@@ -97,7 +97,7 @@ func (s *session) do(f func(*conn) error) error {
 // close closes the connection itself first: a query that somebody has left
 // open would have the handle wait for ever.
 func (s *session) close() error {
-	return errors.Join(s.conn.Close(), s.db.Close())
+	return errors.Join(s.Close(), s.db.Close())
 }
 
 // connector makes the one connection of a session.
