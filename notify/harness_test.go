@@ -83,6 +83,13 @@ type world struct {
 // open makes a world over the file at path; configure may change the Config.
 func open(t testing.TB, path string, people *people, configure func(*notify.Config)) *world {
 	t.Helper()
+	return reopen(t, path, people, configure, nil)
+}
+
+// reopen is open with the way to the receivers in place before the jobs that
+// an earlier world left behind can begin; nil is the real one.
+func reopen(t testing.TB, path string, people *people, configure func(*notify.Config), way http.RoundTripper) *world {
+	t.Helper()
 	ctx := context.Background()
 	must := func(err error) {
 		t.Helper()
@@ -108,6 +115,9 @@ func open(t testing.TB, path string, people *people, configure func(*notify.Conf
 	}
 	w.svc, err = notify.New(cfg)
 	must(err)
+	if way != nil {
+		w.svc.SetTransport(way)
+	}
 	w.p, err = platform.New(platform.Config{}, w.db, w.events, relay, w.queue, w.svc)
 	must(err)
 	must(w.p.Start(ctx))

@@ -33,10 +33,9 @@ func testRestart(t *testing.T) {
 
 	// An e-mail server that is gone, a directory that is away: nothing of the
 	// past needs them.
-	w = open(t, path, people, rules)
-	defer w.close()
 	r2 := &receiver{}
-	w.svc.SetTransport(r2)
+	w = reopen(t, path, people, rules, r2)
+	defer w.close()
 	if err := w.svc.Consume(context.Background(), []platform.Event{recordCreated(acme, 1)}); err != nil {
 		t.Fatal(err)
 	}
@@ -69,9 +68,8 @@ func testStopWhileSending(t *testing.T) {
 	<-reached
 	w.close()
 
-	w = open(t, path, everybody(), nil)
+	w = reopen(t, path, everybody(), nil, &receiver{})
 	defer w.close()
-	w.svc.SetTransport(&receiver{})
 	until(t, "the delivery", func() bool { return w.deliveries(id)[0].Status == notify.DeliveryDelivered })
 	if a := w.deliveries(id)[0].Attempts; len(a) != 1 {
 		t.Errorf("got %+v", a)
