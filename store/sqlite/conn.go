@@ -267,6 +267,9 @@ func (r *rows) Next(dest []driver.Value) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
+	if r.caller != nil && r.caller.Err() != nil { // then it was interrupted for that
+		return r.caller.Err()
+	}
 	return r.conn.failed(err)
 }
 

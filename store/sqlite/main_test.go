@@ -17,6 +17,7 @@ func TestMain(m *testing.M) {
 	if role := os.Getenv("SQLITE_TEST_CHILD"); role != "" {
 		os.Exit(child(role))
 	}
+	registerRunning()
 	goleak.VerifyTestMain(m)
 }
 
