@@ -75,15 +75,19 @@ func Status(k platform.Kind) int {
 	return http.StatusInternalServerError
 }
 
-// From makes a problem of err. The text of an error that is not a
+// From makes a problem of err, or returns the one that err is. The text of an error that is not a
 // [*platform.Error], or is one of an internal kind, is not shown.
 func From(ctx context.Context, err error) *Problem {
+	var p *Problem
+	if errors.As(err, &p) {
+		return p
+	}
 	var e *platform.Error
 	if !errors.As(err, &e) {
 		e = classify(err)
 	}
 	status := Status(e.Kind)
-	p := New(ctx, status, e.CodeOrKind(), e.Message)
+	p = New(ctx, status, e.CodeOrKind(), e.Message)
 	if status == http.StatusInternalServerError {
 		p.Code, p.Type, p.Detail = "internal", typePrefix+"internal", "something went wrong on our side"
 		return p
@@ -142,10 +146,7 @@ func (p *Problem) GetHeaders() http.Header {
 // Write sends err as a problem, and logs what the caller is not told. A nil
 // logger is silence.
 func Write(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
-	var p *Problem
-	if !errors.As(err, &p) {
-		p = From(r.Context(), err)
-	}
+	p := From(r.Context(), err)
 	Log(r.Context(), log, p.Status, err)
 	p.Write(w)
 }

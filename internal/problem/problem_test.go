@@ -66,6 +66,9 @@ func TestFrom(t *testing.T) {
 			}
 		})
 	}
+	if p := problem.New(ctx, http.StatusMethodNotAllowed, "method_not_allowed", "no"); problem.From(ctx, fmt.Errorf("wrapped: %w", p)) != p {
+		t.Error("an error that is a problem must stay the one it is")
+	}
 	if got := problem.From(ctx, &platform.Error{Kind: platform.KindLimited, RetryAfter: 1500 * time.Millisecond}).GetHeaders().Get("Retry-After"); got != "2" {
 		t.Errorf("Retry-After is %q, it must not be early", got)
 	}

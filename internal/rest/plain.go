@@ -44,10 +44,7 @@ type HandlerFunc func(w http.ResponseWriter, r *http.Request) error
 // HandleHTTP registers an operation whose handler reads and writes for itself:
 // a hot route or a stream.
 func (a *API) HandleHTTP(op Operation, d Description, h HandlerFunc) {
-	hop := a.begin(op)
-	if op.Status == 0 {
-		op.Status = http.StatusOK
-	}
+	hop, op := a.begin(op)
 	for _, name := range pathParams(op.Path) {
 		p := &huma.Param{Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}}
 		if i := slices.IndexFunc(d.Params, func(p Param) bool { return p.In == "path" && p.Name == name }); i >= 0 {

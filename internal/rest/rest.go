@@ -7,7 +7,6 @@ package rest
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -108,14 +107,11 @@ func formats() map[string]huma.Format {
 // struct without fields for an empty answer. An error that h returns is sent
 // as a problem.
 func Handle[I, O any](a *API, op Operation, h func(context.Context, *I) (*O, error)) {
-	hop := a.begin(op)
+	hop, _ := a.begin(op)
 	huma.Register(a.huma, hop, func(ctx context.Context, in *I) (*O, error) {
 		out, err := h(ctx, in)
 		if err != nil {
-			var p *problem.Problem
-			if !errors.As(err, &p) {
-				p = problem.From(ctx, err)
-			}
+			p := problem.From(ctx, err)
 			problem.Log(ctx, a.log, p.Status, err)
 			return nil, p
 		}
@@ -124,8 +120,8 @@ func Handle[I, O any](a *API, op Operation, h func(context.Context, *I) (*O, err
 	a.noNullArrays()
 }
 
-// begin checks the operation and turns it into huma's.
-func (a *API) begin(op Operation) huma.Operation {
+// begin checks the operation, fills its defaults, and turns it into huma's.
+func (a *API) begin(op Operation) (huma.Operation, Operation) {
 	if !op.Access.Declared() {
 		panic(fmt.Sprintf("rest: %s declares no access", op.ID))
 	}
@@ -133,7 +129,7 @@ func (a *API) begin(op Operation) huma.Operation {
 		op.Status = http.StatusOK
 	}
 	a.current = op
-	return a.humaOperation(op)
+	return a.humaOperation(op), op
 }
 
 func (a *API) humaOperation(op Operation) huma.Operation {
