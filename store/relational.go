@@ -80,6 +80,15 @@ type Tx interface {
 	// new, so that its effect happens once.
 	Once(ctx context.Context, group string, event platform.Event) (bool, error)
 
+	// Lock waits until no other transaction that is bound to the same tenant
+	// (for one of AcrossTenants: to none) holds the name, and holds it until
+	// the transaction ends. It is for what must not happen twice at once and
+	// has no row to lock: who counts before inserting, who reads before
+	// deciding. What is read after it is as of then. Where there is one
+	// writer anyway it does nothing. Two names are always taken in the same
+	// order, or transactions run into each other.
+	Lock(ctx context.Context, name string) error
+
 	// AfterCommit has f called once the commit is durable, in the order of
 	// the calls, by a goroutine that must not be held up: f returns at once
 	// and begins no transaction. It is not called when the transaction fails,

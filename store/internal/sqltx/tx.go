@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -33,6 +34,8 @@ type Config struct {
 	// Rebind rewrites the placeholders of a text for the dialect; nil where
 	// that is "?". It is called for every statement, so it should remember.
 	Rebind func(query string) string
+	// Lock takes the name for the transaction; nil where there is one writer.
+	Lock func(ctx context.Context, t *Tx, name string) error
 	// Now is the clock of the inbox.
 	Now func() time.Time
 }
@@ -104,6 +107,17 @@ func (t *Tx) bind(query string) string {
 
 // Tenant implements [store.Tx].
 func (t *Tx) Tenant() platform.TenantID { return t.cfg.Tenant }
+
+// Lock implements [store.Tx].
+func (t *Tx) Lock(ctx context.Context, name string) error {
+	switch {
+	case t.cfg.ReadOnly:
+		return fmt.Errorf("lock: %w", ErrReadOnly)
+	case t.cfg.Lock == nil:
+		return ctx.Err()
+	}
+	return t.cfg.Lock(ctx, t, name)
+}
 
 // AfterCommit implements [store.Tx].
 func (t *Tx) AfterCommit(f func()) { t.after = append(t.after, f) }
