@@ -135,3 +135,24 @@ type Emitter interface {
 	// and begins no transaction. The returned function ends that.
 	OnEmit(f func()) (remove func())
 }
+
+// RowReader is a [Relational] that reads a single row cheaper than a transaction
+// does; see [ReadRow].
+type RowReader interface {
+	// ReadRow runs one query, whose parameters are written "?", for one row of
+	// tenant and scans it into dest. It returns sql.ErrNoRows where there is
+	// none.
+	ReadRow(ctx context.Context, tenant platform.TenantID, query string, args []any, dest ...any) error
+}
+
+// ReadRow reads one row of a tenant as a read-only transaction of one query
+// would, by the shortest way that db has. Like a transaction it must not be
+// called inside another.
+func ReadRow(ctx context.Context, db Relational, tenant platform.TenantID, query string, args []any, dest ...any) error {
+	if r, ok := db.(RowReader); ok {
+		return r.ReadRow(ctx, tenant, query, args, dest...)
+	}
+	return db.InTenant(ctx, tenant, func(ctx context.Context, tx Tx) error {
+		return tx.QueryRow(ctx, query, args...).Scan(dest...)
+	}, ReadOnly)
+}

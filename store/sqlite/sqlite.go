@@ -29,7 +29,7 @@ type DB struct {
 	writer  *writer
 	readers *readers
 
-	emit notifier
+	emit sqltx.Notifier
 
 	closing sync.Mutex
 	closed  bool
@@ -157,7 +157,7 @@ func (db *DB) Ping(ctx context.Context) error {
 func (db *DB) Check(ctx context.Context) error { return db.Ping(ctx) }
 
 // OnEmit implements [store.Emitter].
-func (db *DB) OnEmit(f func()) (remove func()) { return db.emit.add(f) }
+func (db *DB) OnEmit(f func()) (remove func()) { return db.emit.Add(f) }
 
 // Stop refuses new transactions, waits for those that run, moves what is in
 // the write-ahead log into the file, and closes it. Where ctx ends first the
@@ -211,39 +211,4 @@ func (db *DB) Close() error { return db.Stop(context.Background()) }
 // errClosed is the error of a transaction on a file that is closed or closing.
 func errClosed() error {
 	return platform.Errorf(platform.KindUnavailable, "store_closed", "the store is closed")
-}
-
-// notifier calls functions that others have added.
-type notifier struct {
-	mu    sync.Mutex
-	next  int
-	funcs map[int]func()
-}
-
-func (n *notifier) add(f func()) (remove func()) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.funcs == nil {
-		n.funcs = make(map[int]func())
-	}
-	id := n.next
-	n.next++
-	n.funcs[id] = f
-	return func() {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		delete(n.funcs, id)
-	}
-}
-
-func (n *notifier) notify() {
-	n.mu.Lock()
-	funcs := make([]func(), 0, len(n.funcs))
-	for _, f := range n.funcs {
-		funcs = append(funcs, f)
-	}
-	n.mu.Unlock()
-	for _, f := range funcs {
-		f()
-	}
 }

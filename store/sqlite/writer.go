@@ -286,7 +286,7 @@ func (w *writer) finish(g *group) {
 	w.commits.Add(1)
 	for _, m := range g.members {
 		if m.tx.Emitted() {
-			w.db.emit.notify()
+			w.db.emit.Notify()
 			break
 		}
 	}

@@ -19,8 +19,18 @@ type Migrator struct {
 	// Dialect is the folder of the driver's files: "sqlite".
 	Dialect string
 	// InTx runs fn in a transaction beside which no other migration runs,
-	// of this process or another, and commits when it returns nil.
+	// of this process or another, and commits when it returns nil. It is nil
+	// where nothing may be applied.
 	InTx func(ctx context.Context, fn func(context.Context, store.Tx) error) error
+	// InReadTx runs fn in a read-only transaction, to find out without waiting
+	// for others whether anything is missing; nil where InTx is as cheap.
+	InReadTx func(ctx context.Context, fn func(context.Context, store.Tx) error) error
+	// Exists asks whether the table schema_migrations is there; it is needed
+	// with InReadTx.
+	Exists string
+	// After runs in the transaction of each file that was applied; nil does
+	// nothing.
+	After func(ctx context.Context, tx store.Tx) error
 	// Now is the clock of the column applied.
 	Now func() time.Time
 }
@@ -48,12 +58,36 @@ func (e *ChangedError) Error() string {
 	return fmt.Sprintf("migration %d (%s) of %q was changed after it had been applied", e.Version, e.Name, e.Component)
 }
 
+// MissingError is the error of a database that lacks migrations and of a store
+// that may not apply them.
+type MissingError struct {
+	Component string
+	// Applied and Known are how many the database has, and the program.
+	Applied, Known int
+}
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("the database has %d of %d migrations of %q, and the owner of its tables is not at hand to apply the rest",
+		e.Applied, e.Known, e.Component)
+}
+
 // Migrate applies what is missing of m, each file in a transaction of its own,
 // so that a failing file leaves those before it.
 func Migrate(ctx context.Context, by Migrator, m store.Migrations) error {
 	files, err := readFiles(m, by.Dialect)
 	if err != nil {
 		return fmt.Errorf("migrate %q: %w", m.Component, err)
+	}
+	if by.InReadTx != nil {
+		applied, err := look(ctx, by, m.Component, files)
+		switch {
+		case err != nil:
+			return fmt.Errorf("migrate %q: %w", m.Component, err)
+		case applied == len(files):
+			return nil
+		case by.InTx == nil:
+			return &MissingError{Component: m.Component, Applied: applied, Known: len(files)}
+		}
 	}
 	for done := false; !done; {
 		err := by.InTx(ctx, func(ctx context.Context, tx store.Tx) error {
@@ -66,6 +100,19 @@ func Migrate(ctx context.Context, by Migrator, m store.Migrations) error {
 		}
 	}
 	return nil
+}
+
+// look returns how many of the files are applied.
+func look(ctx context.Context, by Migrator, component string, files []file) (applied int, err error) {
+	err = by.InReadTx(ctx, func(ctx context.Context, tx store.Tx) error {
+		var there bool
+		if err := tx.NewRaw(by.Exists).Scan(ctx, &there); err != nil || !there {
+			return err
+		}
+		applied, err = check(ctx, tx, component, files)
+		return err
+	})
+	return applied, err
 }
 
 type file struct {
@@ -129,7 +176,10 @@ func step(ctx context.Context, tx store.Tx, by Migrator, component string, files
 	_, err = tx.Exec(ctx,
 		"INSERT INTO schema_migrations (component, version, name, checksum, applied) VALUES (?, ?, ?, ?, ?)",
 		component, version, f.name, f.checksum, by.Now().UnixMicro())
-	return false, err
+	if err != nil || by.After == nil {
+		return false, err
+	}
+	return false, by.After(ctx, tx)
 }
 
 // check returns how many of the files are applied.

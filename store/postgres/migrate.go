@@ -1,0 +1,70 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/internal/sqltx"
+)
+
+// Migrate implements [store.Relational]. One process at a time applies what is
+// missing, each file in a transaction with the walls of its tables; others wait.
+// It returns a [*WallError] where the walls between tenants have a hole, a
+// [*NewerError], a [*ChangedError], and a [*MissingError] where there is no pool
+// of the owner.
+func (db *DB) Migrate(ctx context.Context, m store.Migrations) error {
+	by := sqltx.Migrator{
+		Dialect: "postgres", Now: db.cfg.Now, InTx: db.asOwner,
+		InReadTx: func(ctx context.Context, fn func(context.Context, store.Tx) error) error {
+			return db.AcrossTenants(ctx, fn, store.ReadOnly)
+		},
+		Exists: `SELECT to_regclass('schema_migrations') IS NOT NULL`,
+		After:  db.protect,
+	}
+	if db.pools.owner == nil {
+		by.InTx = nil
+	}
+	if err := sqltx.Migrate(ctx, by, m); err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	if err := db.AcrossTenants(ctx, db.checkWalls, store.ReadOnly); err != nil {
+		return fmt.Errorf("postgres: migrate %q: %w", m.Component, err)
+	}
+	return nil
+}
+
+// asOwner runs fn in a transaction of the owner beside which no other process
+// migrates. It has no time limit of its own: a new index may take long.
+func (db *DB) asOwner(ctx context.Context, fn func(context.Context, store.Tx) error) error {
+	if err := db.enter(); err != nil {
+		return err
+	}
+	defer db.running.Done()
+	c, err := db.begin(ctx, db.pools.owner, "BEGIN; SET LOCAL search_path = "+db.cfg.Schema+
+		"; SET LOCAL idle_in_transaction_session_timeout = 0")
+	if err != nil {
+		return err
+	}
+	tx := sqltx.New(sqltx.Config{DB: db.bun, Conn: &conn{c}, Rebind: db.binder.bind, Lock: db.lock, Now: db.cfg.Now})
+	committed := false
+	defer func() {
+		tx.End()
+		if !committed {
+			rollback(c)
+		}
+		_ = c.Close()
+	}()
+	if err := tx.Lock(ctx, "migrate"); err != nil {
+		return translate(ctx, err)
+	}
+	if err := fn(ctx, tx); err != nil {
+		return translate(ctx, err)
+	}
+	tx.End()
+	if err := db.commit(ctx, c); err != nil {
+		return err
+	}
+	committed = true
+	return nil
+}

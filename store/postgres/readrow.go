@@ -1,0 +1,61 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/acme/platform"
+)
+
+// ReadRow implements [store.RowReader]: the tenant is named and the row is read
+// in one round trip, in the transaction that such a batch is by itself.
+func (db *DB) ReadRow(ctx context.Context, tenant platform.TenantID, query string, args []any, dest ...any) error {
+	if err := tenant.Validate(); err != nil {
+		return err
+	}
+	if ctx.Value(insideKey{db}) != nil {
+		return ErrNested
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	if err := db.enter(); err != nil {
+		return err
+	}
+	defer db.running.Done()
+	ctx, cancel := context.WithTimeoutCause(ctx, db.cfg.Timeout, errSilent)
+	defer cancel()
+	c, err := db.pools.runtime.Conn(ctx)
+	if err != nil {
+		return translate(ctx, err)
+	}
+	defer c.Close()
+	err = raw(c, func(p *pgx.Conn) error {
+		return db.batch(ctx, p, tenant, db.binder.bind(query), args, dest)
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return sql.ErrNoRows
+	}
+	return translate(ctx, err)
+}
+
+func (db *DB) batch(ctx context.Context, p *pgx.Conn, tenant platform.TenantID, query string, args, dest []any) error {
+	b := &pgx.Batch{}
+	if db.cfg.URL == "" {
+		b.Queue("SELECT set_config('search_path', $1, true)", db.cfg.Schema)
+	}
+	b.Queue("SELECT set_config('app.tenant', $1, true)", string(tenant))
+	b.Queue(query, args...)
+	results := p.SendBatch(ctx, b)
+	for range b.Len() - 1 {
+		if _, err := results.Exec(); err != nil {
+			return errors.Join(err, results.Close())
+		}
+	}
+	err := results.QueryRow().Scan(dest...)
+	return errors.Join(err, results.Close())
+}

@@ -1,0 +1,215 @@
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"database/sql/driver"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/background"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/internal/sqltx"
+)
+
+// InTenant implements [store.Relational].
+func (db *DB) InTenant(ctx context.Context, tenant platform.TenantID, fn func(context.Context, store.Tx) error, opts ...store.TxOption) error {
+	if err := tenant.Validate(); err != nil {
+		return err
+	}
+	return db.run(ctx, db.pools.runtime, tenant, fn, store.NewTxOptions(opts))
+}
+
+// AcrossTenants implements [store.Relational].
+func (db *DB) AcrossTenants(ctx context.Context, fn func(context.Context, store.Tx) error, opts ...store.TxOption) error {
+	return db.run(ctx, db.pools.system, "", fn, store.NewTxOptions(opts))
+}
+
+// insideKey marks the context inside a transaction of the DB.
+type insideKey struct{ db *DB }
+
+// errSilent is why a transaction ends whose server does not answer.
+var errSilent = errors.New("postgres: no answer in time")
+
+// maxRuns is how often a function is run that others keep getting in the way of.
+const maxRuns = 10
+
+func (db *DB) run(ctx context.Context, pool *sql.DB, tenant platform.TenantID, fn func(context.Context, store.Tx) error, o store.TxOptions) error {
+	if ctx.Value(insideKey{db}) != nil {
+		return ErrNested
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	if err := db.enter(); err != nil {
+		return err
+	}
+	defer db.running.Done()
+	ctx, cancel := context.WithTimeoutCause(ctx, db.cfg.Timeout, errSilent)
+	defer cancel()
+	pause := background.Backoff{Min: 2 * time.Millisecond, Max: 200 * time.Millisecond, Rand: db.cfg.Rand}
+	for n := 1; ; n++ {
+		err := db.once(ctx, pool, tenant, fn, o)
+		if err == nil || n == maxRuns || ctx.Err() != nil || !again(err) {
+			return err
+		}
+		background.Sleep(ctx, pause.Pause(n))
+	}
+}
+
+// once runs fn in one transaction.
+func (db *DB) once(ctx context.Context, pool *sql.DB, tenant platform.TenantID, fn func(context.Context, store.Tx) error, o store.TxOptions) error {
+	c, err := db.begin(ctx, pool, db.opening(tenant, o))
+	if err != nil {
+		return err
+	}
+	tx := sqltx.New(sqltx.Config{
+		DB: db.bun, Conn: &conn{c}, Tenant: tenant, ReadOnly: o.ReadOnly, Rebind: db.binder.bind,
+		Lock: db.lock, Now: db.cfg.Now,
+	})
+	committed := false
+	defer func() { // also where fn panics
+		tx.End()
+		if !committed {
+			rollback(c)
+		}
+		_ = c.Close() // gives it back
+	}()
+	if err := fn(context.WithValue(ctx, insideKey{db}, true), tx); err != nil {
+		return translate(ctx, err)
+	}
+	tx.End()
+	if err := db.commit(ctx, c); err != nil {
+		return err
+	}
+	committed = true
+	if tx.Emitted() {
+		db.emit.Notify()
+	}
+	for _, f := range tx.Callbacks() {
+		f()
+	}
+	return nil
+}
+
+// opening is the text that begins a transaction and names its tenant. A tenant's
+// id has no quotes in it.
+func (db *DB) opening(tenant platform.TenantID, o store.TxOptions) string {
+	begin := "BEGIN"
+	if o.ReadOnly {
+		begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+	}
+	if db.cfg.URL == "" { // a pool of the host looks elsewhere
+		begin += "; SET LOCAL search_path = " + db.cfg.Schema
+	}
+	if tenant == "" {
+		return begin
+	}
+	return begin + "; SET LOCAL app.tenant = '" + string(tenant) + "'"
+}
+
+// begin takes a connection and opens a transaction on it. A connection that was
+// lost while nobody used it is replaced: nothing has happened on it yet.
+func (db *DB) begin(ctx context.Context, pool *sql.DB, text string) (*sql.Conn, error) {
+	for tries := 0; ; tries++ {
+		c, err := pool.Conn(ctx)
+		if err != nil {
+			return nil, translate(ctx, err)
+		}
+		lost := false
+		err = raw(c, func(p *pgx.Conn) error {
+			err := script(ctx, p, text)
+			if err != nil && p.IsClosed() {
+				lost = true
+				return errors.Join(driver.ErrBadConn, err)
+			}
+			return err
+		})
+		if err == nil {
+			return c, nil
+		}
+		_ = c.Close()
+		if lost && tries < 2 && ctx.Err() == nil {
+			continue
+		}
+		return nil, translate(ctx, err)
+	}
+}
+
+// commit ends the transaction. Once COMMIT is on its way only the server's
+// answer tells whether it happened.
+func (db *DB) commit(ctx context.Context, c *sql.Conn) error {
+	return raw(c, func(p *pgx.Conn) error {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("postgres: %w", err)
+		}
+		if p.PgConn().TxStatus() == 'E' {
+			// fn went on after a statement had failed: COMMIT would roll back
+			// and say nothing.
+			return errors.New("postgres: the transaction's function returned no error although a statement had failed")
+		}
+		err := script(ctx, p, "COMMIT")
+		if err != nil && p.IsClosed() {
+			return unavailable("commit_unknown", "the store was lost while it committed").Because(err)
+		}
+		return translate(ctx, err)
+	})
+}
+
+// rollbackTime bounds a rollback, whose caller's context may have ended.
+const rollbackTime = 2 * time.Second
+
+func rollback(c *sql.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), rollbackTime)
+	defer cancel()
+	_ = raw(c, func(p *pgx.Conn) error {
+		if p.IsClosed() {
+			return driver.ErrBadConn
+		}
+		if err := script(ctx, p, "ROLLBACK"); err != nil {
+			return errors.Join(driver.ErrBadConn, err) // closes it
+		}
+		return nil
+	})
+}
+
+// lock takes an advisory lock until the transaction ends. Two names with the
+// same hash wait for each other, which is harmless.
+func (db *DB) lock(ctx context.Context, t *sqltx.Tx, name string) error {
+	sum := sha256.Sum256([]byte(db.cfg.Schema + "\x00" + string(t.Tenant()) + "\x00" + name))
+	key := int64(binary.BigEndian.Uint64(sum[:8]))
+	if _, err := t.Exec(ctx, "SELECT pg_advisory_xact_lock(?)", key); err != nil {
+		return fmt.Errorf("postgres: lock: %w", err)
+	}
+	return nil
+}
+
+// conn is a connection as bun and the Tx use it. A text with parameters is one of
+// the constant ones of a hot path and prepared once. bun's are complete, each one
+// different: they go by the simple protocol, which prepares nothing.
+type conn struct{ *sql.Conn }
+
+func (c *conn) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return c.Conn.ExecContext(ctx, query, mode(args)...)
+}
+
+func (c *conn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return c.Conn.QueryContext(ctx, query, mode(args)...)
+}
+
+func (c *conn) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return c.Conn.QueryRowContext(ctx, query, mode(args)...)
+}
+
+func mode(args []any) []any {
+	if len(args) == 0 {
+		return []any{pgx.QueryExecModeSimpleProtocol}
+	}
+	return append(append(make([]any, 0, len(args)+1), pgx.QueryExecModeCacheStatement), args...)
+}
