@@ -1,4 +1,4 @@
-package sqldocs
+package docquery
 
 import (
 	"bytes"
@@ -9,7 +9,9 @@ import (
 
 // plan is one way to answer a query with an index.
 type plan struct {
-	x *index
+	x *Index
+	// place is that of x in the list of indexes.
+	place int
 	// ranges of keys that hold every record that can meet the filter, in
 	// order and apart.
 	ranges []document.Range
@@ -35,11 +37,11 @@ type plan struct {
 // maxRanges bounds what a product of $in lists may come to.
 const maxRanges = 200
 
-func newPlan(x *index, filter document.Filter) *plan {
-	p := &plan{x: x, checks: make([][]document.Range, len(x.fields))}
+func newPlan(x *Index, place int, filter document.Filter) *plan {
+	p := &plan{x: x, place: place, checks: make([][]document.Range, len(x.Fields))}
 	prefixes := [][]byte{{}}
 	single, open := true, true
-	for i, f := range x.fields {
+	for i, f := range x.Fields {
 		bounds, ok := filter.Bounds(f.Path, x.Arrays&(1<<i) != 0)
 		if !ok {
 			open = false
@@ -143,7 +145,7 @@ func below(prefixes [][]byte, ranges []document.Range) []document.Range {
 func (p *plan) serve(sort []document.SortField) {
 	unordered := p.x.Arrays | p.x.Cut
 	next, group, directed := 0, 0, false
-	for i, f := range p.x.fields {
+	for i, f := range p.x.Fields {
 		switch {
 		case i < p.pinned:
 			if next < len(sort) && sort[next].Path == f.Path && p.x.Arrays&(1<<i) == 0 {
@@ -166,7 +168,7 @@ func (p *plan) serve(sort []document.SortField) {
 	if next < len(sort) {
 		return
 	}
-	if !directed && group < len(p.x.fields) {
+	if !directed && group < len(p.x.Fields) {
 		return // one place in the order is all there is
 	}
 	if p.forks > group {
@@ -176,12 +178,12 @@ func (p *plan) serve(sort []document.SortField) {
 }
 
 // exact reports whether keys and ids are in order as they stand.
-func (p *plan) exact() bool { return !p.backward && p.group == len(p.x.fields) }
+func (p *plan) exact() bool { return !p.backward && p.group == len(p.x.Fields) }
 
 // prefix returns the part of a key that is its place in the order.
 func (p *plan) prefix(key []byte) []byte {
 	rest := key
-	for _, f := range p.x.fields[:p.group] {
+	for _, f := range p.x.Fields[:p.group] {
 		_, rest = document.SplitKey(rest, f.Desc)
 	}
 	return key[:len(key)-len(rest)]
@@ -192,7 +194,7 @@ func (p *plan) prefix(key []byte) []byte {
 func (p *plan) prefixOf(sort []document.SortField, fields [][]byte) []byte {
 	var out []byte
 	next := 0
-	for i, f := range p.x.fields[:p.group] {
+	for i, f := range p.x.Fields[:p.group] {
 		if i < p.pinned {
 			out = append(out, p.pins[i]...)
 			if next < len(sort) && sort[next].Path == f.Path && p.x.Arrays&(1<<i) == 0 {
@@ -217,7 +219,7 @@ func (p *plan) prefixOf(sort []document.SortField, fields [][]byte) []byte {
 
 // passes reports whether the checks let a key through.
 func (p *plan) passes(key []byte) bool {
-	for i, f := range p.x.fields {
+	for i, f := range p.x.Fields {
 		var first []byte
 		first, key = document.SplitKey(key, f.Desc)
 		if p.checks[i] == nil {

@@ -1,8 +1,7 @@
-package sqldocs
+package docquery
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 
@@ -25,19 +24,19 @@ func markOf(filter document.Filter, sort []document.SortField) (m [markBytes]byt
 	return m
 }
 
-func newCursor(p place, mark [markBytes]byte) store.Cursor {
-	c := append(make([]byte, 0, markBytes+2+len(p.key)+len(p.id)), mark[:]...)
-	c = binary.AppendUvarint(c, uint64(len(p.key)))
-	return append(append(c, p.key...), p.id...)
+func newCursor(p Place, mark [markBytes]byte) store.Cursor {
+	c := append(make([]byte, 0, markBytes+2+len(p.Key)+len(p.ID)), mark[:]...)
+	c = binary.AppendUvarint(c, uint64(len(p.Key)))
+	return append(append(c, p.Key...), p.ID...)
 }
 
-func parseCursor(c store.Cursor, mark [markBytes]byte) (*place, error) {
+func parseCursor(c store.Cursor, mark [markBytes]byte) (*Place, error) {
 	if len(c) > markBytes && bytes.Equal(c[:markBytes], mark[:]) {
 		n, size := binary.Uvarint(c[markBytes:])
 		rest := c[markBytes:]
 		if size > 0 && n < uint64(len(rest)-size) {
 			rest = rest[size:]
-			return &place{key: bytes.Clone(rest[:n]), id: string(rest[n:])}, nil
+			return &Place{Key: bytes.Clone(rest[:n]), ID: string(rest[n:])}, nil
 		}
 	}
 	return nil, errCursor()
@@ -45,8 +44,4 @@ func parseCursor(c store.Cursor, mark [markBytes]byte) (*place, error) {
 
 func errCursor() *platform.Error {
 	return platform.Errorf(platform.KindMalformed, "bad_cursor", "the cursor does not belong to this query")
-}
-
-func (p place) compare(q place) int {
-	return cmp.Or(bytes.Compare(p.key, q.key), cmp.Compare(p.id, q.id))
 }

@@ -1,20 +1,15 @@
-package sqldocs
+package docquery
 
-import (
-	"context"
-	"fmt"
-
-	"github.com/acme/platform/store/document"
-)
+import "context"
 
 // choose returns the plan for a query, nil where reading the documents
 // themselves is best. There are no statistics; what they would be needed for
 // is found out by counting a few keys.
-func (f *finder) choose(ctx context.Context) (*plan, error) {
+func (f *Finder) choose(ctx context.Context) (*plan, error) {
 	var sorted, bounded *plan
-	for _, x := range f.c.indexes {
-		p := newPlan(x, f.query.filter)
-		p.serve(f.query.sort)
+	for i := range f.Indexes {
+		p := newPlan(&f.Indexes[i], i, f.Query.filter)
+		p.serve(f.Query.sort)
 		if p.sorted && better(p, sorted) {
 			sorted = p
 		}
@@ -22,7 +17,7 @@ func (f *finder) choose(ctx context.Context) (*plan, error) {
 			bounded = p
 		}
 	}
-	byID := len(f.query.sort) == 0 || f.query.sort[0].Path == document.FieldID
+	byID := f.Query.byID()
 	switch {
 	case bounded == nil:
 		if byID {
@@ -52,7 +47,7 @@ func better(p, than *plan) bool {
 	case p.ranged != than.ranged:
 		return p.ranged
 	}
-	return len(p.x.fields) < len(than.x.fields)
+	return len(p.x.Fields) < len(than.x.Fields)
 }
 
 // manyKeys is from how many on keys are better read in order, in the hope that
@@ -60,37 +55,16 @@ func better(p, than *plan) bool {
 const manyKeys = 2000
 
 // few reports whether the ranges hold fewer than manyKeys keys.
-func (f *finder) few(ctx context.Context, p *plan) (bool, error) {
+func (f *Finder) few(ctx context.Context, p *plan) (bool, error) {
 	left := manyKeys
 	for _, r := range p.ranges {
-		var n int
-		err := f.tx.QueryRow(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM document_index
-			WHERE tenant = ? AND number = ? AND sort_key >= ? AND sort_key < ? LIMIT ?) AS some`,
-			string(f.tenant), p.x.Number, from(r), to(r), left).Scan(&n)
+		n, err := f.Source.CountEntries(ctx, p.place, r, left)
 		if err != nil {
-			return false, fmt.Errorf("sqldocs: count keys: %w", err)
+			return false, err
 		}
-		if left -= n; left <= 0 {
+		if left -= int(n); left <= 0 {
 			return false, nil
 		}
 	}
 	return true, nil
-}
-
-// afterAll is greater than every key.
-var afterAll = []byte{0xFF}
-
-// from and to are the ends of a range as parameters.
-func from(r document.Range) []byte {
-	if r.From == nil {
-		return []byte{}
-	}
-	return r.From
-}
-
-func to(r document.Range) []byte {
-	if r.To == nil {
-		return afterAll
-	}
-	return r.To
 }

@@ -1,0 +1,151 @@
+package sqldocs
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/document"
+	"github.com/acme/platform/store/internal/docquery"
+)
+
+// source is the docquery.Source of one collection in one transaction.
+type source struct {
+	tx     store.Tx
+	tenant platform.TenantID
+	c      *collection
+}
+
+var _ docquery.Source = (*source)(nil)
+
+// Entries implements [docquery.Source].
+func (s *source) Entries(ctx context.Context, index int, span docquery.Span, n int) ([]docquery.Entry, error) {
+	number := s.c.indexes[index].Number
+	if span.Backward {
+		return entries(s.tx.Query(ctx, `SELECT sort_key, id, seq FROM document_index
+			WHERE tenant = ? AND number = ? AND sort_key >= ? AND sort_key < ?
+			ORDER BY sort_key DESC, id DESC LIMIT ?`, string(s.tenant), number, span.After.Key, span.To, n))
+	}
+	return entries(s.tx.Query(ctx, `SELECT sort_key, id, seq FROM document_index
+		WHERE tenant = ? AND number = ? AND (sort_key, id) > (?, ?) AND sort_key < ?
+		ORDER BY sort_key, id LIMIT ?`, string(s.tenant), number, span.After.Key, span.After.ID, span.To, n))
+}
+
+func entries(rows *sql.Rows, err error) ([]docquery.Entry, error) {
+	if err != nil {
+		return nil, fmt.Errorf("sqldocs: read an index: %w", err)
+	}
+	defer rows.Close()
+	var out []docquery.Entry
+	for rows.Next() {
+		var e docquery.Entry
+		if err := rows.Scan(&e.Key, &e.ID, &e.Ref); err != nil {
+			return nil, fmt.Errorf("sqldocs: read an index: %w", err)
+		}
+		out = append(out, e)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("sqldocs: read an index: %w", err)
+	}
+	return out, nil
+}
+
+// CountEntries implements [docquery.Source].
+func (s *source) CountEntries(ctx context.Context, index int, r document.Range, most int) (n int64, err error) {
+	text := `SELECT COUNT(*) FROM document_index
+		WHERE tenant = ? AND number = ? AND sort_key >= ? AND sort_key < ?`
+	args := []any{string(s.tenant), s.c.indexes[index].Number, docquery.From(r), docquery.To(r)}
+	if most > 0 {
+		text = `SELECT COUNT(*) FROM (SELECT 1 FROM document_index
+			WHERE tenant = ? AND number = ? AND sort_key >= ? AND sort_key < ? LIMIT ?) AS some`
+		args = append(args, most)
+	}
+	if err = s.tx.QueryRow(ctx, text, args...).Scan(&n); err != nil {
+		err = fmt.Errorf("sqldocs: count keys: %w", err)
+	}
+	return n, err
+}
+
+// Fetch implements [docquery.Source].
+func (s *source) Fetch(ctx context.Context, _ int, entries []docquery.Entry) ([]*document.Record, error) {
+	seqs := make([]int64, len(entries))
+	for i, e := range entries {
+		seqs[i] = e.Ref
+	}
+	rows, err := fetchBySeq(ctx, s.tx, s.tenant, s.c.number, seqs)
+	out := make([]*document.Record, len(entries))
+	for i, seq := range seqs {
+		if r, ok := rows[seq]; ok {
+			out[i] = &r.Record
+		}
+	}
+	return out, err
+}
+
+// Complete implements [docquery.Source].
+func (s *source) Complete(ctx context.Context, shown []document.Record) ([]document.Record, error) {
+	ids := make([]string, len(shown))
+	for i := range shown {
+		ids[i] = shown[i].ID
+	}
+	rows, err := fetch(ctx, s.tx, s.tenant, s.c.number, ids)
+	for i, id := range ids {
+		shown[i] = rows[id].Record
+	}
+	return shown, err
+}
+
+// A join reads documents as its rows are asked for, so that nothing is read
+// beyond the last one of a page. CROSS JOIN has SQLite begin with the index.
+const (
+	joinKeyless = `SELECT NULL, i.id, d.version, d.created_at, d.updated_at, d.data
+		FROM document_index i CROSS JOIN documents d
+		WHERE i.tenant = ? AND i.number = ? AND (i.sort_key, i.id) > (?, ?) AND i.sort_key < ?
+		AND d.tenant = i.tenant AND d.collection = ? AND d.seq = i.seq
+		ORDER BY i.sort_key, i.id`
+	joinForward = `SELECT i.sort_key, i.id, d.version, d.created_at, d.updated_at, d.data
+		FROM document_index i CROSS JOIN documents d
+		WHERE i.tenant = ? AND i.number = ? AND (i.sort_key, i.id) > (?, ?) AND i.sort_key < ?
+		AND d.tenant = i.tenant AND d.collection = ? AND d.seq = i.seq
+		ORDER BY i.sort_key, i.id`
+	joinBackward = `SELECT i.sort_key, i.id, d.version, d.created_at, d.updated_at, d.data
+		FROM document_index i CROSS JOIN documents d
+		WHERE i.tenant = ? AND i.number = ? AND i.sort_key >= ? AND i.sort_key < ?
+		AND d.tenant = i.tenant AND d.collection = ? AND d.seq = i.seq
+		ORDER BY i.sort_key DESC, i.id DESC`
+)
+
+// Join implements [docquery.Source].
+func (s *source) Join(ctx context.Context, index int, span docquery.Span, filter document.Filter, see docquery.SeeEntry) error {
+	number := s.c.indexes[index].Number
+	var rows *sql.Rows
+	var err error
+	switch {
+	case span.Backward:
+		rows, err = s.tx.Query(ctx, joinBackward, string(s.tenant), number, span.After.Key, span.To, s.c.number)
+	case span.Keyless:
+		rows, err = s.tx.Query(ctx, joinKeyless, string(s.tenant), number, span.After.Key, span.After.ID, span.To, s.c.number)
+	default:
+		rows, err = s.tx.Query(ctx, joinForward, string(s.tenant), number, span.After.Key, span.After.ID, span.To, s.c.number)
+	}
+	var key, id, data sql.RawBytes
+	var created, updated int64
+	var r document.Record // one for all rows: it goes to the heap
+	early := !filter.UsesStoreFields()
+	return eachRow(ctx, rows, err, func() (bool, error) {
+		if err := rows.Scan(&key, &id, &r.Version, &created, &updated, &data); err != nil {
+			return false, err
+		}
+		r.Data = []byte(data)
+		if early && !filter.MatchRecord(&r) {
+			return true, nil
+		}
+		r.ID, r.CreatedAt, r.UpdatedAt = string(id), fromMicros(created), fromMicros(updated)
+		if !early && !filter.MatchRecord(&r) {
+			return true, nil
+		}
+		return see(key, &r)
+	})
+}
