@@ -182,18 +182,15 @@ func (s *Service) UpdateMe(ctx context.Context, p platform.Principal, in MeChang
 	var u User
 	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		var err error
-		if u, err = userByID(ctx, tx, p.Subject); err != nil {
-			return err
+		u, err = scanUser(tx.QueryRow(ctx, `UPDATE user_accounts SET name = coalesce(?, name), updated_at = ? WHERE id = ? RETURNING `+userColumns,
+			sql.NullString{String: name, Valid: in.Name != nil}, micros(s.now()), p.Subject))
+		if err != nil {
+			return notFound(err, "user")
 		}
-		u.UpdatedAt = fromMicros(micros(s.now()))
 		if in.Name != nil {
-			u.Name = name
 			if err := s.record(ctx, tx, p.Tenant, byPrincipal(p), "user.renamed", u.ID, nil); err != nil {
 				return err
 			}
-		}
-		if _, err := tx.Exec(ctx, `UPDATE user_accounts SET name = ?, updated_at = ? WHERE id = ?`, u.Name, micros(u.UpdatedAt), u.ID); err != nil {
-			return err
 		}
 		if in.Password == nil {
 			return nil
@@ -272,7 +269,7 @@ func (s *Service) SetUserStatus(ctx context.Context, id string, status Status) e
 			}
 		}
 		tenants, err := queryAll(ctx, tx, func(row scanner) (t platform.TenantID, err error) { return t, row.Scan(&t) },
-			`SELECT tenant FROM user_memberships WHERE user_id = ?`, id)
+			`SELECT tenant FROM user_memberships WHERE user_id = ? ORDER BY tenant`, id)
 		if err != nil {
 			return err
 		}
@@ -291,14 +288,20 @@ func (s *Service) SetUserStatus(ctx context.Context, id string, status Status) e
 	return nil
 }
 
-func userByID(ctx context.Context, tx store.Tx, id string) (User, error) {
+const userColumns = `id, email, name, created_at, updated_at`
+
+func scanUser(row scanner) (User, error) {
 	var (
 		u                User
 		created, updated int64
 	)
-	err := tx.QueryRow(ctx, `SELECT id, email, name, created_at, updated_at FROM user_accounts WHERE id = ?`, id).
-		Scan(&u.ID, &u.Email, &u.Name, &created, &updated)
+	err := row.Scan(&u.ID, &u.Email, &u.Name, &created, &updated)
 	u.CreatedAt, u.UpdatedAt = fromMicros(created), fromMicros(updated)
+	return u, err
+}
+
+func userByID(ctx context.Context, tx store.Tx, id string) (User, error) {
+	u, err := scanUser(tx.QueryRow(ctx, `SELECT `+userColumns+` FROM user_accounts WHERE id = ?`, id))
 	return u, notFound(err, "user")
 }
 

@@ -3,15 +3,14 @@ package user_test
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store/memory"
-	"github.com/acme/platform/store/sqlite"
 	"github.com/acme/platform/user"
 )
 
@@ -58,7 +57,7 @@ func TestSignUpRefuses(t *testing.T) {
 // A transaction that fails at its end leaves nothing, nor an event.
 func TestSignUpIsOneTransaction(t *testing.T) {
 	b := open(t)
-	b.exec(t, `CREATE TRIGGER full BEFORE INSERT ON user_audit BEGIN SELECT RAISE(ABORT, 'full'); END`)
+	b.place.Alter(t, b.db, `ALTER TABLE user_audit RENAME TO user_audit_away`)
 	if _, err := b.SignUp(t.Context(), user.SignUp{Email: "ann@example.com", Password: goodPassword, Name: "Ann", Organization: "Acme"}); err == nil {
 		t.Fatal("no error")
 	}
@@ -67,7 +66,7 @@ func TestSignUpIsOneTransaction(t *testing.T) {
 			t.Errorf("%s has %d rows", table, n)
 		}
 	}
-	b.exec(t, `DROP TRIGGER full`)
+	b.place.Alter(t, b.db, `ALTER TABLE user_audit_away RENAME TO user_audit`)
 	b.signUp(t, "ann@example.com")
 	if got := b.events(t); !slices.Equal(got, []string{"user.signed_up", "user.organization.created", "user.member.joined"}) {
 		t.Errorf("events %v", got)
@@ -159,9 +158,8 @@ func TestSuspendedOrganization(t *testing.T) {
 
 // After a restart everybody is who they were.
 func TestRestart(t *testing.T) {
-	path, c := filepath.Join(t.TempDir(), "test.db"), newClock()
-	db, err := sqlite.Open(t.Context(), path)
-	noError(t, err)
+	place, c := testdb.NewPlace(t), newClock()
+	db := place.Open(t)
 	cfg := user.Config{DB: db, Issuer: issuer, Cache: memory.NewCache(1 << 20), Now: c.Now}
 	first, err := user.New(cfg)
 	noError(t, err)
@@ -177,7 +175,7 @@ func TestRestart(t *testing.T) {
 	noError(t, first.Stop(t.Context()))
 	noError(t, db.Close())
 
-	b = openAt(t, path, c)
+	b = openAt(t, place, c)
 	p := b.verify(t, ann.Tokens.Access)
 	b.verify(t, key)
 	_, err = b.Refresh(t.Context(), ann.Tokens.Refresh)

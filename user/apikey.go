@@ -96,7 +96,7 @@ func (s *Service) CreateAPIKey(ctx context.Context, p platform.Principal, in New
 		credential Secret
 	)
 	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		rights, err := s.rightsOf(ctx, tx, p)
+		rights, err := s.holdRights(ctx, tx, p)
 		if err != nil {
 			return err
 		}
@@ -265,9 +265,13 @@ func (s *Service) RotateAPIKey(ctx context.Context, p platform.Principal, id str
 		}
 		secret, now := randomBytes(), s.now()
 		credential = s.formatKey(id, secret)
-		if _, err := tx.Exec(ctx, `UPDATE user_api_keys SET previous_hash = hash, previous_until = ?, hash = ? WHERE tenant = ? AND id = ?`,
-			micros(now.Add(grace)), hashSecret(secret), string(p.Tenant), id); err != nil {
+		living, err := changedOne(ctx, tx, `UPDATE user_api_keys SET previous_hash = hash, previous_until = ?, hash = ?
+			WHERE tenant = ? AND id = ? AND revoked_at = 0`, micros(now.Add(grace)), hashSecret(secret), string(p.Tenant), id)
+		if err != nil {
 			return err
+		}
+		if !living { // revoked since it was read
+			return errNoKey()
 		}
 		return s.keyChanged(ctx, tx, p, "rotated", key, map[string]string{"grace": grace.String()})
 	})
@@ -288,8 +292,13 @@ func (s *Service) RevokeAPIKey(ctx context.Context, p platform.Principal, id str
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `UPDATE user_api_keys SET revoked_at = ? WHERE tenant = ? AND id = ?`, micros(s.now()), string(p.Tenant), id); err != nil {
+		living, err := changedOne(ctx, tx, `UPDATE user_api_keys SET revoked_at = ? WHERE tenant = ? AND id = ? AND revoked_at = 0`,
+			micros(s.now()), string(p.Tenant), id)
+		if err != nil {
 			return err
+		}
+		if !living { // revoked since it was read
+			return errNoKey()
 		}
 		return s.keyChanged(ctx, tx, p, "revoked", key, nil)
 	})
@@ -302,5 +311,9 @@ func (s *Service) RevokeAPIKey(ctx context.Context, p platform.Principal, id str
 
 func (s *Service) livingKey(ctx context.Context, tx store.Tx, tenant platform.TenantID, id string) (APIKey, error) {
 	k, err := s.scanKey(tx.QueryRow(ctx, `SELECT `+keyColumns+` FROM user_api_keys WHERE tenant = ? AND id = ? AND revoked_at = 0`, string(tenant), id))
-	return k, notFound(err, "API key")
+	return k, notFound(err, nounKey)
 }
+
+const nounKey = "API key"
+
+func errNoKey() error { return platform.NotFound(nounKey) }

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -110,7 +111,8 @@ func (s *Service) writeUsage(ctx context.Context) error {
 	var errs []error
 	for tenant, keys := range s.usage.take() {
 		errs = append(errs, s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
-			for id, at := range keys {
+			for _, id := range slices.Sorted(maps.Keys(keys)) { // in the order in which other processes take them
+				at := keys[id]
 				if _, err := tx.Exec(ctx, `UPDATE user_api_keys SET last_used_at = ? WHERE tenant = ? AND id = ? AND last_used_at < ?`,
 					micros(at), string(tenant), id, micros(at)); err != nil {
 					return err

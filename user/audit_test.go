@@ -58,7 +58,7 @@ func TestAuditTampering(t *testing.T) {
 		"a cut end":         `DELETE FROM user_audit WHERE sequence = 4`,
 		"nothing left":      `DELETE FROM user_audit`,
 		"another head":      `UPDATE user_audit_heads SET sequence = 3`,
-		"another head hash": `UPDATE user_audit_heads SET hash = x'00'`,
+		"another head hash": `UPDATE user_audit_heads SET hash = (SELECT hash FROM user_audit WHERE sequence = 1)`,
 		"a removed head":    `DELETE FROM user_audit_heads`,
 	} {
 		t.Run(name, func(t *testing.T) {

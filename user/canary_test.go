@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -43,7 +41,7 @@ func TestCanary(t *testing.T) {
 	note("", "POST", "/v1/auth/refresh", quoted(`{"refresh_token":["%s"]}`, refresh))
 	note(access, "POST", "/v1/invitations/accept", quoted(`{"token":"%sx"}`, string(invitation)))
 	note(access, "PATCH", "/v1/me", quoted(`{"password":%q,"current_password":"%s-wrong"}`, password+"2", password))
-	b.exec(t, `DROP TABLE user_sessions`) // faults of ours
+	b.place.Alter(t, b.db, `DROP TABLE user_sessions`) // faults of ours
 	note("", "POST", "/v1/auth/login", quoted(`{"email":"ann@example.com","password":%q}`, password))
 	note("", "POST", "/v1/auth/refresh", quoted(`{"refresh_token":%q}`, string(refresh)))
 	fmt.Fprintf(&seen, "%v %+v %#v %s %q", refresh, user.LogIn{Password: password}, user.SignUp{Password: password}, key, user.Tokens{Access: access, Refresh: refresh})
@@ -52,15 +50,8 @@ func TestCanary(t *testing.T) {
 	seen.Write(inJSON)
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", slog.Any("tokens", user.Tokens{Access: access, Refresh: refresh}), slog.Any("key", key))
 
-	var stored bytes.Buffer
-	files, err := filepath.Glob(b.path + "*")
-	noError(t, err)
-	for _, f := range files {
-		raw, err := os.ReadFile(f)
-		noError(t, err)
-		stored.Write(raw)
-	}
-	if !strings.Contains(stored.String(), "ann@example.com") {
+	stored := b.place.Contents(t)
+	if !strings.Contains(stored, "ann@example.com") {
 		t.Error("the store was not read")
 	}
 	if !strings.Contains(log.String(), "request failed") {
@@ -69,7 +60,7 @@ func TestCanary(t *testing.T) {
 	for name, secret := range map[string]string{
 		"password": password, "access token": string(access), "refresh token": tail(refresh), "API key": tail(key), "invitation": tail(invitation),
 	} {
-		for where, text := range map[string]string{"log": log.String(), "answers": seen.String(), "store": stored.String()} {
+		for where, text := range map[string]string{"log": log.String(), "answers": seen.String(), "store": stored} {
 			if i := strings.Index(text, secret); i >= 0 {
 				t.Errorf("%s in the %s: …%s", name, where, text[max(0, i-80):i])
 			}

@@ -55,7 +55,7 @@ func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvita
 		return Invitation{}, "", err
 	}
 	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		rights, err := s.lockRights(ctx, tx, p)
+		rights, err := s.holdRights(ctx, tx, p)
 		if err != nil {
 			return err
 		}
@@ -201,6 +201,9 @@ func (s *Service) AcceptInvitation(ctx context.Context, p platform.Principal, to
 	}
 	var m Member
 	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		if err := holdOrganization(ctx, tx, tenant); err != nil {
+			return err
+		}
 		now := fromMicros(micros(s.now()))
 		fresh, err := changedOne(ctx, tx, `UPDATE user_invitations SET accepted_at = ?, accepted_by = ?
 			WHERE tenant = ? AND id = ? AND accepted_at = 0 AND revoked_at = 0 AND expires_at > ?`,

@@ -3,21 +3,19 @@ package user_test
 import (
 	"context"
 	"errors"
-	"path/filepath"
+	"os"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/testclock"
 	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
-	"github.com/acme/platform/store/sqlite"
 	"github.com/acme/platform/user"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain runs every test on SQLite and on PostgreSQL.
+func TestMain(m *testing.M) { os.Exit(testdb.Main(m)) }
 
 const issuer = "https://api.example.com"
 
@@ -25,27 +23,34 @@ type clock = testclock.Clock
 
 func newClock() *clock { return testclock.At(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)) }
 
-// bundle is a started service over a file of its own.
+// bundle is a started service over a store of its own.
 type bundle struct {
 	*user.Service
-	db    *sqlite.DB
+	db    testdb.DB
 	clock *clock
-	path  string
+	place *testdb.Place
 }
 
 // open starts a service; change may alter its Config.
 func open(tb testing.TB, change ...func(*user.Config)) *bundle {
 	tb.Helper()
-	return openAt(tb, filepath.Join(tb.TempDir(), "test.db"), newClock(), change...)
+	return openAt(tb, testdb.NewPlace(tb), newClock(), change...)
 }
 
-func openAt(tb testing.TB, path string, c *clock, change ...func(*user.Config)) *bundle {
+func openAt(tb testing.TB, place *testdb.Place, c *clock, change ...func(*user.Config)) *bundle {
 	tb.Helper()
-	db := testdb.Open(tb, path)
-	return &bundle{Service: start(tb, db, c, change...), db: db, clock: c, path: path}
+	db := place.Open(tb)
+	return &bundle{Service: start(tb, db, c, change...), db: db, clock: c, place: place}
 }
 
-func start(tb testing.TB, db *sqlite.DB, c *clock, change ...func(*user.Config)) *user.Service {
+// replica starts another process's service over the same data.
+func (b *bundle) replica(tb testing.TB, change ...func(*user.Config)) *bundle {
+	tb.Helper()
+	db := b.place.Another(tb, b.db)
+	return &bundle{Service: start(tb, db, b.clock, change...), db: db, clock: b.clock, place: b.place}
+}
+
+func start(tb testing.TB, db testdb.DB, c *clock, change ...func(*user.Config)) *user.Service {
 	tb.Helper()
 	cfg := user.Config{DB: db, Issuer: issuer, Cache: newClockCache(c), Now: c.Now}
 	for _, f := range change {

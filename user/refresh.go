@@ -98,7 +98,7 @@ func (s *Service) Refresh(ctx context.Context, token Secret) (Tokens, error) {
 	)
 	err = s.db.InTenant(ctx, l.organization, func(ctx context.Context, tx store.Tx) error {
 		next, reused = nil, false
-		l, err := scanLineage(tx.QueryRow(ctx, `SELECT `+lineageColumns+` FROM user_sessions WHERE id = ?`, id))
+		l, err := holdSession(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -153,18 +153,15 @@ func (s *Service) lineage(ctx context.Context, id string) (lineage, error) {
 	return l, refreshError(err)
 }
 
-// rotate makes the successor the present token.
+// rotate makes the successor the present token of a session that is held.
 func (s *Service) rotate(ctx context.Context, tx store.Tx, l lineage, secret []byte) ([]byte, error) {
 	now, nonce := s.now(), randomBytes()
 	next := mac(nonce, secret)
-	ok, err := changedOne(ctx, tx, `UPDATE user_sessions SET token_hash = ?, parent_hash = ?, nonce = ?, rotated_at = ?,
-		last_used_at = ?, idle_until = ?, generation = generation + 1 WHERE id = ? AND generation = ?`,
-		hashSecret(next), l.current, nonce, micros(now), micros(now), micros(now.Add(s.cfg.RefreshIdle)), l.id, l.generation)
+	_, err := tx.Exec(ctx, `UPDATE user_sessions SET token_hash = ?, parent_hash = ?, nonce = ?, rotated_at = ?,
+		last_used_at = ?, idle_until = ?, generation = generation + 1 WHERE id = ?`,
+		hashSecret(next), l.current, nonce, micros(now), micros(now), micros(now.Add(s.cfg.RefreshIdle)), l.id)
 	if err != nil {
 		return nil, fmt.Errorf("user: rotate: %w", err)
-	}
-	if !ok { // another transaction rotated between our read and our write
-		return nil, platform.Errorf(platform.KindConflict, "refreshed_meanwhile", "the token was refreshed at this moment; try again")
 	}
 	return next, nil
 }

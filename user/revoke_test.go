@@ -17,7 +17,7 @@ func TestRevocationReachesOtherProcesses(t *testing.T) {
 	bus := memory.NewPubSub()
 	shared := func(c *user.Config) { c.PubSub, c.VerifyTTL = bus, time.Minute }
 	a := open(t, shared)
-	b := &bundle{Service: start(t, a.db, a.clock, shared), db: a.db, clock: a.clock}
+	b := a.replica(t, shared)
 	ann := a.signUp(t, "ann@example.com")
 	ben, m := a.join(t, ann.p, "ben@example.com", user.RoleAdmin)
 	second, err := a.LogIn(t.Context(), user.LogIn{Email: "ann@example.com", Password: goodPassword})
@@ -54,7 +54,7 @@ func TestRevocationReachesOtherProcesses(t *testing.T) {
 // Without a PubSub the bound is VerifyTTL.
 func TestRevocationIsBounded(t *testing.T) {
 	a := open(t)
-	b := &bundle{Service: start(t, a.db, a.clock), db: a.db, clock: a.clock}
+	b := a.replica(t)
 	ann := a.signUp(t, "ann@example.com")
 	b.verify(t, ann.Tokens.Access)
 	_, err := a.CreateRole(t.Context(), ann.p, user.NewRole{Name: "auditor", Permissions: []string{"user.audit.read"}})
@@ -80,7 +80,7 @@ func TestRevocationIsBounded(t *testing.T) {
 func TestDroppedMessages(t *testing.T) {
 	bus := &scriptedPubSub{PubSub: memory.NewPubSub(), messages: make(chan store.Message)}
 	a := open(t)
-	b := &bundle{Service: start(t, a.db, a.clock, func(c *user.Config) { c.PubSub, c.VerifyTTL = bus, time.Minute }), db: a.db, clock: a.clock}
+	b := a.replica(t, func(c *user.Config) { c.PubSub, c.VerifyTTL = bus, time.Minute })
 	a.signUp(t, "ann@example.com")
 	for _, m := range []store.Message{{Payload: []byte(`[]`), Dropped: 1}, {Payload: []byte(`not JSON`)}} {
 		tokens, err := a.LogIn(t.Context(), user.LogIn{Email: "ann@example.com", Password: goodPassword})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
@@ -45,17 +44,11 @@ func (r rights) known(path string, names []string) error {
 	return nil
 }
 
-// lockRights returns what p may do as the transaction sees it, after it has
-// raised the organization's version. The write makes those who change members
-// and roles of one organization wait for each other: what one of them checks,
-// such as that an owner remains, stays true until it commits.
-func (s *Service) lockRights(ctx context.Context, tx store.Tx, p platform.Principal) (rights, error) {
-	ok, err := changedOne(ctx, tx, `UPDATE user_organizations SET authz_version = authz_version + 1 WHERE tenant = ?`, string(p.Tenant))
-	if err != nil {
-		return rights{}, fmt.Errorf("user: lock organization: %w", err)
-	}
-	if !ok {
-		return rights{}, platform.NotFound("organization")
+// holdRights returns what p may do, and holds the organization: what the caller
+// checks, such as that an owner remains, stays true until it commits.
+func (s *Service) holdRights(ctx context.Context, tx store.Tx, p platform.Principal) (rights, error) {
+	if err := holdOrganization(ctx, tx, p.Tenant); err != nil {
+		return rights{}, err
 	}
 	return s.rightsOf(ctx, tx, p)
 }

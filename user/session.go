@@ -69,7 +69,7 @@ func (s *Service) Switch(ctx context.Context, p platform.Principal, organization
 		refresh Secret
 	)
 	err = s.db.InTenant(ctx, organization, func(ctx context.Context, tx store.Tx) error {
-		if ok, err := activeIn(ctx, tx, organization, p.Subject); err != nil {
+		if ok, err := holdOpen(ctx, tx, organization, p.Subject); err != nil {
 			return err
 		} else if !ok {
 			return errNotMember()

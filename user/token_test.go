@@ -222,7 +222,7 @@ func TestRemovedKey(t *testing.T) {
 func TestTwoProcesses(t *testing.T) {
 	a := open(t)
 	ann := a.signUp(t, "ann@example.com")
-	b := &bundle{Service: start(t, a.db, a.clock), db: a.db, clock: a.clock}
+	b := a.replica(t)
 	b.verify(t, ann.Tokens.Access)
 	a.clock.Advance(31 * day)
 	tokens, err := a.LogIn(t.Context(), user.LogIn{Email: "ann@example.com", Password: goodPassword})

@@ -1,0 +1,103 @@
+package testdb
+
+import (
+	"context"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/postgres"
+	"github.com/acme/platform/store/sqlite"
+)
+
+// DB is what every relational store of a driver can do.
+type DB interface {
+	store.Relational
+	store.Emitter
+	platform.Module
+	platform.Stopper
+	platform.Checker
+	Close() error
+}
+
+// Place is where the data of a test lies: it outlives the stores that are opened
+// over it. On SQLite it is a file, on PostgreSQL a database.
+type Place struct {
+	path string // "" on PostgreSQL
+	url  string
+}
+
+// prepared are the places of tests that begin in a bubble of synctest, by name.
+var prepared struct {
+	sync.Mutex
+	places map[string]*Place
+}
+
+// NewPlace returns an empty place, which ends with the test.
+func NewPlace(tb testing.TB) *Place {
+	tb.Helper()
+	prepared.Lock()
+	p := prepared.places[tb.Name()]
+	delete(prepared.places, tb.Name())
+	prepared.Unlock()
+	switch {
+	case p != nil:
+		return p
+	case OnPostgres():
+		return &Place{url: teststack.Postgres(tb)}
+	}
+	return &Place{path: filepath.Join(tb.TempDir(), "test.db")}
+}
+
+// Prepare makes the place that the next [NewPlace] of the test returns. A test in
+// a bubble of synctest calls it outside of the bubble, in which no server starts.
+func Prepare(tb testing.TB) {
+	tb.Helper()
+	p := NewPlace(tb)
+	prepared.Lock()
+	defer prepared.Unlock()
+	if prepared.places == nil {
+		prepared.places = make(map[string]*Place)
+	}
+	prepared.places[tb.Name()] = p
+}
+
+// Path is the file on SQLite, and "" on PostgreSQL.
+func (p *Place) Path() string { return p.path }
+
+// Open opens the store, and closes it at the end of the test. A test may close it
+// earlier, for a restart.
+func (p *Place) Open(tb testing.TB) DB {
+	tb.Helper()
+	var (
+		db  DB
+		err error
+	)
+	if p.path != "" {
+		db, err = sqlite.Open(context.Background(), p.path)
+	} else {
+		db, err = postgres.Open(context.Background(), postgres.Config{URL: p.url})
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			tb.Errorf("close the store: %v", err)
+		}
+	})
+	return db
+}
+
+// Another returns the store of another process over the place where first lies:
+// on SQLite, which has one, that is first.
+func (p *Place) Another(tb testing.TB, first DB) DB {
+	tb.Helper()
+	if p.path != "" {
+		return first
+	}
+	return p.Open(tb)
+}
