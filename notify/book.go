@@ -188,9 +188,15 @@ func (b *books) read(ctx context.Context, tenant platform.TenantID) (*book, erro
 	return out, nil
 }
 
-// changed raises the tenant's generation. Every transaction that changes a
-// rule, a template or an endpoint calls it.
-func changed(ctx context.Context, tx store.Tx) error {
+// holdBook raises the tenant's generation and holds its row. Every transaction
+// that changes a rule, a template or an endpoint begins with it, so that they
+// wait for each other: what one has counted, or found to be free or unused,
+// stays so until it commits.
+//
+// All transactions of the service take what they share in this order: the book,
+// the rows of an endpoint or a delivery, inbox entries, the counters of unread
+// messages by user.
+func holdBook(ctx context.Context, tx store.Tx) error {
 	_, err := tx.Exec(ctx, `INSERT INTO notify_generations (tenant, generation) VALUES (?, 1)
 ON CONFLICT (tenant) DO UPDATE SET generation = notify_generations.generation + 1`, tx.Tenant())
 	if err != nil {

@@ -188,16 +188,23 @@ func (s *Service) record(ctx context.Context, tx store.Tx, p *pending, out outco
 	attempts := p.attempts
 	if !out.skipped {
 		attempts++
+	}
+	n, err := affected(tx.Exec(ctx, `UPDATE notify_deliveries SET status = ?, reason = ?, attempts = ?, tries = ?, next_attempt_at = ?, updated_at = ?
+WHERE tenant = ? AND id = ? AND status = ? AND tries = ?`, status, reason, attempts, p.tries+1, at, now.UnixMicro(),
+		tx.Tenant(), p.ID, DeliveryPending, p.tries))
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		// A worker that was taken for dead, and another has recorded this try.
+		return nil
+	}
+	if !out.skipped {
 		_, err := tx.Exec(ctx, `INSERT INTO notify_attempts (tenant, delivery_id, n, started_at, duration, outcome, code, reason, response)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, tx.Tenant(), p.ID, attempts, began.UnixMicro(), took.Microseconds(), verdict, out.code, reason, out.response)
 		if err != nil {
 			return err
 		}
-	}
-	_, err := tx.Exec(ctx, `UPDATE notify_deliveries SET status = ?, reason = ?, attempts = ?, tries = ?, next_attempt_at = ?, updated_at = ?
-WHERE tenant = ? AND id = ?`, status, reason, attempts, p.tries+1, at, now.UnixMicro(), tx.Tenant(), p.ID)
-	if err != nil {
-		return err
 	}
 	if p.Channel == ChannelWebhook && !out.skipped {
 		return s.recordEndpoint(ctx, tx, p, out, now)
@@ -296,7 +303,7 @@ func (s *Service) Retry(ctx context.Context, tenant platform.TenantID, message s
 			_, err := s.cfg.Queue.Enqueue(ctx, tx, queue.Job{Kind: jobFanOut, Payload: jobPayload(m.ID), UniqueKey: m.ID})
 			return err
 		}
-		rows, err := tx.Query(ctx, `SELECT id, channel FROM notify_deliveries WHERE tenant = ? AND message_id = ? AND message_id <> '' AND status = ?`,
+		rows, err := tx.Query(ctx, `SELECT id, channel FROM notify_deliveries WHERE tenant = ? AND message_id = ? AND message_id <> '' AND status = ? ORDER BY id`,
 			tenant, message, DeliveryFailed)
 		failed, err := collect(rows, err, func(rows *sql.Rows) (d Delivery, err error) {
 			return d, rows.Scan(&d.ID, &d.Channel)
@@ -305,10 +312,13 @@ func (s *Service) Retry(ctx context.Context, tenant platform.TenantID, message s
 			return fmt.Errorf("notify: failed deliveries: %w", err)
 		}
 		for _, d := range failed {
-			if err := s.restart(ctx, tx, d); err != nil {
+			again, err := s.restart(ctx, tx, d)
+			if err != nil {
 				return err
 			}
-			n++
+			if again {
+				n++
+			}
 		}
 		return nil
 	})
@@ -324,11 +334,12 @@ func (s *Service) RetryDelivery(ctx context.Context, tenant platform.TenantID, i
 		if d, err = readDelivery(ctx, tx, id); err != nil {
 			return err
 		}
-		if d.Status != DeliveryFailed {
-			return platform.Errorf(platform.KindConflict, "not_failed", "only a failed delivery can be tried again")
-		}
-		if err := s.restart(ctx, tx, d); err != nil {
+		again, err := s.restart(ctx, tx, d)
+		if err != nil {
 			return err
+		}
+		if !again {
+			return platform.Errorf(platform.KindConflict, "not_failed", "only a failed delivery can be tried again")
 		}
 		d, err = readDelivery(ctx, tx, id)
 		return err
@@ -348,12 +359,16 @@ func readDelivery(ctx context.Context, tx store.Tx, id string) (Delivery, error)
 	return found[0], nil
 }
 
-// restart puts a failed delivery at the beginning of its schedule.
-func (s *Service) restart(ctx context.Context, tx store.Tx, d Delivery) error {
-	_, err := tx.Exec(ctx, `UPDATE notify_deliveries SET status = ?, tries = 0, next_attempt_at = NULL, updated_at = ?
-WHERE tenant = ? AND id = ?`, DeliveryPending, s.cfg.Now().UnixMicro(), tx.Tenant(), d.ID)
+// restart puts a delivery at the beginning of its schedule, and reports whether
+// it is a failed one: of two calls at once, one finds it so.
+func (s *Service) restart(ctx context.Context, tx store.Tx, d Delivery) (bool, error) {
+	n, err := affected(tx.Exec(ctx, `UPDATE notify_deliveries SET status = ?, tries = 0, next_attempt_at = NULL, updated_at = ?
+WHERE tenant = ? AND id = ? AND status = ?`, DeliveryPending, s.cfg.Now().UnixMicro(), tx.Tenant(), d.ID, DeliveryFailed))
 	if err != nil {
-		return fmt.Errorf("notify: restart: %w", err)
+		return false, fmt.Errorf("notify: restart: %w", err)
 	}
-	return s.enqueueDelivery(ctx, tx, d.ID, d.Channel)
+	if n == 0 {
+		return false, nil
+	}
+	return true, s.enqueueDelivery(ctx, tx, d.ID, d.Channel)
 }

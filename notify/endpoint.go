@@ -93,6 +93,9 @@ func (s *Service) CreateEndpoint(ctx context.Context, tenant platform.TenantID, 
 	e.CreatedAt = micros(s.stamp())
 	e.UpdatedAt = e.CreatedAt
 	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		if err := holdBook(ctx, tx); err != nil {
+			return err
+		}
 		var n int
 		if err := tx.QueryRow(ctx, `SELECT count(*) FROM notify_endpoints WHERE tenant = ?`, tenant).Scan(&n); err != nil {
 			return fmt.Errorf("notify: count endpoints: %w", err)
@@ -121,9 +124,6 @@ func addSecret(ctx context.Context, tx store.Tx, endpoint, secret string, now in
 }
 
 func (s *Service) endpointChanged(ctx context.Context, tx store.Tx, what, actor string, e Endpoint) error {
-	if err := changed(ctx, tx); err != nil {
-		return err
-	}
 	return s.emit(ctx, tx, "notify.endpoint."+what, e.ID, actor, map[string]any{"id": e.ID, "disabled": e.Disabled, "reason": e.DisabledReason})
 }
 
@@ -149,6 +149,9 @@ func (s *Service) Endpoints(ctx context.Context, tenant platform.TenantID, limit
 func (s *Service) UpdateEndpoint(ctx context.Context, tenant platform.TenantID, actor, id string, change func(*Endpoint)) (Endpoint, error) {
 	var e Endpoint
 	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		if err := holdBook(ctx, tx); err != nil {
+			return err
+		}
 		old, err := readEndpoint(ctx, tx, id)
 		if err != nil {
 			return err
@@ -179,6 +182,9 @@ failing_since = ?, updated_at = ? WHERE tenant = ? AND id = ?`, e.URL, strings.J
 // way to it fails. Error: KindNotFound.
 func (s *Service) DeleteEndpoint(ctx context.Context, tenant platform.TenantID, actor, id string) error {
 	return s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		if err := holdBook(ctx, tx); err != nil {
+			return err
+		}
 		e, err := readEndpoint(ctx, tx, id)
 		if err != nil {
 			return err
@@ -204,7 +210,10 @@ func (s *Service) RotateSecret(ctx context.Context, tenant platform.TenantID, ac
 		secret = newSecret()
 	)
 	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
-		var err error
+		err := holdBook(ctx, tx)
+		if err != nil {
+			return err
+		}
 		if e, err = readEndpoint(ctx, tx, id); err != nil {
 			return err
 		}

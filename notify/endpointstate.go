@@ -77,22 +77,30 @@ func (s *Service) recordEndpoint(ctx context.Context, tx store.Tx, p *pending, o
 		_, err := tx.Exec(ctx, `UPDATE notify_endpoints SET failing_since = NULL WHERE tenant = ? AND id = ?`, tx.Tenant(), p.Recipient)
 		return err
 	}
-	since := p.endpoint.failingSince
-	if since == 0 {
-		since = now.UnixMicro()
-		_, err := tx.Exec(ctx, `UPDATE notify_endpoints SET failing_since = ? WHERE tenant = ? AND id = ? AND failing_since IS NULL`,
-			since, tx.Tenant(), p.Recipient)
-		if err != nil {
+	// What was read before the attempt says what may have to be done, and so
+	// what is to be held; what is in the row by now decides.
+	since, tooLong := p.endpoint.failingSince, now.UnixMicro()-s.cfg.DisableAfter.Microseconds()
+	reason := ""
+	switch {
+	case out.gone:
+		reason = "gone"
+	case since != 0 && since <= tooLong:
+		reason = "failing"
+	}
+	if reason != "" {
+		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
 	}
-	switch {
-	case out.gone:
-		return s.switchOff(ctx, tx, p.Recipient, "gone")
-	case now.UnixMicro()-since >= s.cfg.DisableAfter.Microseconds():
-		return s.switchOff(ctx, tx, p.Recipient, "failing")
+	err := tx.QueryRow(ctx, `UPDATE notify_endpoints SET failing_since = coalesce(failing_since, ?)
+WHERE tenant = ? AND id = ? RETURNING failing_since`, now.UnixMicro(), tx.Tenant(), p.Recipient).Scan(&since)
+	if errors.Is(err, sql.ErrNoRows) { // deleted meanwhile
+		return nil
 	}
-	return nil
+	if err != nil || reason == "" || reason == "failing" && since > tooLong {
+		return err
+	}
+	return s.switchOff(ctx, tx, p.Recipient, reason)
 }
 
 // switchOff disables an endpoint and tells those who are responsible in their

@@ -152,7 +152,7 @@ WHERE tenant = ? AND user_id = ? AND created_at = ? AND message_id = ? AND read_
 func (s *Service) ReadAll(ctx context.Context, tenant platform.TenantID, user string) (int, error) {
 	total := 0
 	until := s.stamp()
-	for {
+	for more := true; more; {
 		n := 0
 		err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 			var err error
@@ -165,16 +165,21 @@ WHERE tenant = ? AND user_id = ? AND read_at IS NULL AND (created_at, message_id
 			if err != nil {
 				return fmt.Errorf("notify: mark all as read: %w", err)
 			}
+			// What another call has marked meanwhile is not in n, so n does not
+			// tell whether this was the last batch.
+			err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM notify_inbox
+WHERE tenant = ? AND user_id = ? AND read_at IS NULL AND created_at <= ?)`, tenant, user, until).Scan(&more)
+			if err != nil {
+				return fmt.Errorf("notify: look for unread messages: %w", err)
+			}
 			return subtractUnread(ctx, tx, user, n)
 		})
 		if err != nil {
 			return total, err
 		}
 		total += n
-		if n < inboxBatch {
-			return total, nil
-		}
 	}
+	return total, nil
 }
 
 func subtractUnread(ctx context.Context, tx store.Tx, user string, n int) error {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/acme/platform"
@@ -19,6 +21,14 @@ type bulk struct {
 }
 
 var bulkSizes = [...]int{64, 16, 4, 1}
+
+// upsert adds to each statement what happens where a row is there already.
+func (b bulk) upsert(clause string) bulk {
+	for i := range b.texts {
+		b.texts[i] += " ON CONFLICT " + clause
+	}
+	return b
+}
 
 func newBulk(table string, columns ...string) bulk {
 	b := bulk{width: len(columns)}
@@ -46,7 +56,9 @@ func (b *bulk) exec(ctx context.Context, tx store.Tx, args []any) error {
 var (
 	insertMessages = newBulk("notify_messages", "tenant", "id", "created_at", "status", "reason", "title", "body",
 		"html", "channels", "audience", "inbox", "rule", "event", "actor", "digest")
-	insertInbox      = newBulk("notify_inbox", "tenant", "user_id", "created_at", "message_id")
+	insertInbox  = newBulk("notify_inbox", "tenant", "user_id", "created_at", "message_id")
+	insertUnread = newBulk("notify_unread", "tenant", "user_id", "unread").upsert(
+		"(tenant, user_id) DO UPDATE SET unread = notify_unread.unread + excluded.unread")
 	insertDeliveries = newBulk("notify_deliveries", "tenant", "id", "message_id", "event_id", "event_type", "channel",
 		"recipient", "address", "name", "status", "reason", "attempts", "tries", "created_at", "updated_at", "body")
 )
@@ -170,14 +182,15 @@ func (s *Service) enqueueDelivery(ctx context.Context, tx store.Tx, id string, c
 	return err
 }
 
-// addUnread raises the counters that the inbox list answers from.
+// addUnread raises the counters that the inbox list answers from, by user: two
+// messages to the same people must not wait for each other.
 func addUnread(ctx context.Context, tx store.Tx, unread map[string]int) error {
-	for user, n := range unread {
-		_, err := tx.Exec(ctx, `INSERT INTO notify_unread (tenant, user_id, unread) VALUES (?, ?, ?)
-ON CONFLICT (tenant, user_id) DO UPDATE SET unread = notify_unread.unread + excluded.unread`, tx.Tenant(), user, n)
-		if err != nil {
-			return fmt.Errorf("notify: count unread: %w", err)
-		}
+	rows := make([]any, 0, len(unread)*insertUnread.width)
+	for _, user := range slices.Sorted(maps.Keys(unread)) {
+		rows = append(rows, tx.Tenant(), user, unread[user])
+	}
+	if err := insertUnread.exec(ctx, tx, rows); err != nil {
+		return fmt.Errorf("notify: count unread: %w", err)
 	}
 	return nil
 }

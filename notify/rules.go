@@ -112,6 +112,9 @@ func (s *Service) CreateRule(ctx context.Context, tenant platform.TenantID, acto
 	r.CreatedAt = micros(s.stamp())
 	r.UpdatedAt = r.CreatedAt
 	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		if err := holdBook(ctx, tx); err != nil {
+			return err
+		}
 		var n int
 		if err := tx.QueryRow(ctx, `SELECT count(*) FROM notify_rules WHERE tenant = ?`, tenant).Scan(&n); err != nil {
 			return fmt.Errorf("notify: count rules: %w", err)
@@ -134,9 +137,6 @@ func (s *Service) CreateRule(ctx context.Context, tenant platform.TenantID, acto
 }
 
 func (s *Service) ruleChanged(ctx context.Context, tx store.Tx, what, actor string, r Rule) error {
-	if err := changed(ctx, tx); err != nil {
-		return err
-	}
 	return s.emit(ctx, tx, "notify.rule."+what, r.ID, actor, map[string]string{"id": r.ID, "name": r.Name})
 }
 
@@ -182,6 +182,9 @@ func (s *Service) Rules(ctx context.Context, tenant platform.TenantID, limit int
 func (s *Service) UpdateRule(ctx context.Context, tenant platform.TenantID, actor, id string, change func(*Rule)) (Rule, error) {
 	var r Rule
 	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		if err := holdBook(ctx, tx); err != nil {
+			return err
+		}
 		old, err := s.readRule(ctx, tx, id)
 		if err != nil {
 			return err
@@ -224,6 +227,9 @@ title = ?, body = ?, disabled = ?, updated_at = ? WHERE tenant = ? AND id = ?`,
 // DeleteRule removes a rule. Errors: KindNotFound; KindConflict "builtin_rule".
 func (s *Service) DeleteRule(ctx context.Context, tenant platform.TenantID, actor, id string) error {
 	return s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		if err := holdBook(ctx, tx); err != nil {
+			return err
+		}
 		r, err := s.readRule(ctx, tx, id)
 		if err != nil {
 			return err

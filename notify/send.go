@@ -94,6 +94,10 @@ func (s *Service) send(ctx context.Context, tx store.Tx, m Message, recipients [
 		return SentMessage{}, err
 	}
 	if m.ID != "" {
+		// Of two calls with one id, the second must find what the first wrote.
+		if err := tx.Lock(ctx, "notify.message."+m.ID); err != nil {
+			return SentMessage{}, err
+		}
 		earlier, stored, err := readMessage(ctx, tx, m.ID)
 		switch {
 		case err == nil && stored == digest:

@@ -305,16 +305,22 @@ func (c *compiled) render(data any, path string) (rendered, error) {
 	if err := c.body.Execute(&w, data); err != nil {
 		return fail("body", err)
 	}
-	r.body = w.buf.String()
+	r.body = storable(w.buf.String())
 	if c.html != nil {
 		w.buf.Reset()
 		w.max = maxHTML
 		if err := c.html.Execute(&w, data); err != nil {
 			return fail("html", err)
 		}
-		r.html = w.buf.String()
+		r.html = storable(w.buf.String())
 	}
 	return r, nil
+}
+
+// storable leaves out what no store of text need take: bytes that are no UTF-8,
+// which the function slice can make, and U+0000, which a variable can hold.
+func storable(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, ""), "\x00", "")
 }
 
 // oneLine makes a title that fits into a header: control characters and line

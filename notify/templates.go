@@ -82,6 +82,9 @@ func (s *Service) CreateTemplate(ctx context.Context, tenant platform.TenantID, 
 	t.CreatedAt = micros(s.stamp())
 	t.UpdatedAt = t.CreatedAt
 	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		if err := holdBook(ctx, tx); err != nil {
+			return err
+		}
 		if err := nameIsFree(ctx, tx, t.Name, ""); err != nil {
 			return err
 		}
@@ -154,6 +157,9 @@ func list[T any](ctx context.Context, s *Service, tenant platform.TenantID, name
 func (s *Service) UpdateTemplate(ctx context.Context, tenant platform.TenantID, actor, ref string, change func(*Template)) (Template, error) {
 	var t Template
 	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		if err := holdBook(ctx, tx); err != nil {
+			return err
+		}
 		old, err := readTemplate(ctx, tx, ref)
 		if err != nil {
 			return err
@@ -172,9 +178,6 @@ func (s *Service) UpdateTemplate(ctx context.Context, tenant platform.TenantID, 
 		if err != nil {
 			return fmt.Errorf("notify: update template: %w", err)
 		}
-		if err := changed(ctx, tx); err != nil {
-			return err
-		}
 		return s.emit(ctx, tx, "notify.template.updated", t.ID, actor, map[string]string{"id": t.ID, "name": t.Name})
 	})
 	return t, err
@@ -184,6 +187,9 @@ func (s *Service) UpdateTemplate(ctx context.Context, tenant platform.TenantID, 
 // "template_in_use" where a rule refers to it.
 func (s *Service) DeleteTemplate(ctx context.Context, tenant platform.TenantID, actor, ref string) error {
 	return s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		if err := holdBook(ctx, tx); err != nil {
+			return err
+		}
 		t, err := readTemplate(ctx, tx, ref)
 		if err != nil {
 			return err
