@@ -8,19 +8,19 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/notify"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/outbox"
 	"github.com/acme/platform/store/queue"
 	"github.com/acme/platform/store/sqlevents"
-	"github.com/acme/platform/store/sqlite"
 )
 
 // people is a directory that tests write by hand.
@@ -68,10 +68,17 @@ func (p *people) Recipients(_ context.Context, t platform.TenantID, to notify.Au
 	return out, nil
 }
 
+// bubble runs a test in a bubble of synctest, over a place that was made outside.
+func bubble(t *testing.T, test func(*testing.T)) {
+	t.Helper()
+	testdb.Prepare(t)
+	synctest.Test(t, test)
+}
+
 // world is a platform with the service in it.
 type world struct {
 	t      testing.TB
-	db     *sqlite.DB
+	db     testdb.DB
 	events *sqlevents.Events
 	queue  *queue.Queue
 	svc    *notify.Service
@@ -80,15 +87,15 @@ type world struct {
 	p      *platform.Platform
 }
 
-// open makes a world over the file at path; configure may change the Config.
-func open(t testing.TB, path string, people *people, configure func(*notify.Config)) *world {
+// open makes a world over a place; configure may change the Config.
+func open(t testing.TB, place *testdb.Place, people *people, configure func(*notify.Config)) *world {
 	t.Helper()
-	return reopen(t, path, people, configure, nil)
+	return reopen(t, place, people, configure, nil)
 }
 
 // reopen is open with the way to the receivers in place before the jobs that
 // an earlier world left behind can begin; nil is the real one.
-func reopen(t testing.TB, path string, people *people, configure func(*notify.Config), way http.RoundTripper) *world {
+func reopen(t testing.TB, place *testdb.Place, people *people, configure func(*notify.Config), way http.RoundTripper) *world {
 	t.Helper()
 	ctx := context.Background()
 	must := func(err error) {
@@ -101,8 +108,7 @@ func reopen(t testing.TB, path string, people *people, configure func(*notify.Co
 	// One process needs no looks at what others did; days of them would take
 	// long even in a bubble.
 	var err error
-	w.db, err = sqlite.Open(ctx, path)
-	must(err)
+	w.db = place.Open(t)
 	w.events, err = sqlevents.New(sqlevents.Config{DB: w.db, Interval: time.Hour, Lease: 3 * time.Hour})
 	must(err)
 	relay, err := outbox.New(outbox.Config{DB: w.db, Events: w.events, Interval: time.Hour})
@@ -141,10 +147,10 @@ const (
 	other platform.TenantID = "org_other"
 )
 
-// start is open with a fresh file and two tenants: in acme are ann (owner),
+// start is open with a fresh store and two tenants: in acme are ann (owner),
 // bob and cat (members), in other is zoe (owner).
 func start(t testing.TB, configure func(*notify.Config)) *world {
-	w := open(t, filepath.Join(t.TempDir(), "test.db"), everybody(), configure)
+	w := open(t, testdb.NewPlace(t), everybody(), configure)
 	t.Cleanup(w.close)
 	return w
 }

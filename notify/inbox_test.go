@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"testing/synctest"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/notify"
@@ -98,7 +97,7 @@ func TestReadAllInBatches(t *testing.T) {
 }
 
 func TestSend(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		w := start(t, nil)
 		body := map[string]any{
 			"id": "my-1", "to": map[string]any{"roles": []string{"member"}}, "channels": []string{"inbox"}, "title": "Hi", "body": "There",

@@ -1,9 +1,11 @@
 package notify_test
 
 import (
+	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/acme/platform/internal/testdb"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain runs every test on SQLite and on PostgreSQL.
+func TestMain(m *testing.M) { os.Exit(testdb.Main(m)) }

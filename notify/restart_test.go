@@ -4,25 +4,24 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"path/filepath"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/notify"
 	"github.com/acme/platform/store"
 )
 
 // A platform that ends while deliveries wait goes on with them, and an event
 // that comes again after the restart is known.
-func TestRestart(t *testing.T) { synctest.Test(t, testRestart) }
+func TestRestart(t *testing.T) { bubble(t, testRestart) }
 
 func testRestart(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "test.db")
+	place := testdb.NewPlace(t)
 	people := everybody()
 	rules := func(c *notify.Config) { c.Rules = []notify.Rule{builtin()} }
-	w := open(t, path, people, rules)
+	w := open(t, place, people, rules)
 	r := &receiver{}
 	r.set(reply(500, "", ""))
 	w.svc.SetTransport(r)
@@ -34,7 +33,7 @@ func testRestart(t *testing.T) {
 	// An e-mail server that is gone, a directory that is away: nothing of the
 	// past needs them.
 	r2 := &receiver{}
-	w = reopen(t, path, people, rules, r2)
+	w = reopen(t, place, people, rules, r2)
 	defer w.close()
 	if err := w.svc.Consume(context.Background(), []platform.Event{recordCreated(acme, 1)}); err != nil {
 		t.Fatal(err)
@@ -52,11 +51,11 @@ func testRestart(t *testing.T) {
 }
 
 // A delivery that the end of the process interrupts is not an attempt.
-func TestStopWhileSending(t *testing.T) { synctest.Test(t, testStopWhileSending) }
+func TestStopWhileSending(t *testing.T) { bubble(t, testStopWhileSending) }
 
 func testStopWhileSending(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "test.db")
-	w := open(t, path, everybody(), nil)
+	place := testdb.NewPlace(t)
+	w := open(t, place, everybody(), nil)
 	reached := make(chan struct{})
 	w.svc.SetTransport(transport(func(req *http.Request) (*http.Response, error) {
 		close(reached)
@@ -68,7 +67,7 @@ func testStopWhileSending(t *testing.T) {
 	<-reached
 	w.close()
 
-	w = reopen(t, path, everybody(), nil, &receiver{})
+	w = reopen(t, place, everybody(), nil, &receiver{})
 	defer w.close()
 	until(t, "the delivery", func() bool { return w.deliveries(id)[0].Status == notify.DeliveryDelivered })
 	if a := w.deliveries(id)[0].Attempts; len(a) != 1 {
@@ -81,7 +80,7 @@ type transport func(*http.Request) (*http.Response, error)
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // SendIn sends with the caller's transaction or not at all.
-func TestSendIn(t *testing.T) { synctest.Test(t, testSendIn) }
+func TestSendIn(t *testing.T) { bubble(t, testSendIn) }
 
 func testSendIn(t *testing.T) {
 	w := start(t, nil)

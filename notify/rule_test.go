@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/acme/platform"
@@ -20,7 +19,7 @@ func builtin() notify.Rule {
 	}
 }
 
-func TestRuleToInbox(t *testing.T) { synctest.Test(t, testRuleToInbox) }
+func TestRuleToInbox(t *testing.T) { bubble(t, testRuleToInbox) }
 
 func testRuleToInbox(t *testing.T) {
 	w := start(t, func(c *notify.Config) { c.Rules = []notify.Rule{builtin()} })
@@ -54,7 +53,7 @@ func TestSameEventTwice(t *testing.T) {
 	}
 }
 
-func TestRulesOverHTTP(t *testing.T) { synctest.Test(t, testRulesOverHTTP) }
+func TestRulesOverHTTP(t *testing.T) { bubble(t, testRulesOverHTTP) }
 
 func testRulesOverHTTP(t *testing.T) {
 	w := start(t, func(c *notify.Config) { c.Rules = []notify.Rule{builtin()} })
@@ -124,7 +123,7 @@ func TestBadRules(t *testing.T) {
 
 // A text that cannot be made is set aside where its owner sees it, and what
 // comes after it arrives.
-func TestRuleThatCannotBeRendered(t *testing.T) { synctest.Test(t, testUnrenderable) }
+func TestRuleThatCannotBeRendered(t *testing.T) { bubble(t, testUnrenderable) }
 
 func testUnrenderable(t *testing.T) {
 	w := start(t, nil)
@@ -140,7 +139,7 @@ func testUnrenderable(t *testing.T) {
 }
 
 // A rule does not hear of what this service does.
-func TestRulesDoNotFeedThemselves(t *testing.T) { synctest.Test(t, testNoLoop) }
+func TestRulesDoNotFeedThemselves(t *testing.T) { bubble(t, testNoLoop) }
 
 func testNoLoop(t *testing.T) {
 	w := start(t, nil)
@@ -154,7 +153,7 @@ func testNoLoop(t *testing.T) {
 }
 
 // While the directory is away the stream goes on, and the message comes later.
-func TestDirectoryAway(t *testing.T) { synctest.Test(t, testDirectoryAway) }
+func TestDirectoryAway(t *testing.T) { bubble(t, testDirectoryAway) }
 
 func testDirectoryAway(t *testing.T) {
 	w := start(t, func(c *notify.Config) { c.Rules = []notify.Rule{builtin()} })
@@ -182,7 +181,7 @@ func testDirectoryAway(t *testing.T) {
 
 // The directory is asked once for many events, and again after one of the user
 // service or after a while.
-func TestDirectoryCache(t *testing.T) { synctest.Test(t, testDirectoryCache) }
+func TestDirectoryCache(t *testing.T) { bubble(t, testDirectoryCache) }
 
 func testDirectoryCache(t *testing.T) {
 	w := start(t, func(c *notify.Config) { c.Rules = []notify.Rule{builtin()} })
@@ -211,7 +210,7 @@ func testDirectoryCache(t *testing.T) {
 	}
 }
 
-func TestTemplatesOverHTTP(t *testing.T) { synctest.Test(t, testTemplatesOverHTTP) }
+func TestTemplatesOverHTTP(t *testing.T) { bubble(t, testTemplatesOverHTTP) }
 
 func testTemplatesOverHTTP(t *testing.T) {
 	w := start(t, nil)

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/acme/platform"
@@ -108,7 +107,7 @@ func until(t *testing.T, what string, check func() bool) {
 	t.Fatalf("never happened: %s", what)
 }
 
-func TestEventsToWebhook(t *testing.T) { synctest.Test(t, testEventsToWebhook) }
+func TestEventsToWebhook(t *testing.T) { bubble(t, testEventsToWebhook) }
 
 func testEventsToWebhook(t *testing.T) {
 	w, r, id, secret := webhooks(t, "data.record.*", "user.signed_up")
@@ -155,7 +154,7 @@ func testEventsToWebhook(t *testing.T) {
 	}
 }
 
-func TestRetrySchedule(t *testing.T) { synctest.Test(t, testRetrySchedule) }
+func TestRetrySchedule(t *testing.T) { bubble(t, testRetrySchedule) }
 
 func testRetrySchedule(t *testing.T) {
 	w, r, id, _ := webhooks(t, "data.*", "notify.message")
@@ -216,7 +215,7 @@ func TestAnswers(t *testing.T) {
 		"not a public number": {func(int) (*http.Response, error) { return nil, notify.ErrPrivateAddress }, false, 0, "blocked_address"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				w, r, id, _ := webhooks(t, "data.*", "notify.message")
 				r.set(c.answer)
 				w.emit(recordCreated(acme, 1))
@@ -242,7 +241,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestGone(t *testing.T) { synctest.Test(t, testGone) }
+func TestGone(t *testing.T) { bubble(t, testGone) }
 
 func testGone(t *testing.T) {
 	w, r, id, _ := webhooks(t, "data.*", "notify.message")
@@ -278,7 +277,7 @@ func testGone(t *testing.T) {
 	}
 }
 
-func TestFailingTooLong(t *testing.T) { synctest.Test(t, testFailingTooLong) }
+func TestFailingTooLong(t *testing.T) { bubble(t, testFailingTooLong) }
 
 func testFailingTooLong(t *testing.T) {
 	w, r, id, _ := webhooksUntil(t, 6*time.Hour, "data.*")
@@ -313,7 +312,7 @@ func testFailingTooLong(t *testing.T) {
 }
 
 // A success in between starts the count again.
-func TestFailingIsForgotten(t *testing.T) { synctest.Test(t, testFailingIsForgotten) }
+func TestFailingIsForgotten(t *testing.T) { bubble(t, testFailingIsForgotten) }
 
 func testFailingIsForgotten(t *testing.T) {
 	w, r, id, _ := webhooks(t, "data.*", "notify.message")
@@ -334,7 +333,7 @@ func testFailingIsForgotten(t *testing.T) {
 	})
 }
 
-func TestRotation(t *testing.T) { synctest.Test(t, testRotation) }
+func TestRotation(t *testing.T) { bubble(t, testRotation) }
 
 func testRotation(t *testing.T) {
 	w, r, id, first := webhooks(t, "data.*", "notify.message")
@@ -373,7 +372,7 @@ func testRotation(t *testing.T) {
 	}
 }
 
-func TestMessageToWebhook(t *testing.T) { synctest.Test(t, testMessageToWebhook) }
+func TestMessageToWebhook(t *testing.T) { bubble(t, testMessageToWebhook) }
 
 func testMessageToWebhook(t *testing.T) {
 	w, r, id, secret := webhooks(t, notify.MessageEventType)
@@ -400,7 +399,7 @@ func testMessageToWebhook(t *testing.T) {
 	eventually(t, "the rule's", func() bool { return len(r.all()) == 2 && strings.Contains(string(r.all()[1].body), `"title":"rec_9"`) })
 }
 
-func TestDeletedEndpoint(t *testing.T) { synctest.Test(t, testDeletedEndpoint) }
+func TestDeletedEndpoint(t *testing.T) { bubble(t, testDeletedEndpoint) }
 
 func testDeletedEndpoint(t *testing.T) {
 	w, r, id, _ := webhooks(t, "data.*", "notify.message")
