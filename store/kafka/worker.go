@@ -1,0 +1,231 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/background"
+)
+
+// shrink is by how much a failed batch gets smaller, and a good one larger: 500
+// events are down to a single one in three failures.
+const shrink = 8
+
+// alone is how many failures in a row leave little doubt that it is the event
+// that fails and not the moment.
+const alone = 8
+
+// worker works on one partition for one generation.
+type worker struct {
+	*consumer
+	offsets   *offsets
+	partition int
+	from      int64 // the offset to begin with; negative is the oldest
+
+	size     int // of the next batch
+	failures int // in a row
+	attempts int // those of one event alone that count
+}
+
+// item is a record and the event in it, or why there is none.
+type item struct {
+	record
+	event platform.Event
+	err   error
+}
+
+// chunk is what was read at once.
+type chunk struct {
+	items []item
+	next  int64
+	anew  bool // the offset goes back: the topic was made anew
+}
+
+// run works until stop is done. Handlers have the context at, which lasts longer.
+func (w *worker) run(at, stop context.Context) {
+	chunks := make(chan chunk)
+	var reading sync.WaitGroup
+	reading.Go(func() { w.read(stop, chunks) })
+	defer reading.Wait()
+	for {
+		select {
+		case c := <-chunks:
+			w.work(at, stop, c)
+		case <-stop.Done():
+			return
+		}
+	}
+}
+
+// read reads one chunk ahead of the handler.
+func (w *worker) read(ctx context.Context, chunks chan<- chunk) {
+	reading := trouble{log: w.log, what: "the stream cannot be read", group: w.group}
+	backoff := w.readBackoff()
+	for offset, failures := w.from, 0; ctx.Err() == nil; {
+		c, err := w.readOnce(ctx, offset)
+		if err != nil {
+			reading.begin(ctx, err)
+			failures++
+			background.Sleep(ctx, backoff.Pause(failures))
+			w.routes.refresh(w.cfg.Now())
+			continue
+		}
+		reading.end(ctx)
+		failures = 0
+		if c.next == offset {
+			continue
+		}
+		offset = c.next
+		select {
+		case chunks <- c:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// readOnce reads from an offset, or says where to go on if there is nothing
+// there.
+func (w *worker) readOnce(ctx context.Context, offset int64) (chunk, error) {
+	if offset >= 0 {
+		records, next, err := w.fetch(ctx, w.cfg.Topic, w.partition, offset)
+		if err == nil {
+			return chunk{items: w.decode(records), next: next}, nil
+		}
+		if !errors.Is(err, kafka.OffsetOutOfRange) {
+			return chunk{}, err
+		}
+	}
+	all, err := w.ends(ctx, w.cfg.Topic, []partition{{id: w.partition}})
+	if err != nil {
+		return chunk{}, err
+	}
+	b := all[w.partition]
+	switch {
+	case offset < 0: // a new group begins with the oldest
+		return chunk{next: b.first}, nil
+	case offset < b.first:
+		w.counters.lost.Add(b.first - offset)
+		w.log.ErrorContext(ctx, "a group lost events: it is further behind than the retention", slog.String("group", w.group),
+			slog.Int("partition", w.partition), slog.Int64("lost", b.first-offset))
+		return chunk{next: b.first}, nil
+	case offset > b.next:
+		w.log.ErrorContext(ctx, "a group was further than the stream, which must have been made anew; it begins with the oldest",
+			slog.String("group", w.group), slog.Int("partition", w.partition), slog.Int64("offset", offset), slog.Int64("end", b.next))
+		return chunk{next: b.first, anew: true}, nil
+	}
+	return chunk{}, kafka.OffsetOutOfRange // it is in range by now
+}
+
+// decode leaves out what is for other groups.
+func (w *worker) decode(records []record) []item {
+	items := make([]item, 0, len(records))
+	for _, r := range records {
+		it := item{record: r}
+		var group string
+		if it.event, group, it.err = decode(r.message); group != "" && group != w.group {
+			continue
+		}
+		if r.unsure {
+			it.err = errors.New("written in a transaction, which may have been aborted")
+		}
+		items = append(items, it)
+	}
+	return items
+}
+
+// work hands a chunk to the handler, batch by batch, until stop is done.
+func (w *worker) work(at, stop context.Context, c chunk) {
+	if c.anew {
+		w.offsets.finish(w.partition, c.next, true)
+	}
+	for items := c.items; len(items) > 0; {
+		n := w.step(at, stop, items)
+		if n > 0 {
+			w.offsets.finish(w.partition, items[n-1].offset+1, false)
+			items = items[n:]
+		}
+		if stop.Err() != nil && len(items) > 0 {
+			return
+		}
+	}
+	w.offsets.finish(w.partition, c.next, false)
+}
+
+// step delivers or sets aside what is in front, and returns how many items are
+// finished. After a failure it waits.
+func (w *worker) step(at, stop context.Context, items []item) int {
+	n := 0
+	for n < len(items) && n < w.size && items[n].err == nil {
+		n++
+	}
+	if n == 0 {
+		return w.setAside(at, stop, items[0], 0, items[0].err)
+	}
+	select {
+	case w.slots <- struct{}{}:
+	case <-stop.Done():
+		return 0
+	}
+	err := w.deliver(at, items[:n])
+	<-w.slots
+	if err == nil {
+		w.handler.end(at)
+		w.failures, w.attempts = 0, 0
+		w.size = min(w.size*shrink, w.cfg.Batch)
+		return n
+	}
+	if stop.Err() != nil {
+		return 0
+	}
+	return w.fail(at, stop, items[:n], err)
+}
+
+// fail makes the next batch smaller, and sets an event aside that failed alone
+// too often.
+func (w *worker) fail(at, stop context.Context, items []item, err error) int {
+	w.handler.begin(stop, err)
+	w.failures++
+	if first := items[0]; len(items) == 1 {
+		if counts(err) {
+			w.attempts++
+		}
+		if w.attempts >= w.cfg.MaxAttempts {
+			attempts := w.attempts
+			w.failures, w.attempts = 0, 0
+			return w.setAside(at, stop, first, attempts, err)
+		}
+		if w.failures == alone {
+			w.log.ErrorContext(stop, "an event holds up its partition", slog.String("group", w.group),
+				slog.Int("partition", w.partition), slog.Int64("offset", first.offset),
+				slog.String("event", first.event.ID), slog.String("type", first.event.Type),
+				slog.String("tenant", string(first.event.Tenant)), slog.Any("error", err))
+		}
+	}
+	w.size = max(1, len(items)/shrink)
+	background.Sleep(stop, w.backoff.Pause(w.failures))
+	return 0
+}
+
+// deliver calls the handler; a panic in it is a failure like any other, since
+// it must not end the process of all tenants.
+func (w *worker) deliver(ctx context.Context, items []item) (err error) {
+	batch := make([]platform.Event, len(items))
+	for i := range items {
+		batch[i] = items[i].event
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			w.log.ErrorContext(ctx, "the handler of events panicked", slog.String("group", w.group),
+				slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			err = fmt.Errorf("kafka: panic: %v", p)
+		}
+	}()
+	return w.handle(ctx, batch)
+}
