@@ -1,0 +1,137 @@
+package redis
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/background"
+)
+
+// newGuard returns a guard whose server answers while *up.
+func newGuard(tasks *background.Group, up *bool, log io.Writer) *guard {
+	return &guard{
+		ping: func(ctx context.Context) error {
+			if *up {
+				return nil
+			}
+			<-ctx.Done() // a paused server is silence
+			return ctx.Err()
+		},
+		timeout: time.Second, retry: 500 * time.Millisecond, tasks: tasks,
+		log: slog.New(slog.NewTextHandler(log, nil)),
+	}
+}
+
+func TestGuardTripsAndCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var tasks background.Group
+		var log bytes.Buffer
+		up := false
+		g := newGuard(&tasks, &up, &log)
+		for range failuresToTrip - 1 {
+			g.report(io.EOF)
+		}
+		g.report(nil) // one answer, and the count begins anew
+		for i := range failuresToTrip {
+			if g.open() {
+				t.Fatalf("open after %d failures in a row", i)
+			}
+			g.report(context.DeadlineExceeded)
+		}
+		if !g.open() {
+			t.Fatal("not open after failures in a row")
+		}
+		g.report(io.EOF) // of a call that was under way
+		time.Sleep(10*time.Minute + 100*time.Millisecond)
+		if !g.open() {
+			t.Fatal("closed while the server is silent")
+		}
+		up = true
+		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
+		if g.open() {
+			t.Fatal("open although the server answers")
+		}
+		g.report(io.EOF)
+		if g.open() {
+			t.Error("old failures count after an answer")
+		}
+		if text := log.String(); strings.Count(text, "\n") != 2 || !strings.Contains(text, "answers again") {
+			t.Errorf("the log is %q", text)
+		}
+		if err := tasks.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestGuardEndsWithItsTasks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var tasks background.Group
+		up := false
+		g := newGuard(&tasks, &up, io.Discard)
+		for range failuresToTrip {
+			g.report(io.EOF)
+		}
+		if err := tasks.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestOutage(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		outage bool
+	}{
+		{nil, false},
+		{goredis.Nil, false},
+		{goredis.ErrClosed, false},
+		{fmt.Errorf("call: %w", context.Canceled), false},
+		{goredis.ErrNoScript, false},
+		{context.DeadlineExceeded, true},
+		{io.EOF, true},
+		{errors.New("dial tcp: connection refused"), true},
+		{goredis.ErrPoolTimeout, true},
+	} {
+		if got := outage(c.err); got != c.outage {
+			t.Errorf("outage(%v) = %v", c.err, got)
+		}
+	}
+}
+
+func TestTranslate(t *testing.T) {
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	late, cancelLate := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancelLate()
+	for _, c := range []struct {
+		ctx  context.Context
+		err  error
+		want error
+	}{
+		{cancelled, io.EOF, context.Canceled},
+		{late, errors.New("i/o timeout"), context.DeadlineExceeded},
+		{t.Context(), context.DeadlineExceeded, platform.ErrUnavailable}, // the timeout was ours
+		{t.Context(), io.EOF, platform.ErrUnavailable},
+		{t.Context(), goredis.ErrClosed, &platform.Error{Kind: platform.KindUnavailable, Code: "store_closed"}},
+	} {
+		if got := translate(c.ctx, c.err); !errors.Is(got, c.want) {
+			t.Errorf("%v becomes %v, want %v", c.err, got, c.want)
+		}
+	}
+	if err := translate(t.Context(), goredis.ErrNoScript); platform.KindOf(err) != platform.KindInternal {
+		t.Errorf("a fault becomes %v", err)
+	}
+}
