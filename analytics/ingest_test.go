@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -75,10 +74,10 @@ func TestDuplicatesAtOnce(t *testing.T) {
 }
 
 func TestRestart(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "test.db")
+	place := testdb.NewPlace(t)
 	events := many("e", 10)
 	for round := range 3 {
-		db := testdb.Open(t, path)
+		db := place.Open(t)
 		s := newService(t, analytics.Config{DB: db})
 		got, err := s.Ingest(t.Context(), tenantA, events)
 		if err != nil || (got.Accepted == 10) != (round == 0) {
@@ -242,7 +241,7 @@ func (g *gate) InTenant(ctx context.Context, tenant platform.TenantID, fn func(c
 
 func TestAcknowledgedIsCommitted(t *testing.T) {
 	g := &gate{
-		Relational: testdb.New(t),
+		Relational: testdb.NewPlace(t).Open(t),
 		entered:    make(chan struct{}), let: make(chan error),
 	}
 	s := newService(t, analytics.Config{DB: g})

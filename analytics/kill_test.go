@@ -6,19 +6,17 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/acme/platform/analytics"
 	"github.com/acme/platform/internal/testdb"
-	"github.com/acme/platform/store/sqlite"
 )
 
-// fileToFill makes the test binary a process that ingests into that file until
+// placeToFill makes the test binary a process that ingests into that place until
 // it is killed.
-const fileToFill = "ANALYTICS_TEST_FILL"
+const placeToFill = "ANALYTICS_TEST_FILL"
 
 // killWorkers ingest at once, so that the kill meets shared transactions.
 const killWorkers = 4
@@ -28,9 +26,9 @@ func killBatch(round, worker, n int) []analytics.Event {
 }
 
 // fill prints a line for each batch that was acknowledged, after that.
-func fill(path string, round int) error {
+func fill(place string, round int) error {
 	ctx := context.Background()
-	db, err := sqlite.Open(ctx, path)
+	db, err := testdb.Connect(ctx, place)
 	if err != nil {
 		return err
 	}
@@ -66,11 +64,11 @@ func TestKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
-	path := filepath.Join(t.TempDir(), "test.db")
+	place := testdb.NewPlace(t)
 	total := int64(0)
 	for round := range 5 {
-		sent := fillAndKill(t, path, round)
-		db := testdb.Open(t, path)
+		sent := fillAndKill(t, place, round)
+		db := place.Open(t)
 		s := newService(t, analytics.Config{DB: db})
 		for worker, n := range sent {
 			for i := range n + 1 { // and the one that had no answer
@@ -97,10 +95,10 @@ func TestKill(t *testing.T) {
 }
 
 // fillAndKill returns how many batches each worker had acknowledged.
-func fillAndKill(t *testing.T, path string, round int) []int {
+func fillAndKill(t *testing.T, place *testdb.Place, round int) []int {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", fileToFill, round, path))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", placeToFill, round, place.Name()))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/acme/platform"
 	"github.com/acme/platform/analytics"
 	"github.com/acme/platform/internal/testdb"
@@ -19,19 +17,19 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if job, ok := os.LookupEnv(fileToFill); ok {
+	if job, ok := os.LookupEnv(placeToFill); ok {
 		var (
 			round int
-			path  string
+			place string
 		)
-		_, err := fmt.Sscan(job, &round, &path)
+		_, err := fmt.Sscan(job, &round, &place)
 		if err == nil {
-			err = fill(path, round)
+			err = fill(place, round)
 		}
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	goleak.VerifyTestMain(m)
+	os.Exit(testdb.Main(m)) // on SQLite and on PostgreSQL
 }
 
 const (
@@ -42,11 +40,11 @@ const (
 // now is the clock of the tests.
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// newService returns a started service on a file of its own, or on cfg.DB.
+// newService returns a started service on a store of its own, or on cfg.DB.
 func newService(tb testing.TB, cfg analytics.Config) *analytics.Service {
 	tb.Helper()
 	if cfg.DB == nil {
-		cfg.DB = testdb.New(tb)
+		cfg.DB = testdb.NewPlace(tb).Open(tb)
 	}
 	if cfg.Now == nil {
 		cfg.Now = func() time.Time { return now }

@@ -399,7 +399,7 @@ func (w twice) InTenant(ctx context.Context, tenant platform.TenantID, fn func(c
 }
 
 func TestTransactionsRunTwice(t *testing.T) {
-	s := newService(t, analytics.Config{DB: twice{testdb.New(t)}})
+	s := newService(t, analytics.Config{DB: twice{testdb.NewPlace(t).Open(t)}})
 	ingest(t, s, tenantA, many("e", 3)...)
 	ingest(t, s, tenantA, analytics.Event{Name: "n", User: "u", Time: now, Properties: []byte(`{"p":"a"}`)})
 	q := analytics.SeriesQuery{Selection: all("n"), Interval: analytics.Month}

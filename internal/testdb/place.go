@@ -3,6 +3,7 @@ package testdb
 import (
 	"context"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -65,22 +66,30 @@ func Prepare(tb testing.TB) {
 	prepared.places[tb.Name()] = p
 }
 
-// Path is the file on SQLite, and "" on PostgreSQL.
-func (p *Place) Path() string { return p.path }
+// OnServer returns a place on a PostgreSQL of the test's own, which forces commits
+// to the disk: for figures.
+func OnServer(tb testing.TB) *Place {
+	tb.Helper()
+	return &Place{url: teststack.Start(tb, teststack.PostgresServer).URL()}
+}
+
+// Name is what [Connect] takes.
+func (p *Place) Name() string { return p.path + p.url }
+
+// Connect opens the store over the place of that name, in another process too.
+// The caller closes it.
+func Connect(ctx context.Context, name string) (DB, error) {
+	if strings.HasPrefix(name, "postgres://") {
+		return postgres.Open(ctx, postgres.Config{URL: name})
+	}
+	return sqlite.Open(ctx, name)
+}
 
 // Open opens the store, and closes it at the end of the test. A test may close it
 // earlier, for a restart.
 func (p *Place) Open(tb testing.TB) DB {
 	tb.Helper()
-	var (
-		db  DB
-		err error
-	)
-	if p.path != "" {
-		db, err = sqlite.Open(context.Background(), p.path)
-	} else {
-		db, err = postgres.Open(context.Background(), postgres.Config{URL: p.url})
-	}
+	db, err := Connect(context.Background(), p.Name())
 	if err != nil {
 		tb.Fatal(err)
 	}
