@@ -9,10 +9,13 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/store"
 )
 
 // ReadRow implements [store.RowReader]: the tenant is named and the row is read
-// in one round trip, in the transaction that such a batch is by itself.
+// in one round trip, in the transaction that such a batch is by itself. Through
+// a pool of the host, whose sessions may be in another schema, it is a
+// transaction like any other.
 func (db *DB) ReadRow(ctx context.Context, tenant platform.TenantID, query string, args []any, dest ...any) error {
 	if err := tenant.Validate(); err != nil {
 		return err
@@ -22,6 +25,11 @@ func (db *DB) ReadRow(ctx context.Context, tenant platform.TenantID, query strin
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("postgres: %w", err)
+	}
+	if db.cfg.URL == "" {
+		return db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+			return tx.QueryRow(ctx, query, args...).Scan(dest...)
+		}, store.ReadOnly)
 	}
 	if err := db.enter(); err != nil {
 		return err
@@ -35,7 +43,7 @@ func (db *DB) ReadRow(ctx context.Context, tenant platform.TenantID, query strin
 	}
 	defer c.Close()
 	err = raw(c, func(p *pgx.Conn) error {
-		return db.batch(ctx, p, tenant, db.binder.bind(query), args, dest)
+		return batch(ctx, p, tenant, db.binder.bind(query), args, dest)
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return sql.ErrNoRows
@@ -43,11 +51,8 @@ func (db *DB) ReadRow(ctx context.Context, tenant platform.TenantID, query strin
 	return translate(ctx, err)
 }
 
-func (db *DB) batch(ctx context.Context, p *pgx.Conn, tenant platform.TenantID, query string, args, dest []any) error {
+func batch(ctx context.Context, p *pgx.Conn, tenant platform.TenantID, query string, args, dest []any) error {
 	b := &pgx.Batch{}
-	if db.cfg.URL == "" {
-		b.Queue("SELECT set_config('search_path', $1, true)", db.cfg.Schema)
-	}
 	b.Queue("SELECT set_config('app.tenant', $1, true)", string(tenant))
 	b.Queue(query, args...)
 	results := p.SendBatch(ctx, b)
