@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/acme/platform"
@@ -71,6 +72,9 @@ func Cache(cfg CacheConfig) func(http.Handler) http.Handler {
 type responseCache struct {
 	CacheConfig
 	next http.Handler
+	// The store failed when it was last read, and written to: one that is full
+	// fails in the second alone.
+	reading, writing atomic.Bool
 }
 
 func (c *responseCache) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -134,11 +138,8 @@ func (c *responseCache) key(r *http.Request) (platform.TenantID, string, bool) {
 
 func (c *responseCache) load(r *http.Request, tenant platform.TenantID, key string) *stored {
 	raw, ok, err := c.Store.Get(r.Context(), tenant, key)
-	if err != nil {
-		c.warn(r.Context(), err)
-		return nil
-	}
-	if !ok {
+	c.note(r.Context(), &c.reading, err)
+	if err != nil || !ok {
 		return nil
 	}
 	have, err := decodeEntry(raw)
@@ -153,13 +154,18 @@ func (c *responseCache) save(ctx context.Context, tenant platform.TenantID, key 
 	if s.etag != "" {
 		ttl += revalidated
 	}
-	if err := c.Store.Set(ctx, tenant, key, s.encode(), ttl); err != nil {
-		c.warn(ctx, err)
-	}
+	c.note(ctx, &c.writing, c.Store.Set(ctx, tenant, key, s.encode(), ttl))
 }
 
-func (c *responseCache) warn(ctx context.Context, err error) {
-	if ctx.Err() == nil {
+// note tells once that the store fails, however many requests find out, and
+// once that it works again.
+func (c *responseCache) note(ctx context.Context, failing *atomic.Bool, err error) {
+	switch {
+	case err == nil:
+		if failing.Load() && failing.CompareAndSwap(true, false) {
+			c.Logger.InfoContext(ctx, "the response cache works again")
+		}
+	case ctx.Err() == nil && failing.CompareAndSwap(false, true):
 		c.Logger.WarnContext(ctx, "the response cache fails", slog.Any("error", err),
 			slog.String("request_id", platform.RequestIDFrom(ctx)))
 	}

@@ -323,12 +323,24 @@ func TestCacheBroken(t *testing.T) {
 	c.broken.Store(true)
 	log := &logs{}
 	h := gateway.Cache(gateway.CacheConfig{Store: c, Public: true, Logger: log.logger()})(o)
-	for range 2 {
+	get := func() {
+		t.Helper()
 		if w := call(h, "GET", "/"); w.Code != 200 || w.Body.String() != "body" {
 			t.Errorf("got %d %s", w.Code, w.Body)
 		}
 	}
-	if o.calls != 2 || !strings.Contains(log.String(), "connection refused") {
-		t.Errorf("%d calls; log %s", o.calls, log)
+	for range 5 {
+		get()
+	}
+	// Once for reading, once for writing, whatever the number of requests.
+	if n := strings.Count(log.String(), "connection refused"); o.calls != 5 || n != 2 {
+		t.Errorf("%d calls, %d lines; log %s", o.calls, n, log)
+	}
+	c.broken.Store(false)
+	for range 5 {
+		get()
+	}
+	if n := strings.Count(log.String(), "works again"); o.calls != 6 || n != 2 {
+		t.Errorf("%d calls, %d lines; log %s", o.calls, n, log)
 	}
 }
