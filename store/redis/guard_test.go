@@ -90,7 +90,7 @@ func TestGuardEndsWithItsTasks(t *testing.T) {
 	})
 }
 
-func TestOutage(t *testing.T) {
+func TestWhatIsAnOutage(t *testing.T) {
 	for _, c := range []struct {
 		err    error
 		outage bool
