@@ -9,7 +9,6 @@ import (
 	"testing"
 )
 
-
 var reporting sync.Mutex
 
 // Skip skips a test for want of something, and counts it. Where PLATFORM_REQUIRE

@@ -1,6 +1,7 @@
 package teststack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +43,14 @@ type Kind struct {
 // acknowledges to the disk where the kind has that.
 func Start(tb testing.TB, kind Kind) *Server {
 	tb.Helper()
-	s, err := kind.start(context.Background())
+	return StartBehind(tb, kind, "")
+}
+
+// StartBehind is [Start] for a server that clients reach at public, the address
+// of a proxy: a broker tells it to its clients. Empty is the server's own.
+func StartBehind(tb testing.TB, kind Kind, public string) *Server {
+	tb.Helper()
+	s, err := kind.start(context.Background(), public)
 	if err != nil {
 		Skip(tb, kind.name, err.Error())
 	}
@@ -54,7 +62,7 @@ func Start(tb testing.TB, kind Kind) *Server {
 	return s
 }
 
-func (k Kind) start(ctx context.Context, extra ...testcontainers.ContainerCustomizer) (*Server, error) {
+func (k Kind) start(ctx context.Context, public string, extra ...testcontainers.ContainerCustomizer) (*Server, error) {
 	if err := engine(ctx); err != nil {
 		return nil, err
 	}
@@ -68,12 +76,13 @@ func (k Kind) start(ctx context.Context, extra ...testcontainers.ContainerCustom
 	image := k.imageName()
 	note("image\t%s\t%s\t%s", k.name, image, k.Flavour())
 	opts := []testcontainers.ContainerCustomizer{
+		testcontainers.WithLogger(quiet{}),
 		testcontainers.WithExposedPorts(k.port),
 		testcontainers.WithHostConfigModifier(fixPort(k.port, port)),
 		testcontainers.WithWaitStrategyAndDeadline(startTime, k.ready(s.Addr)),
 	}
 	if k.env != nil {
-		opts = append(opts, testcontainers.WithEnv(k.env(s.Addr)))
+		opts = append(opts, testcontainers.WithEnv(k.env(cmp.Or(public, s.Addr))))
 	}
 	if k.cmd != nil {
 		opts = append(opts, testcontainers.WithCmd(k.cmd...))
@@ -87,6 +96,11 @@ func (k Kind) start(ctx context.Context, extra ...testcontainers.ContainerCustom
 	}
 	return s, nil
 }
+
+// quiet keeps what testcontainers does out of the tests' output.
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
 
 // fixPort binds a port of the container to one of the host, so that the address
 // survives a restart.

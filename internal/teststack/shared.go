@@ -124,7 +124,7 @@ func get(tb testing.TB, kind Kind, opts ...testcontainers.ContainerCustomizer) *
 	err := shared.failed[kind.name]
 	if err == nil {
 		var s *Server
-		if s, err = kind.start(context.Background(), opts...); err == nil {
+		if s, err = kind.start(context.Background(), "", opts...); err == nil {
 			if shared.servers == nil {
 				shared.servers = make(map[string]*Server)
 			}

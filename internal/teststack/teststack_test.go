@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -71,4 +72,55 @@ func TestEveryKindListens(t *testing.T) {
 			conn.Close()
 		})
 	}
+}
+
+func TestLostReply(t *testing.T) {
+	s := teststack.Start(t, teststack.PostgresServer)
+	p := teststack.NewLostReply(t, s.Addr, "INSERT")
+	connect := func() *pgx.Conn {
+		t.Helper()
+		conn, err := pgx.Connect(t.Context(), s.URLAt(p.Addr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close(context.Background()) })
+		return conn
+	}
+	conn := connect()
+	if _, err := conn.Exec(t.Context(), "CREATE TABLE t (n int); INSERT INTO t VALUES (1)"); err != nil {
+		t.Fatal(err)
+	}
+	p.Arm(1)
+	if _, err := conn.Exec(t.Context(), "INSERT INTO t VALUES (2)"); err == nil {
+		t.Error("the answer was not lost")
+	}
+	var n int
+	if err := connect().QueryRow(t.Context(), "SELECT count(*) FROM t").Scan(&n); err != nil || n != 2 || p.Lost() != 1 {
+		t.Errorf("%d rows of 2, %v, %d lost", n, err, p.Lost())
+	}
+}
+
+func TestProxy(t *testing.T) {
+	s := teststack.Start(t, teststack.PostgresServer)
+	p := teststack.NewProxy(t, "", s.Addr)
+	ask := func() error {
+		conn, err := pgx.Connect(t.Context(), s.URLAt(p.Addr))
+		if err != nil {
+			return err
+		}
+		return conn.Close(context.Background())
+	}
+	if err := ask(); err != nil {
+		t.Fatal(err)
+	}
+	p.Cut()
+	if ask() == nil {
+		t.Error("a cut proxy lets through")
+	}
+	p.Restore(t)
+	p.Slow(t, time.Millisecond, 100)
+	if err := ask(); err != nil {
+		t.Error(err)
+	}
+	p.Fast()
 }
