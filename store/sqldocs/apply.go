@@ -1,6 +1,7 @@
 package sqldocs
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"
+	"github.com/acme/platform/store/internal/sqltx"
 )
 
 // Apply implements [store.Documents]. Beside the kinds that the port names, a
@@ -19,18 +21,21 @@ func (d *Documents) Apply(ctx context.Context, tenant platform.TenantID, name st
 	if err := tenant.Validate(); err != nil {
 		return nil, err
 	}
-	// Outside the transaction, since there is one writer.
+	// Outside the transaction, for which others may wait.
 	changes, err := normalize(changes)
 	if err != nil {
 		return nil, err
 	}
 	var out []store.Document
 	err = d.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		if err := d.share(ctx, tx, tenant, name); err != nil {
+			return err
+		}
 		c, err := d.load(ctx, tx, tenant, name)
 		if err != nil {
 			return err
 		}
-		a := newApplier(tx, tenant, c, d.micros())
+		a := newApplier(tx, tenant, c, d.dialect, d.micros())
 		if out, err = a.apply(ctx, changes); err != nil {
 			return err
 		}
@@ -71,7 +76,7 @@ func normalize(changes []store.Change) ([]store.Change, error) {
 // are.
 func changeError(i int, err error) error {
 	var refused *platform.Error
-	if errors.As(err, &refused) {
+	if !sqltx.IsAgain(err) && errors.As(err, &refused) {
 		switch refused.Kind {
 		case platform.KindConflict, platform.KindStale, platform.KindNotFound, platform.KindInvalid:
 			return &store.ChangeError{Index: i, Err: refused}
@@ -86,6 +91,11 @@ func (d *Documents) saveMarks(ctx context.Context, tx store.Tx, tenant platform.
 	if len(m) == 0 {
 		return nil
 	}
+	// Others may have set theirs since c was read.
+	c, err := d.loadBy(ctx, tx, d.dialect.selectMarked, tenant, c.name)
+	if err != nil {
+		return err
+	}
 	def := c.definition
 	def.Indexes = slices.Clone(def.Indexes)
 	m.mark(def.Indexes)
@@ -98,18 +108,20 @@ func (d *Documents) saveMarks(ctx context.Context, tx store.Tx, tenant platform.
 
 // applier makes the changes of one Apply.
 type applier struct {
-	tx     store.Tx
-	tenant platform.TenantID
-	c      *collection
-	now    int64
-	index  *indexWriter
-	rows   inserter
-	seqs   map[string]int64 // of the documents that were inserted
+	tx      store.Tx
+	tenant  platform.TenantID
+	c       *collection
+	dialect *dialect
+	now     int64
+	index   *indexWriter
+	fresh   []*document.Record // to insert
+	rows    inserter
+	seqs    map[string]int64 // of the documents that were inserted
 }
 
-func newApplier(tx store.Tx, tenant platform.TenantID, c *collection, now int64) *applier {
+func newApplier(tx store.Tx, tenant platform.TenantID, c *collection, dialect *dialect, now int64) *applier {
 	a := &applier{
-		tx: tx, tenant: tenant, c: c, now: now,
+		tx: tx, tenant: tenant, c: c, dialect: dialect, now: now,
 		index: newIndexWriter(tx, tenant, c.indexes),
 		seqs:  make(map[string]int64),
 	}
@@ -164,7 +176,10 @@ func (a *applier) batch(ctx context.Context, first int, changes []store.Change) 
 	for i := range changes {
 		ids[i] = changes[i].ID
 	}
-	stored, err := fetch(ctx, a.tx, a.tenant, a.c.number, ids)
+	// All writers take the documents in the same order, so that no two wait
+	// for each other.
+	slices.Sort(ids)
+	stored, err := fetch(ctx, a.tx, &a.dialect.selectForChange, a.tenant, a.c.number, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +189,7 @@ func (a *applier) batch(ctx context.Context, first int, changes []store.Change) 
 			return nil, changeError(first+i, err)
 		}
 	}
-	if err := a.rows.flush(ctx); err != nil {
+	if err := a.insert(ctx); err != nil {
 		return nil, err
 	}
 	out := make([]store.Document, len(changes))
@@ -221,7 +236,8 @@ func (a *applier) one(ctx context.Context, ch *store.Change, stored map[string]r
 	case !there:
 		now := fromMicros(a.now)
 		doc := &document.Record{ID: ch.ID, Version: 1, CreatedAt: now, UpdatedAt: now, Data: ch.Data}
-		return doc, a.rows.add(ctx, string(a.tenant), a.c.number, doc.ID, doc.Version, a.now, a.now, []byte(doc.Data))
+		a.fresh = append(a.fresh, doc)
+		return doc, nil
 	}
 	next := r.Record
 	next.Version++
@@ -236,6 +252,25 @@ func (a *applier) one(ctx context.Context, ch *store.Change, stored map[string]r
 	return &next, a.replace(ctx, &next, r.Version)
 }
 
+// insert writes the documents of a batch that were not there.
+func (a *applier) insert(ctx context.Context) error {
+	slices.SortFunc(a.fresh, func(x, y *document.Record) int { return cmp.Compare(x.ID, y.ID) })
+	for _, doc := range a.fresh {
+		err := a.rows.add(ctx, string(a.tenant), a.c.number, doc.ID, doc.Version, a.now, a.now, []byte(doc.Data))
+		if err != nil {
+			return err
+		}
+	}
+	if err := a.rows.flush(ctx); err != nil {
+		return err
+	}
+	if len(a.seqs) < len(a.fresh) { // another writer has inserted one meanwhile
+		return sqltx.Again(errRace)
+	}
+	a.fresh = a.fresh[:0]
+	return nil
+}
+
 func (a *applier) replace(ctx context.Context, next *document.Record, version int64) error {
 	return changedOne(a.tx.Exec(ctx, `UPDATE documents SET version = ?, updated_at = ?, data = ?
 		WHERE tenant = ? AND collection = ? AND id = ? AND version = ?`,
@@ -248,7 +283,7 @@ func (a *applier) remove(ctx context.Context, old *document.Record) error {
 }
 
 // changedOne refuses a statement that found nothing where a row was read
-// before: in a database with many writers another one came between.
+// before: another writer came between.
 func changedOne(res sql.Result, err error) error {
 	if err != nil {
 		return fmt.Errorf("sqldocs: write a document: %w", err)
@@ -258,7 +293,7 @@ func changedOne(res sql.Result, err error) error {
 		return fmt.Errorf("sqldocs: write a document: %w", err)
 	}
 	if n != 1 {
-		return errRace
+		return sqltx.Again(errRace)
 	}
 	return nil
 }

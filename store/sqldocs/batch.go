@@ -26,7 +26,7 @@ func statementTexts(before, each, after string) (t texts) {
 var (
 	insertDocuments = statementTexts(
 		`INSERT INTO documents (tenant, collection, id, version, created_at, updated_at, data) VALUES `,
-		`(?, ?, ?, ?, ?, ?, ?)`, ` RETURNING id, seq`)
+		`(?, ?, ?, ?, ?, ?, ?)`, ` ON CONFLICT (tenant, collection, id) DO NOTHING RETURNING id, seq`)
 	insertIndexRows = statementTexts(
 		`INSERT INTO document_index (tenant, number, sort_key, id, seq) VALUES `, `(?, ?, ?, ?, ?)`, ``)
 	selectDocuments = statementTexts(

@@ -103,11 +103,17 @@ func newRevision() int64 {
 
 var errNoCollection = platform.NotFound("collection")
 
+const selectCollection = `SELECT number, revision, version, created_at, updated_at FROM document_collections
+	WHERE tenant = ? AND name = ?`
+
 // load reads a collection. The error is KindNotFound.
 func (d *Documents) load(ctx context.Context, tx store.Tx, tenant platform.TenantID, name string) (*collection, error) {
+	return d.loadBy(ctx, tx, selectCollection, tenant, name)
+}
+
+func (d *Documents) loadBy(ctx context.Context, tx store.Tx, text string, tenant platform.TenantID, name string) (*collection, error) {
 	c := collection{name: name}
-	err := tx.QueryRow(ctx, `SELECT number, revision, version, created_at, updated_at FROM document_collections
-		WHERE tenant = ? AND name = ?`, string(tenant), name).
+	err := tx.QueryRow(ctx, text, string(tenant), name).
 		Scan(&c.number, &c.revision, &c.version, &c.createdAt, &c.updatedAt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, errNoCollection

@@ -36,6 +36,9 @@ func emit(ctx context.Context, tx store.Tx, events []platform.Event) error {
 
 func (d *Documents) put(ctx context.Context, tx store.Tx, tenant platform.TenantID, c store.Collection) (*collection, error) {
 	now := d.micros()
+	if err := d.hold(ctx, tx, tenant, c.Name); err != nil {
+		return nil, err
+	}
 	if c.Version != 0 {
 		old, err := d.load(ctx, tx, tenant, c.Name)
 		if err != nil {
@@ -184,6 +187,9 @@ func dropIndexes(ctx context.Context, tx store.Tx, tenant platform.TenantID, ind
 // DropCollection implements [store.Documents].
 func (d *Documents) DropCollection(ctx context.Context, tenant platform.TenantID, name string, version int64, events ...platform.Event) error {
 	return d.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		if err := d.hold(ctx, tx, tenant, name); err != nil {
+			return err
+		}
 		c, err := d.load(ctx, tx, tenant, name)
 		if err != nil {
 			return err

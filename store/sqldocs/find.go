@@ -25,7 +25,9 @@ func (d *Documents) Find(ctx context.Context, tenant platform.TenantID, name str
 		if err != nil {
 			return err
 		}
-		found, err := finder(tx, tenant, c, query).Find(ctx)
+		// One row more tells that there is a next page, another one that a
+		// group of equal keys is complete.
+		found, err := d.finder(&source{tx: tx, tenant: tenant, c: c, piece: q.Limit + 2}, query).Find(ctx)
 		if err != nil {
 			return err
 		}
@@ -47,7 +49,7 @@ func (d *Documents) Count(ctx context.Context, tenant platform.TenantID, name st
 			return err
 		}
 		if !filter.IsZero() {
-			n, err = finder(tx, tenant, c, docquery.NewCount(filter)).Count(ctx)
+			n, err = d.finder(&source{tx: tx, tenant: tenant, c: c, piece: maxPiece}, docquery.NewCount(filter)).Count(ctx)
 			return err
 		}
 		err = tx.QueryRow(ctx, `SELECT COUNT(*) FROM documents WHERE tenant = ? AND collection = ?`, string(tenant), c.number).Scan(&n)
@@ -65,13 +67,10 @@ func (d *Documents) Count(ctx context.Context, tenant platform.TenantID, name st
 // lot is how many documents are fetched at once.
 const lot = 32
 
-// finder answers a query in a transaction.
-func finder(tx store.Tx, tenant platform.TenantID, c *collection, q *docquery.Query) *docquery.Finder {
-	f := &docquery.Finder{
-		Source: &source{tx: tx, tenant: tenant, c: c}, Query: q, Lot: lot,
-		Indexes: make([]docquery.Index, len(c.indexes)),
-	}
-	for i, x := range c.indexes {
+// finder answers a query from the source.
+func (d *Documents) finder(s *source, q *docquery.Query) *docquery.Finder {
+	f := &docquery.Finder{Source: d.dialect.source(s), Query: q, Lot: lot, Indexes: make([]docquery.Index, len(s.c.indexes))}
+	for i, x := range s.c.indexes {
 		f.Indexes[i] = docquery.Index{Fields: x.fields, Keys: x.keys, Arrays: x.Arrays, Cut: x.Cut}
 	}
 	return f

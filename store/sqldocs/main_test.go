@@ -2,28 +2,27 @@ package sqldocs_test
 
 import (
 	"context"
-	"path/filepath"
+	"os"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/acme/platform/internal/testdb"
+	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/sqldocs"
-	"github.com/acme/platform/store/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(testdb.Main(m)) }
 
-// open returns documents in a new file.
-func open(tb testing.TB) (*sqldocs.Documents, *sqlite.DB) {
+// open returns documents in a new store.
+func open(tb testing.TB) (*sqldocs.Documents, testdb.DB) {
 	tb.Helper()
-	return reopen(tb, filepath.Join(tb.TempDir(), "test.db"))
+	db := testdb.NewPlace(tb).Open(tb)
+	return start(tb, db), db
 }
 
-func reopen(tb testing.TB, path string) (*sqldocs.Documents, *sqlite.DB) {
+// start returns the documents of a store.
+func start(tb testing.TB, db store.Relational) *sqldocs.Documents {
 	tb.Helper()
-	db := testdb.Open(tb, path, sqlite.Synchronous(sqlite.Normal))
 	now := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
 	docs, err := sqldocs.New(sqldocs.Config{DB: db, Now: func() time.Time {
 		now = now.Add(time.Millisecond)
@@ -35,5 +34,5 @@ func reopen(tb testing.TB, path string) (*sqldocs.Documents, *sqlite.DB) {
 	if err := docs.Start(context.Background()); err != nil {
 		tb.Fatal(err)
 	}
-	return docs, db
+	return docs
 }

@@ -14,26 +14,20 @@ import (
 // Get implements [store.Documents].
 func (d *Documents) Get(ctx context.Context, tenant platform.TenantID, name, id string) (store.Document, error) {
 	doc := store.Document{ID: id}
-	err := d.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
-		var created, updated int64
-		err := tx.QueryRow(ctx, `SELECT d.version, d.created_at, d.updated_at, d.data
-			FROM document_collections c
-			JOIN documents d ON d.tenant = c.tenant AND d.collection = c.number
-			WHERE c.tenant = ? AND c.name = ? AND d.tenant = ? AND d.id = ?`,
-			string(tenant), name, string(tenant), id).
-			Scan(&doc.Version, &created, &updated, (*[]byte)(&doc.Data))
-		if errors.Is(err, sql.ErrNoRows) {
-			return errNoDocument
-		}
-		if err != nil {
-			return fmt.Errorf("sqldocs: read a document: %w", err)
-		}
-		doc.CreatedAt, doc.UpdatedAt = fromMicros(created), fromMicros(updated)
-		return nil
-	}, store.ReadOnly)
-	if err != nil {
-		return store.Document{}, err
+	var created, updated int64
+	err := store.ReadRow(ctx, d.db, tenant, `SELECT d.version, d.created_at, d.updated_at, d.data
+		FROM document_collections c
+		JOIN documents d ON d.tenant = c.tenant AND d.collection = c.number
+		WHERE c.tenant = ? AND c.name = ? AND d.tenant = ? AND d.id = ?`,
+		[]any{string(tenant), name, string(tenant), id},
+		&doc.Version, &created, &updated, (*[]byte)(&doc.Data))
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.Document{}, errNoDocument
 	}
+	if err != nil {
+		return store.Document{}, fmt.Errorf("sqldocs: read a document: %w", err)
+	}
+	doc.CreatedAt, doc.UpdatedAt = fromMicros(created), fromMicros(updated)
 	return doc, nil
 }
 
@@ -44,12 +38,13 @@ type row struct {
 	seq int64
 }
 
-// fetch returns the documents with the given ids, as far as they are there.
-func fetch(ctx context.Context, tx store.Tx, tenant platform.TenantID, number int64, ids []string) (map[string]row, error) {
+// fetch returns the documents with the given ids, as far as they are there, by
+// one of the statements for that.
+func fetch(ctx context.Context, tx store.Tx, by *texts, tenant platform.TenantID, number int64, ids []string) (map[string]row, error) {
 	found := make(map[string]row, len(ids))
 	err := inLots(ids, func(i int, args []any) error {
 		args = append([]any{string(tenant), number}, args...)
-		rows, err := records(tx.Query(ctx, selectDocuments[i], args...))
+		rows, err := records(tx.Query(ctx, by[i], args...))
 		for _, r := range rows {
 			found[r.ID] = r
 		}

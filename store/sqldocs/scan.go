@@ -27,19 +27,29 @@ func (s *source) Scan(ctx context.Context, scan docquery.Scan, filter document.F
 		rows, err = s.tx.Query(ctx, `SELECT id, version, created_at, updated_at, data FROM documents
 			WHERE tenant = ? AND collection = ? AND id < ? ORDER BY id DESC`, string(s.tenant), s.c.number, scan.After)
 	}
-	var r document.Record
-	var created, updated int64
+	var r scannedRow
 	return eachRow(ctx, rows, err, func() (bool, error) {
-		var data sql.RawBytes
-		if err := rows.Scan(&r.ID, &r.Version, &created, &updated, &data); err != nil {
-			return false, err
+		if err := r.scan(rows); err != nil || !filter.MatchRecord(&r.Record) {
+			return err == nil, err
 		}
-		r.CreatedAt, r.UpdatedAt, r.Data = fromMicros(created), fromMicros(updated), []byte(data)
-		if !filter.MatchRecord(&r) {
-			return true, nil
-		}
-		return see(&r)
+		return see(&r.Record)
 	})
+}
+
+// scannedRow is a document of a scan, one after the other.
+type scannedRow struct {
+	document.Record
+
+	created, updated int64
+}
+
+func (r *scannedRow) scan(rows *sql.Rows) error {
+	var data sql.RawBytes
+	if err := rows.Scan(&r.ID, &r.Version, &r.created, &r.updated, &data); err != nil {
+		return err
+	}
+	r.CreatedAt, r.UpdatedAt, r.Data = fromMicros(r.created), fromMicros(r.updated), []byte(data)
+	return nil
 }
 
 // everything shows all documents in any order, without what
@@ -58,6 +68,11 @@ func (s *source) everything(ctx context.Context, filter document.Filter, see doc
 		rows, err = s.tx.Query(ctx, `SELECT id, data FROM documents WHERE tenant = ? AND collection = ?`,
 			string(s.tenant), s.c.number)
 	}
+	return eachData(ctx, rows, err, filter, see)
+}
+
+// eachData shows the rows of ids and data that meet the filter, and closes them.
+func eachData(ctx context.Context, rows *sql.Rows, err error, filter document.Filter, see docquery.See) error {
 	var id, data sql.RawBytes
 	var r document.Record // one for all rows: it goes to the heap
 	return eachRow(ctx, rows, err, func() (bool, error) {

@@ -16,9 +16,14 @@ type source struct {
 	tx     store.Tx
 	tenant platform.TenantID
 	c      *collection
+	// piece is how many rows a page needs, if all meet the filter.
+	piece int
 }
 
-var _ docquery.Source = (*source)(nil)
+var (
+	_ docquery.Source = (*source)(nil)
+	_ docquery.Source = (*postgresSource)(nil)
+)
 
 // Entries implements [docquery.Source].
 func (s *source) Entries(ctx context.Context, index int, span docquery.Span, n int) ([]docquery.Entry, error) {
@@ -59,7 +64,7 @@ func (s *source) CountEntries(ctx context.Context, index int, r document.Range, 
 	args := []any{string(s.tenant), s.c.indexes[index].Number, docquery.From(r), docquery.To(r)}
 	if most > 0 {
 		text = `SELECT COUNT(*) FROM (SELECT 1 FROM document_index
-			WHERE tenant = ? AND number = ? AND sort_key >= ? AND sort_key < ? LIMIT ?) AS some`
+			WHERE tenant = ? AND number = ? AND sort_key >= ? AND sort_key < ? LIMIT ?) AS part`
 		args = append(args, most)
 	}
 	if err = s.tx.QueryRow(ctx, text, args...).Scan(&n); err != nil {
@@ -90,7 +95,7 @@ func (s *source) Complete(ctx context.Context, shown []document.Record) ([]docum
 	for i := range shown {
 		ids[i] = shown[i].ID
 	}
-	rows, err := fetch(ctx, s.tx, s.tenant, s.c.number, ids)
+	rows, err := fetch(ctx, s.tx, &selectDocuments, s.tenant, s.c.number, ids)
 	for i, id := range ids {
 		shown[i] = rows[id].Record
 	}
@@ -130,22 +135,39 @@ func (s *source) Join(ctx context.Context, index int, span docquery.Span, filter
 	default:
 		rows, err = s.tx.Query(ctx, joinForward, string(s.tenant), number, span.After.Key, span.After.ID, span.To, s.c.number)
 	}
-	var key, id, data sql.RawBytes
-	var created, updated int64
-	var r document.Record // one for all rows: it goes to the heap
-	early := !filter.UsesStoreFields()
+	j := newJoinedRow(filter)
 	return eachRow(ctx, rows, err, func() (bool, error) {
-		if err := rows.Scan(&key, &id, &r.Version, &created, &updated, &data); err != nil {
-			return false, err
+		if matches, err := j.scan(rows); err != nil || !matches {
+			return err == nil, err
 		}
-		r.Data = []byte(data)
-		if early && !filter.MatchRecord(&r) {
-			return true, nil
-		}
-		r.ID, r.CreatedAt, r.UpdatedAt = string(id), fromMicros(created), fromMicros(updated)
-		if !early && !filter.MatchRecord(&r) {
-			return true, nil
-		}
-		return see(key, &r)
+		return see(j.key, &j.record)
 	})
+}
+
+// joinedRow is a row of a join, one after the other.
+type joinedRow struct {
+	filter document.Filter
+	// early is set where the filter looks at the data alone.
+	early            bool
+	key, id, data    sql.RawBytes
+	created, updated int64
+	record           document.Record
+}
+
+func newJoinedRow(filter document.Filter) *joinedRow {
+	return &joinedRow{filter: filter, early: !filter.UsesStoreFields()}
+}
+
+// scan reads the next row and reports whether it meets the filter.
+func (j *joinedRow) scan(rows *sql.Rows) (matches bool, err error) {
+	r := &j.record
+	if err := rows.Scan(&j.key, &j.id, &r.Version, &j.created, &j.updated, &j.data); err != nil {
+		return false, err
+	}
+	r.Data = []byte(j.data)
+	if j.early && !j.filter.MatchRecord(r) {
+		return false, nil
+	}
+	r.ID, r.CreatedAt, r.UpdatedAt = string(j.id), fromMicros(j.created), fromMicros(j.updated)
+	return j.early || j.filter.MatchRecord(r), nil
 }

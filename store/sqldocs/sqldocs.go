@@ -10,6 +10,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/setting"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/internal/sqltx"
 )
 
 // Config says where the documents are kept.
@@ -23,9 +24,10 @@ type Config struct {
 // Documents implements [store.Documents]. It is made by [New]; its methods may
 // be called by many goroutines at once, after [Documents.Start].
 type Documents struct {
-	db    store.Relational
-	now   func() time.Time
-	cache cache
+	db      store.Relational
+	now     func() time.Time
+	dialect *dialect
+	cache   cache
 }
 
 var (
@@ -45,7 +47,11 @@ func New(cfg Config) (*Documents, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Documents{db: cfg.DB, now: cfg.Now}, nil
+	d := &Documents{db: cfg.DB, now: cfg.Now, dialect: &onSQLite}
+	if sqltx.OnPostgres(cfg.DB) {
+		d.dialect = &onPostgres
+	}
+	return d, nil
 }
 
 // Name implements [platform.Module].

@@ -5,18 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/sqldocs"
-	"github.com/acme/platform/store/sqlite"
 )
 
 // rows counts the rows of every table.
-func rows(t *testing.T, db *sqlite.DB) (n map[string]int) {
+func rows(t *testing.T, db store.Relational) (n map[string]int) {
 	t.Helper()
 	n = map[string]int{}
 	err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
@@ -140,6 +139,7 @@ func (c *doneAfter) Err() error {
 }
 
 func TestScanIsCancelled(t *testing.T) {
+	testdb.SQLiteOnly(t) // a store with a context of its own does not ask this one
 	docs, _ := open(t)
 	var data []string
 	for i := range 2000 {
@@ -156,13 +156,14 @@ func TestScanIsCancelled(t *testing.T) {
 }
 
 func TestReopen(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "test.db")
-	docs, db := reopen(t, path)
+	place := testdb.NewPlace(t)
+	db := place.Open(t)
+	docs := start(t, db)
 	m := fill(t, docs, "c", []string{"a"}, []string{`{"a":[1,2]}`, `{"a":2}`, `{"a":3}`})
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	docs, _ = reopen(t, path)
+	docs = start(t, place.Open(t))
 	// What is known of the arrays in an index must be known again.
 	for _, sort := range []string{"a", "-a"} {
 		checkWalk(t, docs, "c", m, `{"a":{"$gte":1}}`, fields(sort), 1)

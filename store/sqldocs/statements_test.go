@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"
 	"github.com/acme/platform/store/sqldocs"
@@ -115,6 +116,7 @@ var wantedPlans = []struct{ part, plan string }{
 // TestStatementsUseTheirIndex holds the plan of every statement: SQLite has no
 // statistics here, and a guess of its own may read a collection as a whole.
 func TestStatementsUseTheirIndex(t *testing.T) {
+	testdb.SQLiteOnly(t)
 	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
 	if err != nil {
 		t.Fatal(err)

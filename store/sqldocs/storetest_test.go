@@ -13,7 +13,7 @@ import (
 func TestDocumentsSuite(t *testing.T) {
 	storetest.Documents(t, func(tb testing.TB) storetest.DocumentsStore {
 		tb.Helper()
-		db := testdb.New(tb)
+		db := testdb.NewPlace(tb).Open(tb)
 		docs, err := sqldocs.New(sqldocs.Config{DB: db})
 		if err != nil {
 			tb.Fatal(err)

@@ -1,0 +1,112 @@
+package sqldocs
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+
+	"github.com/acme/platform/store/document"
+	"github.com/acme/platform/store/internal/docquery"
+)
+
+// postgresSource reads in pieces what source reads row by row: PostgreSQL sends
+// all rows of a statement, whether they are wanted or not.
+type postgresSource struct{ *source }
+
+// maxPiece is how many rows are read at once at most.
+const maxPiece = 1024
+
+// The part in parentheses goes through the index alone, in order; LATERAL and
+// OFFSET 0 leave the planner no other way than to look up each document of it. A
+// join of the tables may be planned as one of all documents, since there are no
+// statistics of how many there are in a collection.
+const (
+	joinPieceForward = `SELECT i.sort_key, i.id, d.version, d.created_at, d.updated_at, d.data
+		FROM (SELECT sort_key, id, seq FROM document_index
+			WHERE tenant = ? AND number = ? AND (sort_key, id) > (?, ?) AND sort_key < ?
+			ORDER BY sort_key, id LIMIT ?) i
+		CROSS JOIN LATERAL (SELECT version, created_at, updated_at, data FROM documents
+			WHERE seq = i.seq AND tenant = ? AND collection = ? OFFSET 0) d
+		ORDER BY i.sort_key, i.id`
+	joinPieceBackward = `SELECT i.sort_key, i.id, d.version, d.created_at, d.updated_at, d.data
+		FROM (SELECT sort_key, id, seq FROM document_index
+			WHERE tenant = ? AND number = ? AND (sort_key, id) < (?, ?) AND sort_key >= ?
+			ORDER BY sort_key DESC, id DESC LIMIT ?) i
+		CROSS JOIN LATERAL (SELECT version, created_at, updated_at, data FROM documents
+			WHERE seq = i.seq AND tenant = ? AND collection = ? OFFSET 0) d
+		ORDER BY i.sort_key DESC, i.id DESC`
+)
+
+// Join implements [docquery.Source].
+func (s *postgresSource) Join(ctx context.Context, index int, span docquery.Span, filter document.Filter, see docquery.SeeEntry) error {
+	text, from, end := joinPieceForward, span.After, span.To
+	if span.Backward {
+		text, from, end = joinPieceBackward, docquery.Place{Key: span.To}, span.After.Key
+	}
+	j := newJoinedRow(filter)
+	return s.inPieces(func(size int) (n int, more bool, err error) {
+		more = true
+		rows, err := s.tx.Query(ctx, text, string(s.tenant), s.c.indexes[index].Number, from.Key, from.ID, end, size,
+			string(s.tenant), s.c.number)
+		err = eachRow(ctx, rows, err, func() (bool, error) {
+			matches, err := j.scan(rows)
+			if n++; n == size {
+				from = docquery.Place{Key: bytes.Clone(j.key), ID: string(j.id)}
+			}
+			if err != nil || !matches {
+				return err == nil, err
+			}
+			more, err = see(j.key, &j.record)
+			return more, err
+		})
+		return n, more, err
+	})
+}
+
+// Scan implements [docquery.Source].
+func (s *postgresSource) Scan(ctx context.Context, scan docquery.Scan, filter document.Filter, see docquery.See) error {
+	if scan.DataOnly { // nobody ends it early
+		rows, err := s.tx.Query(ctx, `SELECT id, data FROM documents WHERE tenant = ? AND collection = ?`,
+			string(s.tenant), s.c.number)
+		return eachData(ctx, rows, err, filter, see)
+	}
+	var r scannedRow
+	r.ID = scan.After
+	return s.inPieces(func(size int) (n int, more bool, err error) {
+		more = true
+		rows, err := s.scanPiece(ctx, scan.Order, r.ID, size)
+		err = eachRow(ctx, rows, err, func() (bool, error) {
+			n++
+			if err := r.scan(rows); err != nil || !filter.MatchRecord(&r.Record) {
+				return err == nil, err
+			}
+			more, err = see(&r.Record)
+			return more, err
+		})
+		return n, more, err
+	})
+}
+
+func (s *postgresSource) scanPiece(ctx context.Context, order docquery.ScanOrder, after string, size int) (*sql.Rows, error) {
+	switch {
+	case order != docquery.ByIDDown:
+		return s.tx.Query(ctx, `SELECT id, version, created_at, updated_at, data FROM documents
+			WHERE tenant = ? AND collection = ? AND id > ? ORDER BY id LIMIT ?`, string(s.tenant), s.c.number, after, size)
+	case after == "":
+		return s.tx.Query(ctx, `SELECT id, version, created_at, updated_at, data FROM documents
+			WHERE tenant = ? AND collection = ? ORDER BY id DESC LIMIT ?`, string(s.tenant), s.c.number, size)
+	}
+	return s.tx.Query(ctx, `SELECT id, version, created_at, updated_at, data FROM documents
+		WHERE tenant = ? AND collection = ? AND id < ? ORDER BY id DESC LIMIT ?`, string(s.tenant), s.c.number, after, size)
+}
+
+// inPieces calls next with growing sizes until it returns fewer rows or wants no
+// more.
+func (s *postgresSource) inPieces(next func(size int) (n int, more bool, err error)) error {
+	for size := s.piece; ; size = min(2*size, maxPiece) {
+		n, more, err := next(size)
+		if err != nil || !more || n < size {
+			return err
+		}
+	}
+}
