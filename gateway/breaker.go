@@ -3,11 +3,9 @@ package gateway
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -39,41 +37,16 @@ func newTarget(u Upstream, at *url.URL, log *slog.Logger) *target {
 	})}
 }
 
-// targetKey carries the chosen target to the transport.
-type targetKey struct{}
-
-type chosen struct {
-	*target
-	done func(error)
-	body *sentBody // nil without a body
-}
-
-// sentBody is the caller's body on its way to an upstream.
-type sentBody struct {
-	io.ReadCloser
-	waiting, failed atomic.Bool
-}
-
-func (b *sentBody) Read(p []byte) (int, error) {
-	b.waiting.Store(true)
-	n, err := b.ReadCloser.Read(p)
-	b.waiting.Store(false)
-	if err != nil && !errors.Is(err, io.EOF) {
-		b.failed.Store(true)
+// send makes one exchange with the target and tells its breaker how it went.
+// The error is errNoTarget where the breaker lets nothing through.
+func (t *target) send(transport http.RoundTripper, r *http.Request, body *sentBody) (*http.Response, error) {
+	done, err := t.breaker.Allow()
+	if err != nil {
+		return nil, errNoTarget
 	}
-	return n, err
-}
-
-// atFault reports whether an exchange that failed did so because the caller's
-// body broke off, was too large, or did not come.
-func (b *sentBody) atFault() bool { return b != nil && (b.failed.Load() || b.waiting.Load()) }
-
-// guarded tells the breaker of the chosen target how the exchange went.
-type guarded struct{ http.RoundTripper }
-
-func (g guarded) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := g.RoundTripper.RoundTrip(r)
-	c, _ := r.Context().Value(targetKey{}).(*chosen)
+	outcome := context.Canceled // what a panic says about the target: nothing
+	defer func() { done(outcome) }()
+	resp, err := transport.RoundTrip(r)
 	switch {
 	case err != nil:
 		// The transport's error for a context that ended may be another.
@@ -81,37 +54,16 @@ func (g guarded) RoundTrip(r *http.Request) (*http.Response, error) {
 			err = ctxErr
 		}
 		// Or whoever sends a few bad bodies takes the upstream from everybody.
-		if c.body.atFault() {
-			c.report(context.Canceled)
+		if !body.atFault() {
+			outcome = err
 		}
-		c.report(err)
 		return nil, err
 	case resp.StatusCode >= http.StatusBadGateway && resp.StatusCode <= http.StatusGatewayTimeout:
-		c.report(errStatus)
+		outcome = errStatus
 	default:
-		c.report(nil)
+		outcome = nil
 	}
 	return resp, nil
-}
-
-// report tells the breaker once.
-func (c *chosen) report(err error) {
-	if c.done != nil {
-		c.done(err)
-		c.done = nil
-	}
-}
-
-// pick returns the next target that takes requests, or nil. Whoever picks must
-// report.
-func pick(targets []*target, first uint64) *chosen {
-	for i := range targets {
-		t := targets[(first+uint64(i))%uint64(len(targets))]
-		if done, err := t.breaker.Allow(); err == nil {
-			return &chosen{target: t, done: done}
-		}
-	}
-	return nil
 }
 
 // retryAfter is what callers are told while a breaker is open: it has been

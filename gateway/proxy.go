@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/acme/platform"
@@ -21,8 +20,7 @@ import (
 // proxy forwards requests to an upstream.
 type proxy struct {
 	upstream Upstream
-	targets  []*target
-	next     atomic.Uint64
+	balance  *balancer
 	reverse  *httputil.ReverseProxy
 	client   func(*http.Request) netip.Addr
 	signer   *assertionSigner // nil without a key
@@ -31,13 +29,16 @@ type proxy struct {
 
 // newProxy expects an upstream with its defaults that passed its check.
 func newProxy(u Upstream, cfg Config, client func(*http.Request) netip.Addr) (*proxy, error) {
-	p := &proxy{upstream: u, client: client, log: cfg.Logger}
+	p := &proxy{upstream: u, client: client, log: cfg.Logger, balance: &balancer{transport: u.Transport}}
+	if p.balance.transport == nil {
+		p.balance.transport = newTransport(u)
+	}
 	for _, s := range u.URLs {
 		at, err := url.Parse(s)
 		if err != nil {
 			return nil, err
 		}
-		p.targets = append(p.targets, newTarget(u, at, cfg.Logger))
+		p.balance.targets = append(p.balance.targets, newTarget(u, at, cfg.Logger))
 	}
 	if cfg.AssertionKey != nil {
 		var err error
@@ -45,13 +46,9 @@ func newProxy(u Upstream, cfg Config, client func(*http.Request) netip.Addr) (*p
 			return nil, err
 		}
 	}
-	transport := u.Transport
-	if transport == nil {
-		transport = newTransport(u)
-	}
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite,
-		Transport:      guarded{transport},
+		Transport:      p.balance,
 		ModifyResponse: p.answered,
 		ErrorHandler:   p.failed,
 		ErrorLog:       slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
@@ -78,31 +75,21 @@ func newTransport(u Upstream) *http.Transport {
 }
 
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := pick(p.targets, p.next.Add(1))
-	if c == nil {
-		problem.Write(w, r, nil, &platform.Error{
-			Kind: platform.KindUnavailable, Code: "upstream_unavailable",
-			Message: "the service behind this operation is away for now", RetryAfter: retryAfter(p.upstream),
-		})
-		return
-	}
-	defer c.report(context.Canceled) // where it never came to an exchange
 	iso := &isolated{ResponseWriter: w, header: make(http.Header)}
-	r = r.WithContext(context.WithValue(r.Context(), targetKey{}, c))
+	e := &exchange{}
 	if r.ContentLength != 0 && r.Body != nil {
-		c.body = &sentBody{ReadCloser: r.Body}
-		r.Body = c.body
+		e.body = &sentBody{ReadCloser: r.Body}
+		r.Body = e.body
 	}
-	p.reverse.ServeHTTP(iso, r)
+	p.reverse.ServeHTTP(iso, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e)))
 	iso.end()
 }
 
-// rewrite makes the outgoing request. ReverseProxy has removed hop-by-hop
-// fields and what the client said about forwarding.
+// rewrite makes the outgoing request, whose URL the balancer completes.
+// ReverseProxy has removed hop-by-hop fields and what the client said about
+// forwarding.
 func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
 	ctx := pr.In.Context()
-	c, _ := ctx.Value(targetKey{}).(*chosen)
-	pr.SetURL(c.url)
 	h := pr.Out.Header
 	for _, name := range [...]string{"Authorization", "X-Api-Key", "Cookie", assertionHeader, "X-Real-Ip"} {
 		delete(h, name)
@@ -145,8 +132,8 @@ func (p *proxy) answered(resp *http.Response) error {
 	for _, name := range [...]string{"Server", "X-Powered-By", headerRequestID, "Ratelimit", "Ratelimit-Policy"} {
 		delete(h, name)
 	}
-	c, _ := resp.Request.Context().Value(targetKey{}).(*chosen)
-	if l, ok := localLocation(h.Get("Location"), c.url); ok {
+	e, _ := resp.Request.Context().Value(exchangeKey{}).(*exchange)
+	if l, ok := localLocation(h.Get("Location"), e.target.url); ok {
 		h.Set("Location", l)
 	}
 	p.upstream.Response.apply(h)
@@ -177,6 +164,12 @@ func (p *proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	var tooLarge *http.MaxBytesError
 	var late *lateBodyError
 	switch {
+	case errors.Is(err, errNoTarget):
+		problem.Write(w, r, nil, &platform.Error{
+			Kind: platform.KindUnavailable, Code: "upstream_unavailable",
+			Message: "the service behind this operation is away for now", RetryAfter: retryAfter(p.upstream),
+		})
+		return
 	case errors.As(err, &tooLarge), errors.As(err, &late):
 		problem.Write(w, r, p.log, err)
 		return
@@ -191,7 +184,7 @@ func (p *proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 
 // close ends idle connections.
 func (p *proxy) close() {
-	if t, ok := p.reverse.Transport.(guarded).RoundTripper.(interface{ CloseIdleConnections() }); ok {
+	if t, ok := p.balance.transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}
 }

@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/acme/platform"
@@ -19,7 +21,11 @@ type Upstream struct {
 	// assertions and the operations' tag.
 	Name string
 	// URLs are where it runs, each with a scheme and a host, and a path that
-	// goes before the request's own. Requests go to them in turn.
+	// goes before the request's own. Requests go to them in turn. One that
+	// could not be connected to, so that nothing was sent, goes on to the
+	// next, and so does a GET or HEAD whose connection broke before the
+	// answer; all others that fail, and those that took too long, are answered
+	// with 502 or 504.
 	URLs []string
 	// Routes are its operations; their Handler must be nil. The pattern
 	// "/v1/things/{rest...}" takes everything below.
@@ -49,6 +55,24 @@ type Upstream struct {
 	// Transport makes the connections; nil is one for this upstream alone,
 	// with many idle connections kept and no proxy of the environment.
 	Transport http.RoundTripper
+}
+
+// UpstreamOf declares the routes of r, without their handlers, and its
+// description as an upstream at urls under the name of r. So a service that
+// moves to another process keeps its operations: there it is served, here it
+// only says what it has. r need not be started and is not called.
+func UpstreamOf(r platform.Router, urls ...string) (Upstream, error) {
+	u := Upstream{Name: r.Name(), URLs: urls, Routes: slices.Clone(r.Routes())}
+	for i := range u.Routes {
+		u.Routes[i].Handler = nil
+	}
+	if d, ok := r.(platform.Describer); ok {
+		var err error
+		if u.OpenAPI, err = d.OpenAPI(); err != nil {
+			return Upstream{}, fmt.Errorf("gateway: the description of %s: %w", u.Name, err)
+		}
+	}
+	return u, nil
 }
 
 // HeaderRules change a header: first Remove, then Set.

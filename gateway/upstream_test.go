@@ -201,29 +201,6 @@ func TestBreaker(t *testing.T) {
 	})
 }
 
-func TestUpstreamTurns(t *testing.T) {
-	hosts := map[string]int{}
-	u := remote("http://a.test", "http://b.test")
-	u.BreakAfter = 1
-	u.Transport = tripper(func(r *http.Request) (*http.Response, error) {
-		hosts[r.URL.Host]++
-		if r.URL.Host == "b.test" {
-			return nil, errors.New("down")
-		}
-		return answer(r, 200), nil
-	})
-	g := remoteGateway(t, u)
-	failed := 0
-	for range 10 {
-		if call(g, "GET", "/v1/open").Code != 200 {
-			failed++
-		}
-	}
-	if failed != 1 || hosts["a.test"] != 9 || hosts["b.test"] != 1 {
-		t.Errorf("%d failed, %v", failed, hosts)
-	}
-}
-
 func TestUpstreamBody(t *testing.T) {
 	u := remote("http://a.test")
 	u.Transport = tripper(func(r *http.Request) (*http.Response, error) {
@@ -359,5 +336,52 @@ func TestUpstreamRefused(t *testing.T) {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in: %v", want, err)
 		}
+	}
+}
+
+// mute is a service that fails to describe itself.
+type mute struct{ module }
+
+func (mute) OpenAPI() ([]byte, error) { return nil, errors.New("no description") }
+
+// A service that moves to another process has the same operations as before.
+func TestUpstreamOf(t *testing.T) {
+	service := described{
+		module{"things", []platform.Route{
+			route("things.list", "GET", "/v1/things", platform.Require("things.read"), say("here")),
+			route("things.open", "GET", "/v1/open", platform.Public(), say("here")),
+		}},
+		`{"openapi":"3.1.0","paths":{"/v1/things":{"get":{"operationId":"things.list","responses":{}}},
+			"/v1/open":{"get":{"operationId":"things.open","responses":{}}}}}`,
+	}
+	here, err := gateway.New(config(), service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := gateway.UpstreamOf(service, "http://a.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Transport = tripper(func(r *http.Request) (*http.Response, error) { return answer(r, 200), nil })
+	cfg := config()
+	_, cfg.AssertionKey = keys()
+	cfg.Upstreams = []gateway.Upstream{u}
+	there, err := gateway.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, before := documentOf(t, here)
+	if _, after := documentOf(t, there); after != before {
+		t.Errorf("the description was\n%s\nand became\n%s", before, after)
+	}
+	if w := call(there, "GET", "/v1/open"); w.Body.String() != "upstream" {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	wantProblem(t, call(there, "GET", "/v1/things"), 401, "unauthenticated")
+	if service.routes[0].Handler == nil {
+		t.Error("the service lost its handler")
+	}
+	if _, err := gateway.UpstreamOf(mute{service.module}, "http://a.test"); err == nil {
+		t.Error("no error where the description fails")
 	}
 }

@@ -1,0 +1,110 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"sync/atomic"
+)
+
+// errNoTarget is that every URL of an upstream is out.
+var errNoTarget = errors.New("gateway: no target of the upstream takes requests")
+
+// exchangeKey carries the exchange of a request to the transport and back.
+type exchangeKey struct{}
+
+type exchange struct {
+	target *target   // the last one that was tried
+	body   *sentBody // nil without a body
+}
+
+// balancer is the transport of a proxy. It sends each request to the next
+// target that takes requests, and on to another one as long as that can do no
+// harm: a replica that ends costs its callers nothing.
+type balancer struct {
+	transport http.RoundTripper
+	targets   []*target
+	next      atomic.Uint64
+}
+
+func (b *balancer) RoundTrip(r *http.Request) (*http.Response, error) {
+	e, _ := r.Context().Value(exchangeKey{}).(*exchange)
+	first, n := b.next.Add(1), uint64(len(b.targets))
+	failed := errNoTarget
+	for i := range n {
+		t := b.targets[(first+i)%n]
+		out, at := *r, *r.URL
+		out.URL = &at
+		(&httputil.ProxyRequest{Out: &out}).SetURL(t.url)
+		if e.body != nil {
+			out.Body = &keptBody{r.Body, e.body}
+		}
+		resp, err := t.send(b.transport, &out, e.body)
+		if errors.Is(err, errNoTarget) {
+			continue
+		}
+		e.target = t
+		if err == nil || !harmless(r, e.body, err) {
+			return resp, err
+		}
+		failed = err
+	}
+	return nil, failed
+}
+
+// harmless reports whether a request that failed may be sent again. A proxy
+// must not do that with one that may have had an effect (RFC 9110, section
+// 9.2.2). That PUT and DELETE are idempotent does not help: with an If-Match
+// the second answer would be another. After a time limit there is hardly time
+// for a second try, and a slow operation would only be made twice.
+func harmless(r *http.Request, body *sentBody, err error) bool {
+	if r.Context().Err() != nil {
+		return false
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return body == nil || !body.begun.Load() // nothing was sent
+	}
+	var timeout interface{ Timeout() bool }
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return false
+	}
+	return body == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead)
+}
+
+// sentBody is the caller's body on its way to an upstream.
+type sentBody struct {
+	io.ReadCloser
+	begun, waiting, failed atomic.Bool
+}
+
+func (b *sentBody) Read(p []byte) (int, error) {
+	b.begun.Store(true)
+	b.waiting.Store(true)
+	n, err := b.ReadCloser.Read(p)
+	b.waiting.Store(false)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.failed.Store(true)
+	}
+	return n, err
+}
+
+// atFault reports whether an exchange that failed did so because the caller's
+// body broke off, was too large, or did not come.
+func (b *sentBody) atFault() bool { return b != nil && (b.failed.Load() || b.waiting.Load()) }
+
+// keptBody stays open until it is read: a transport closes it where it found no
+// connection, and another target may want it.
+type keptBody struct {
+	io.ReadCloser
+	sent *sentBody
+}
+
+func (b *keptBody) Close() error {
+	if !b.sent.begun.Load() {
+		return nil
+	}
+	return b.ReadCloser.Close()
+}
