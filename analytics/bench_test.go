@@ -13,6 +13,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/analytics"
+	"github.com/acme/platform/internal/testdb"
 )
 
 // sample makes an event such as a web shop sends: some 200 bytes of properties,
@@ -58,10 +59,20 @@ func body(events []analytics.Event) []byte {
 }
 
 func BenchmarkIngest(b *testing.B) {
+	benchmarkIngest(b, func(b *testing.B) *analytics.Service { return newService(b, analytics.Config{}) })
+}
+
+// One server, which forces each commit to its disk; the load is made beside it.
+func BenchmarkIngestOnPostgres(b *testing.B) {
+	db := testdb.OnServer(b).Open(b)
+	benchmarkIngest(b, func(b *testing.B) *analytics.Service { return newService(b, analytics.Config{DB: db}) })
+}
+
+func benchmarkIngest(b *testing.B, open func(*testing.B) *analytics.Service) {
 	for _, size := range []int{1, 100, 1000} {
 		for _, clients := range []int{1, 16} {
 			b.Run(fmt.Sprintf("events=%d/clients=%d", size, clients), func(b *testing.B) {
-				h := handler(newService(b, analytics.Config{}))
+				h := handler(open(b))
 				bodies := make([]string, b.N)
 				events := samples(b.N * size)
 				for i := range bodies {
@@ -96,9 +107,14 @@ func BenchmarkIngest(b *testing.B) {
 	}
 }
 
-func BenchmarkQuery(b *testing.B) {
+func BenchmarkQuery(b *testing.B) { benchmarkQuery(b, newService(b, analytics.Config{})) }
+
+func BenchmarkQueryOnPostgres(b *testing.B) {
+	benchmarkQuery(b, newService(b, analytics.Config{DB: testdb.OnServer(b).Open(b)}))
+}
+
+func benchmarkQuery(b *testing.B, s *analytics.Service) {
 	const n = 100_000
-	s := newService(b, analytics.Config{})
 	events := samples(n)
 	for i := range events {
 		events[i].Name = "page.viewed"

@@ -92,40 +92,11 @@ func (s *Service) ingest(ctx context.Context, tenant platform.TenantID, c collec
 // write commits the rows of the calls in one transaction and tells each call
 // how many of its rows were new.
 func (s *Service) write(ctx context.Context, tenant platform.TenantID, calls []*call) error {
-	received := s.now().UnixMicro()
+	all, received := entries(calls), s.now().UnixMicro()
 	return s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		for _, c := range calls {
 			c.fresh = 0 // the transaction may be a second try
-			for i := range c.rows {
-				isNew, err := insert(ctx, tx, &c.rows[i], received)
-				if err != nil {
-					return err
-				}
-				// What is kept beside the events, such as counters, is
-				// written here, for new events alone: that makes it as
-				// idempotent as the table.
-				if isNew {
-					c.fresh++
-				}
-			}
 		}
-		return nil
+		return insert(ctx, tx, all, received)
 	})
-}
-
-// insertEvent is one row a statement: the answer to "was it new" comes with
-// it, and a prepared statement costs an embedded database no round trip.
-const insertEvent = `INSERT INTO analytics_events (tenant, id, name, user_id, time, received_at, properties)
-VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, id) DO NOTHING`
-
-func insert(ctx context.Context, tx store.Tx, r *row, received int64) (isNew bool, err error) {
-	res, err := tx.Exec(ctx, insertEvent, string(tx.Tenant()), r.id, r.name, r.user, r.time, received, r.properties)
-	if err != nil {
-		return false, fmt.Errorf("insert event: %w", err)
-	}
-	n, err := res.RowsAffected()
-	if err != nil {
-		return false, fmt.Errorf("insert event: %w", err)
-	}
-	return n == 1, nil
 }

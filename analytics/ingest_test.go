@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,6 +72,40 @@ func TestDuplicatesAtOnce(t *testing.T) {
 	wg.Wait()
 	if n := count(t, s, tenantA, "n"); accepted != 50 || n != 50 {
 		t.Errorf("%d accepted and %d there, want 50", accepted, n)
+	}
+}
+
+// Two processes that get the same events at once, in whatever order, count each
+// once; neither fails because of the other.
+func TestDuplicatesInTwoProcesses(t *testing.T) {
+	place := testdb.NewPlace(t)
+	first := place.Open(t)
+	services := []*analytics.Service{
+		newService(t, analytics.Config{DB: first}), newService(t, analytics.Config{DB: place.Another(t, first)}),
+	}
+	const events, calls = 700, 8
+	var (
+		wg       sync.WaitGroup
+		accepted atomic.Int64
+	)
+	for call := range calls {
+		for i, s := range services {
+			batch := many(fmt.Sprintf("%d.", call), events)
+			if i == 1 {
+				slices.Reverse(batch)
+			}
+			wg.Go(func() {
+				got, err := s.Ingest(t.Context(), tenantA, batch)
+				if err != nil || got.Accepted+got.Duplicates != events {
+					t.Errorf("got %+v, %v", got, err)
+				}
+				accepted.Add(int64(got.Accepted))
+			})
+		}
+	}
+	wg.Wait()
+	if n := count(t, services[0], tenantA, "n"); n != events*calls || accepted.Load() != n {
+		t.Errorf("%d accepted and %d there, want %d", accepted.Load(), n, events*calls)
 	}
 }
 

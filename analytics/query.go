@@ -114,12 +114,13 @@ type event struct {
 }
 
 // The two ways to read events in the order of their time: from the index
-// alone, and with what only the rows hold.
+// alone, and with what only the rows hold. The limit is one more than may be
+// read: a store that sends rows ahead must not send all there are.
 const (
 	readIndex = `SELECT time, user_id FROM analytics_events
-WHERE tenant = ? AND name = ? AND time >= ? AND time < ? ORDER BY time`
+WHERE tenant = ? AND name = ? AND time >= ? AND time < ? ORDER BY time LIMIT ?`
 	readRows = `SELECT time, user_id, id, properties FROM analytics_events
-WHERE tenant = ? AND name = ? AND time >= ? AND time < ? ORDER BY time`
+WHERE tenant = ? AND name = ? AND time >= ? AND time < ? ORDER BY time LIMIT ?`
 )
 
 // each hands the selected events to visit, in the order of their time. The
@@ -133,7 +134,7 @@ func (s *Service) each(ctx context.Context, tenant platform.TenantID, q *Selecti
 	}
 	return s.read(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		reset()
-		rows, err := tx.Query(ctx, query, string(tenant), q.Event, q.From.UnixMicro(), q.To.UnixMicro())
+		rows, err := tx.Query(ctx, query, string(tenant), q.Event, q.From.UnixMicro(), q.To.UnixMicro(), s.maxRows+1)
 		if err != nil {
 			return err
 		}
