@@ -6,12 +6,12 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
-	"github.com/acme/platform/store/sqlite"
 )
 
 // Faulty is a store whose transactions of AcrossTenants fail on demand.
 type Faulty struct {
-	*sqlite.DB
+	DB
+
 	// Down fails them before they begin: the store is away.
 	Down atomic.Bool
 	// Full fails them at the commit, after their function was called and found

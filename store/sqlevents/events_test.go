@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/testdb"
@@ -20,7 +18,15 @@ import (
 	"github.com/acme/platform/store/sqlevents"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(testdb.Main(m)) }
+
+// bubble runs a test in a bubble of synctest, over a place that is made outside:
+// no server starts in one.
+func bubble(t *testing.T, test func(*testing.T)) {
+	t.Helper()
+	testdb.Prepare(t)
+	synctest.Test(t, test)
+}
 
 const (
 	acme = platform.TenantID("org_acme")
@@ -125,8 +131,8 @@ func stats(t *testing.T, e *sqlevents.Events) sqlevents.Stats {
 }
 
 func TestDeliversInOrderToEachGroup(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := start(t, sqlevents.Config{DB: testdb.New(t), Batch: 100})
+	bubble(t, func(t *testing.T) {
+		e := start(t, sqlevents.Config{DB: testdb.NewPlace(t).Open(t), Batch: 100})
 		publish(t, e, acme, 0, 300) // before the groups exist
 		var a, b log
 		consume(t, e, "a", a.handle)
@@ -154,8 +160,8 @@ func TestDeliversInOrderToEachGroup(t *testing.T) {
 }
 
 func TestRepublishDoesNotDouble(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := start(t, sqlevents.Config{DB: testdb.New(t)})
+	bubble(t, func(t *testing.T) {
+		e := start(t, sqlevents.Config{DB: testdb.NewPlace(t).Open(t)})
 		publish(t, e, acme, 0, 60)
 		publish(t, e, acme, 0, 60)
 		publish(t, e, acme, 30, 90)
@@ -173,7 +179,7 @@ func TestRepublishDoesNotDouble(t *testing.T) {
 }
 
 func TestPublishRefuses(t *testing.T) {
-	e := start(t, sqlevents.Config{DB: testdb.New(t)})
+	e := start(t, sqlevents.Config{DB: testdb.NewPlace(t).Open(t)})
 	bad := event(acme, 1)
 	bad.Subject = ""
 	if err := e.Publish(t.Context(), event(acme, 0), bad); !errors.Is(err, platform.ErrInvalid) {
@@ -197,9 +203,9 @@ func TestPublishRefuses(t *testing.T) {
 }
 
 func TestContinuesWhereItEnded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "events.db")
-		db := testdb.Open(t, path)
+	bubble(t, func(t *testing.T) {
+		place := testdb.NewPlace(t)
+		db := place.Open(t)
 		e := start(t, sqlevents.Config{DB: db})
 		publish(t, e, acme, 0, 10)
 		var first log
@@ -214,7 +220,7 @@ func TestContinuesWhereItEnded(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
-		e = start(t, sqlevents.Config{DB: testdb.Open(t, path)})
+		e = start(t, sqlevents.Config{DB: place.Open(t)})
 		var second log
 		consume(t, e, "g", second.handle)
 		synctest.Wait()
@@ -227,9 +233,9 @@ func TestContinuesWhereItEnded(t *testing.T) {
 // knows that it is alone.
 func TestCrashRedelivers(t *testing.T) {
 	for _, exclusive := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "events.db")
-			db := testdb.Open(t, path)
+		bubble(t, func(t *testing.T) {
+			place := testdb.NewPlace(t)
+			db := place.Open(t)
 			e := start(t, sqlevents.Config{DB: db, Batch: 10})
 			publish(t, e, acme, 0, 25)
 			var first log
@@ -243,7 +249,7 @@ func TestCrashRedelivers(t *testing.T) {
 			time.Sleep(time.Second)
 			wantIDs(t, "before the crash", first.ids(), 0, 25)
 
-			e = start(t, sqlevents.Config{DB: testdb.Open(t, path), Exclusive: exclusive})
+			e = start(t, sqlevents.Config{DB: place.Open(t), Exclusive: exclusive})
 			var second log
 			consume(t, e, "g", second.handle)
 			time.Sleep(20 * time.Second)
@@ -257,8 +263,8 @@ func TestCrashRedelivers(t *testing.T) {
 }
 
 func TestOneConsumerOfAGroup(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+	bubble(t, func(t *testing.T) {
+		db := testdb.NewPlace(t).Open(t)
 		e := start(t, sqlevents.Config{DB: db, Batch: 10})
 		other := start(t, sqlevents.Config{DB: db, Batch: 10}) // as another process
 		var all log
@@ -287,8 +293,8 @@ func TestOneConsumerOfAGroup(t *testing.T) {
 // A consumer that is cut off loses the group to another, is told so, and cannot
 // move the group's offset any more.
 func TestLeaseEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+	bubble(t, func(t *testing.T) {
+		db := testdb.NewPlace(t).Open(t)
 		cut := &testdb.Faulty{DB: db}
 		a, b := start(t, sqlevents.Config{DB: cut}), start(t, sqlevents.Config{DB: db})
 		publish(t, b, acme, 0, 5)
@@ -328,8 +334,8 @@ func TestLeaseEnds(t *testing.T) {
 
 // A long handler keeps its group.
 func TestLeaseIsRenewed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+	bubble(t, func(t *testing.T) {
+		db := testdb.NewPlace(t).Open(t)
 		a, b := start(t, sqlevents.Config{DB: db}), start(t, sqlevents.Config{DB: db})
 		publish(t, a, acme, 0, 3)
 		var first, second log
@@ -347,8 +353,8 @@ func TestLeaseIsRenewed(t *testing.T) {
 }
 
 func TestConsumeEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+	bubble(t, func(t *testing.T) {
+		db := testdb.NewPlace(t).Open(t)
 		e, err := sqlevents.New(sqlevents.Config{DB: db})
 		if err != nil {
 			t.Fatal(err)

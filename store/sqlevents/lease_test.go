@@ -15,8 +15,8 @@ import (
 // A consumer that ends gives the group to one that stands by at once, not at
 // its next look.
 func TestTakesOverAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := start(t, sqlevents.Config{DB: testdb.New(t), Interval: time.Hour})
+	bubble(t, func(t *testing.T) {
+		e := start(t, sqlevents.Config{DB: testdb.NewPlace(t).Open(t), Interval: time.Hour})
 		var second log
 		end := consume(t, e, "g", func(ctx context.Context, _ []platform.Event) error {
 			<-ctx.Done()
@@ -40,8 +40,8 @@ func TestTakesOverAtOnce(t *testing.T) {
 // A consumer whose process stood still does not know that its lease ended: the
 // store refuses its offset, and it stands by.
 func TestOffsetOfTheFormerHolderIsRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+	bubble(t, func(t *testing.T) {
+		db := testdb.NewPlace(t).Open(t)
 		var mu sync.Mutex
 		still, stands := time.Now(), true
 		a := start(t, sqlevents.Config{DB: db, Now: func() time.Time {
@@ -87,7 +87,7 @@ func TestOffsetOfTheFormerHolderIsRefused(t *testing.T) {
 // A host may stop what it never started, stop twice, and start too late. That no
 // goroutine is left is for TestMain to see.
 func TestStopInAnyOrder(t *testing.T) {
-	e, err := sqlevents.New(sqlevents.Config{DB: testdb.New(t)})
+	e, err := sqlevents.New(sqlevents.Config{DB: testdb.NewPlace(t).Open(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

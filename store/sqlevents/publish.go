@@ -7,6 +7,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/internal/sqltx"
 )
 
 // Publish appends the events in one transaction. An event whose id the tenant
@@ -36,6 +37,9 @@ func (e *Events) PublishTx(ctx context.Context, tx store.Tx, events ...platform.
 	if len(events) == 0 {
 		return nil
 	}
+	if err := e.inOrder(ctx, tx); err != nil {
+		return err
+	}
 	args := make([]any, 0, appendLarge.rows*appendColumns)
 	stored := e.cfg.Now().UnixMicro()
 	for rest := events; len(rest) > 0; {
@@ -57,6 +61,23 @@ func (e *Events) PublishTx(ctx context.Context, tx store.Tx, events ...platform.
 	tx.AfterCommit(e.wakeAll)
 	return nil
 }
+
+// inOrder makes appends wait for one another until their commit, so that the
+// order of the stream is that of the commits. With two at once the later number
+// could commit first, and a consumer that has it would pass over the other.
+func (e *Events) inOrder(ctx context.Context, tx store.Tx) error {
+	if !sqltx.OnPostgres(e.cfg.DB) {
+		return nil // it has one writer
+	}
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(?)`, appendLock); err != nil {
+		return fmt.Errorf("events: wait for an append: %w", err)
+	}
+	return nil
+}
+
+// appendLock is the key of the lock of [Events.inOrder]. Transactions of tenants
+// take it too, so it is not one of store.Tx.Lock.
+var appendLock = sqltx.AdvisoryKey("sqlevents", "append")
 
 // SharesStore reports whether transactions of db reach the stream, which is so
 // for the very store of the Config.

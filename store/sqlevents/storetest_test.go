@@ -13,7 +13,7 @@ import (
 func TestEventsSuite(t *testing.T) {
 	storetest.Events(t, func(tb testing.TB) store.Events {
 		tb.Helper()
-		events, err := sqlevents.New(sqlevents.Config{DB: testdb.New(tb)})
+		events, err := sqlevents.New(sqlevents.Config{DB: testdb.NewPlace(tb).Open(tb)})
 		if err != nil {
 			tb.Fatal(err)
 		}
