@@ -29,6 +29,9 @@ func SkipCase(tb testing.TB, what, reason string) {
 	tb.Skipf("%s: %s", what, reason)
 }
 
+// Note adds a figure of a test to the report.
+func Note(tb testing.TB, text string) { note("figure\t%s\t%s", tb.Name(), text) }
+
 // note adds a line to the report.
 func note(format string, args ...any) {
 	path := os.Getenv("PLATFORM_TEST_REPORT")

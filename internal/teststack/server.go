@@ -112,6 +112,16 @@ func fixPort(inside, host string) func(*container.HostConfig) {
 	}
 }
 
+// FreeAddr returns an address of this machine that nobody listens on.
+func FreeAddr(tb testing.TB) string {
+	tb.Helper()
+	port, err := freePort()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return net.JoinHostPort("127.0.0.1", port)
+}
+
 func freePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,0 +1,97 @@
+package integration
+
+import (
+	"flag"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/acme/platform/internal/teststack"
+)
+
+var (
+	faultTimes  = flag.Int("faults", 1, "how often TestFaults makes each fault")
+	faultOutage = flag.Duration("outage", 3*time.Second, "how long a server is away in TestFaults")
+)
+
+// fault is something that goes wrong and is over when make returns.
+type fault struct {
+	name string
+	make func(t *testing.T, r *rig)
+}
+
+// faults are made one after the other under load.
+func faults() []fault {
+	all := []fault{
+		{"process killed", func(t *testing.T, r *rig) { r.replace(t, func(old *server) { old.kill() }) }},
+		{"consumer killed in a rebalance", func(t *testing.T, r *rig) { r.killAmidRebalance(t) }},
+		{"commits whose answer is lost", func(t *testing.T, r *rig) {
+			r.lost.Arm(5)
+			before := r.lost.Lost()
+			eventually(t, "lost answers", func() bool { return r.lost.Lost() >= before+5 })
+		}},
+		{"postgres killed", func(t *testing.T, r *rig) {
+			s := r.servers["postgres"]
+			s.Kill(t)
+			s.Start(t)
+		}},
+	}
+	for _, name := range rigKinds {
+		all = append(all,
+			fault{name + " stopped", func(t *testing.T, r *rig) {
+				r.servers[name].Stop(t)
+				time.Sleep(*faultOutage)
+				r.servers[name].Start(t)
+			}},
+			fault{name + " paused", func(t *testing.T, r *rig) {
+				r.servers[name].Pause(t)
+				time.Sleep(*faultOutage)
+				r.servers[name].Unpause(t)
+			}},
+			fault{name + " cut off", func(t *testing.T, r *rig) {
+				r.proxies[name].Cut()
+				time.Sleep(*faultOutage)
+				r.proxies[name].Restore(t)
+			}},
+			fault{name + " slow", func(t *testing.T, r *rig) {
+				r.proxies[name].Slow(t, 40*time.Millisecond, 400)
+				time.Sleep(*faultOutage)
+				r.proxies[name].Fast()
+			}},
+		)
+	}
+	return all
+}
+
+// TestFaults runs two replicas of the program on the four stores, under load, and
+// lets go wrong what can. Afterwards nothing that was acknowledged is lost, no
+// effect is doubled, and each subject's events came in order.
+func TestFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes minutes")
+	}
+	for _, f := range faults() {
+		t.Run(f.name, func(t *testing.T) {
+			r := newRig(t)
+			load := r.load(t)
+			var worst time.Duration
+			for n := range *faultTimes {
+				load.settle(t)
+				f.make(t, r)
+				took := load.recovered(t, fmt.Sprintf("marker-%d", n))
+				worst = max(worst, took)
+				note(t, "%s %d: recovered after %v", f.name, n+1, took.Round(10*time.Millisecond))
+			}
+			load.end()
+			load.check(t)
+			note(t, "%s ×%d (outage %v): %s; slowest recovery %v", f.name, *faultTimes, *faultOutage, load.summary(), worst.Round(10*time.Millisecond))
+		})
+	}
+}
+
+// note logs at once: a long run is watched.
+func note(t *testing.T, format string, args ...any) {
+	t.Helper()
+	t.Logf(format, args...)
+	teststack.Note(t, fmt.Sprintf(format, args...))
+}

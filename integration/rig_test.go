@@ -1,0 +1,87 @@
+package integration
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/acme/platform/internal/teststack"
+)
+
+// rigKinds are the stores of a rig, in the order in which they start.
+var rigKinds = []string{"postgres", "redis", "mongo", "kafka"}
+
+// rig is two replicas of the program on four stores of their own, each behind a
+// proxy.
+type rig struct {
+	servers map[string]*teststack.Server
+	proxies map[string]*teststack.Proxy
+	lost    *teststack.LostReply // between the program and PostgreSQL's proxy
+	at      place
+
+	mu       sync.Mutex
+	replicas [2]*server
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{servers: map[string]*teststack.Server{}, proxies: map[string]*teststack.Proxy{}}
+	kinds := map[string]teststack.Kind{
+		"postgres": teststack.PostgresServer, "redis": teststack.RedisServer,
+		"mongo": teststack.MongoServer, "kafka": teststack.KafkaServer,
+	}
+	for _, name := range rigKinds {
+		public := teststack.FreeAddr(t) // a broker must know it before the proxy is there
+		r.servers[name] = teststack.StartBehind(t, kinds[name], public)
+		r.proxies[name] = teststack.NewProxy(t, public, r.servers[name].Addr)
+	}
+	r.lost = teststack.NewLostReply(t, r.proxies["postgres"].Addr, "COMMIT\x00")
+	r.at = place{
+		"--postgres", r.servers["postgres"].URLAt(r.lost.Addr),
+		"--redis", r.servers["redis"].URLAt(r.proxies["redis"].Addr) + "?prefix=rig",
+		"--mongo", r.servers["mongo"].URLAt(r.proxies["mongo"].Addr) + "/rig",
+		"--kafka", "kafka://" + r.proxies["kafka"].Addr + "/rig?replication=1&partitions=4",
+	}
+	for i := range r.replicas {
+		r.replicas[i] = r.start(t)
+	}
+	return r
+}
+
+// start starts a replica. It outlives the tokens' usual life and knows no limits.
+func (r *rig) start(t *testing.T) *server {
+	t.Helper()
+	return start(t, r.at, "--access-token-ttl", "12h", "--rate-limit", "0", "--sign-in-limit", "0", "--access-log=false")
+}
+
+func (r *rig) replica(i int) *server {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.replicas[i]
+}
+
+// replace ends the second replica and starts another in its place.
+func (r *rig) replace(t *testing.T, end func(*server)) {
+	t.Helper()
+	end(r.replica(1))
+	s := r.start(t)
+	r.mu.Lock()
+	r.replicas[1] = s
+	r.mu.Unlock()
+}
+
+// killAmidRebalance starts a third replica, whose consumers join the groups, and
+// kills the second while the partitions move.
+func (r *rig) killAmidRebalance(t *testing.T) {
+	t.Helper()
+	third := r.start(t)
+	r.mu.Lock()
+	second := r.replicas[1]
+	r.replicas[1] = third
+	r.mu.Unlock()
+	time.Sleep(100 * time.Millisecond) // joins are under way
+	second.kill()
+}
+
+// topic is where an observer of the rig listens.
+func (r *rig) brokers() (addr, topic string) { return r.proxies["kafka"].Addr, "rig" }
