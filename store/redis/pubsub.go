@@ -21,7 +21,11 @@ type pubSub struct{ *Client }
 // sent.
 func (p pubSub) Publish(ctx context.Context, tenant platform.TenantID, topic string, payload []byte) error {
 	return p.call(ctx, tenant, func(ctx context.Context) error {
-		return p.redis.Process(ctx, once{goredis.NewIntCmd(ctx, "publish", p.key(tenant, topic), payload)})
+		cmd := goredis.NewIntCmd(ctx, "publish", p.key(tenant, topic), payload)
+		// In a cluster go-redis would take any node for each message, and they
+		// would overtake each other on their way between the nodes.
+		cmd.SetFirstKeyPos(1)
+		return p.redis.Process(ctx, once{cmd})
 	})
 }
 

@@ -178,45 +178,6 @@ func TestStopEndsSubscriptions(t *testing.T) {
 	}
 }
 
-func TestEachReceiverHasItsOwnCopy(t *testing.T) {
-	c := open(t).PubSub()
-	one, two := subscribe(t, c, "topic"), subscribe(t, c, "topic")
-	publish(t, c, "topic", "text")
-	copy(receive(t, one).Payload, "XXXX")
-	if m := receive(t, two); string(m.Payload) != "text" {
-		t.Errorf("got %q", m.Payload)
-	}
-}
-
-// Subscriptions of one topic come and go at random, and none misses what is
-// published while it is there.
-func TestSubscribeAndCloseAtOnce(t *testing.T) {
-	c := open(t).PubSub()
-	var wg sync.WaitGroup
-	for g := range 16 {
-		wg.Go(func() {
-			for i := range 50 {
-				s, err := c.Subscribe(t.Context(), acme, "topic")
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				mine := fmt.Sprintf("%d %d", g, i)
-				if err := c.Publish(t.Context(), acme, "topic", []byte(mine)); err != nil {
-					t.Error(err)
-				}
-				for m := range s.C() {
-					if string(m.Payload) == mine {
-						break
-					}
-				}
-				s.Close()
-			}
-		})
-	}
-	wg.Wait()
-}
-
 func TestSubscribeRefusesWithoutServer(t *testing.T) {
 	p := newProxy(t, server(t))
 	c := openWith(t, redis.Config{URL: p.url(), Prefix: newPrefix(), Timeout: 100 * time.Millisecond})

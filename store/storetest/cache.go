@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -154,6 +156,22 @@ var cacheCases = []testCase[CacheStore]{
 		p.notCached(s, "org_a", "k")
 		p.notCached(s, "org-a", ":k")
 	}},
+	{"Cancelled", func(p *probe, s CacheStore) {
+		p.must(s.Set(p.ctx, tenantA, "kept", []byte("x"), time.Minute))
+		_, _, err := s.Get(p.cancelled(), tenantA, "kept")
+		p.cancels(err, "Get")
+		p.cancels(s.Set(p.cancelled(), tenantA, "k", nil, time.Minute), "Set")
+		_, err = s.SetIfAbsent(p.cancelled(), tenantA, "k", nil, time.Minute)
+		p.cancels(err, "SetIfAbsent")
+		p.cancels(s.Delete(p.cancelled(), tenantA, "kept"), "Delete")
+		_, _, err = s.Increment(p.cancelled(), tenantA, "n", 1, time.Minute)
+		p.cancels(err, "Increment")
+		p.cached(s, tenantA, "kept", "x")
+		p.notCached(s, tenantA, "k")
+		if n, _, err := s.Increment(p.ctx, tenantA, "n", 0, time.Minute); n != 0 || err != nil {
+			p.errorf("the counter is %d, %v", n, err)
+		}
+	}},
 	{"BadTenant", func(p *probe, s CacheStore) {
 		for _, t := range badTenants {
 			_, _, err := s.Get(p.ctx, t, "k")
@@ -178,5 +196,12 @@ func (p *probe) cached(s CacheStore, tenant platform.TenantID, key, want string)
 func (p *probe) notCached(s CacheStore, tenant platform.TenantID, key string) {
 	if got, ok, err := s.Get(p.ctx, tenant, key); err != nil || ok {
 		p.errorf("%s %q: got %q, %v; want nothing", tenant, key, got, err)
+	}
+}
+
+// cancels checks that a call with a cancelled context said so.
+func (p *probe) cancels(err error, what string) {
+	if !errors.Is(err, context.Canceled) {
+		p.errorf("%s with a cancelled context: got %v", what, err)
 	}
 }

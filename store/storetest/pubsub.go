@@ -80,29 +80,65 @@ var pubSubCases = []testCase[store.PubSub]{
 			p.errorf("got %q", got)
 		}
 		// What arrives late still comes in order, and says what was lost.
-		next := 0
-		for next < 20_000 {
+		next, sent := 0, 20_000
+		account := func(m store.Message) {
+			next += m.Dropped
+			if got := string(m.Payload); got != fmt.Sprint(next) {
+				p.fatalf("got message %s after %d were accounted for", got, next)
+			}
+			next++
+		}
+		for next < sent {
 			select {
 			case m, ok := <-slow.C():
 				if !ok {
 					p.fatalf("the slow subscription ended at %d", next)
 				}
-				next += m.Dropped
-				if got := string(m.Payload); got != fmt.Sprint(next) {
-					p.fatalf("got message %s after %d were accounted for", got, next)
-				}
-				next++
+				account(m)
 			default:
-				p.must(s.Publish(p.ctx, tenantA, "topic", fmt.Appendf(nil, "%d", 20_000)))
-				m := <-slow.C()
-				if next+m.Dropped != 20_000 {
-					p.errorf("%d messages came, %d were dropped, of 20000", next, m.Dropped)
-				}
-				next = 20_000
+				// What was dropped at the end is told by what comes after.
+				p.must(s.Publish(p.ctx, tenantA, "topic", fmt.Appendf(nil, "%d", sent)))
+				sent++
+				account(p.message(slow))
 			}
 		}
 		p.must(slow.Close())
 		p.must(quick.Close())
+	}},
+	{"SubscribersComeAndGo", func(p *probe, s store.PubSub) {
+		// A subscription that is in place gets what is published then, however
+		// many others of its topic begin and end meanwhile.
+		parallel(8, func(g int) {
+			for i := range 20 {
+				if err := ownMessage(p, s, fmt.Sprintf("%d %d", g, i)); err != nil {
+					p.errorf("%v", err)
+					return
+				}
+			}
+		})
+	}},
+	{"EachReceiverHasItsOwnCopy", func(p *probe, s store.PubSub) {
+		one, two := p.subscribe(s, tenantA, "topic"), p.subscribe(s, tenantA, "topic")
+		payload := []byte("text")
+		p.must(s.Publish(p.ctx, tenantA, "topic", payload))
+		copy(payload, "XXXX")
+		copy(p.message(one).Payload, "YYYY")
+		if got := p.receive(two); got != "text" {
+			p.errorf("got %q", got)
+		}
+		p.must(one.Close())
+		p.must(two.Close())
+	}},
+	{"Cancelled", func(p *probe, s store.PubSub) {
+		sub := p.subscribe(s, tenantA, "topic")
+		p.cancels(s.Publish(p.cancelled(), tenantA, "topic", []byte("ghost")), "Publish")
+		_, err := s.Subscribe(p.cancelled(), tenantA, "topic")
+		p.cancels(err, "Subscribe")
+		p.must(s.Publish(p.ctx, tenantA, "topic", []byte("x")))
+		if got := p.receive(sub); got != "x" {
+			p.errorf("got %q", got)
+		}
+		p.must(sub.Close())
 	}},
 	{"BadTenant", func(p *probe, s store.PubSub) {
 		for _, t := range badTenants {
@@ -113,23 +149,51 @@ var pubSubCases = []testCase[store.PubSub]{
 	}},
 }
 
+// ownMessage subscribes, publishes, and waits for that message.
+func ownMessage(p *probe, s store.PubSub, text string) error {
+	sub, err := s.Subscribe(p.ctx, tenantA, "topic")
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
+	if err := s.Publish(p.ctx, tenantA, "topic", []byte(text)); err != nil {
+		return err
+	}
+	late := time.After(p.patience)
+	for {
+		select {
+		case m, ok := <-sub.C():
+			if !ok {
+				return fmt.Errorf("the subscription of %q ended", text)
+			}
+			if string(m.Payload) == text {
+				return nil
+			}
+		case <-late:
+			return fmt.Errorf("message %q did not come", text)
+		}
+	}
+}
+
 func (p *probe) subscribe(s store.PubSub, tenant platform.TenantID, topic string) store.Subscription {
 	sub, err := s.Subscribe(p.ctx, tenant, topic)
 	p.must(err)
 	return sub
 }
 
-func (p *probe) receive(sub store.Subscription) string {
+func (p *probe) receive(sub store.Subscription) string { return string(p.message(sub).Payload) }
+
+func (p *probe) message(sub store.Subscription) store.Message {
 	select {
 	case m, ok := <-sub.C():
 		if !ok {
 			p.fatalf("the subscription ended")
 		}
-		return string(m.Payload)
+		return m
 	case <-time.After(p.patience):
 		p.fatalf("no message came")
 	}
-	return ""
+	return store.Message{}
 }
 
 func (p *probe) ends(sub store.Subscription) {

@@ -1,7 +1,10 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -68,7 +71,15 @@ func TestCacheFindsFaults(t *testing.T) {
 		{"everybody gets the lock", "SetIfAbsentIsALock", with(func(c store.Cache) store.Cache { return openLockCache{c} })},
 		{"an increment prolongs", "CounterEndsAfterItsFirstIncrement", with(func(c store.Cache) store.Cache { return &slidingCache{Cache: c} })},
 		{"deletes nothing", "SetGetDelete", with(func(c store.Cache) store.Cache { return keepsCache{c} })},
+		{"a cancelled call goes on", "Cancelled", with(func(c store.Cache) store.Cache { return deafCache{c} })},
 	})
+}
+
+type deafCache struct{ store.Cache }
+
+func (c deafCache) Increment(ctx context.Context, t platform.TenantID, key string, delta int64, ttl time.Duration) (int64, time.Duration, error) {
+	n, left, err := c.Cache.Increment(context.WithoutCancel(ctx), t, key, delta, ttl)
+	return n, left, errors.Join(err, ctx.Err())
 }
 
 type oneTenantCache struct{ store.Cache }
@@ -115,9 +126,25 @@ func TestPubSubFindsFaults(t *testing.T) {
 	with := func(f func(store.PubSub) store.PubSub) func(testing.TB) store.PubSub {
 		return func(testing.TB) store.PubSub { return f(memory.NewPubSub()) }
 	}
+	through := func(f func(int, store.Message) []store.Message) func(testing.TB) store.PubSub {
+		return with(func(s store.PubSub) store.PubSub { return changingPubSub{s, f} })
+	}
 	finds(t, pubSubCases, []broken[store.PubSub]{
 		{"one tenant for all", "TenantsAndTopicsAreApart", with(func(s store.PubSub) store.PubSub { return oneTenantPubSub{s} })},
 		{"outlives its context", "ContextEndsTheSubscription", with(func(s store.PubSub) store.PubSub { return deafPubSub{s} })},
+		{"a cancelled call goes on", "Cancelled", with(func(s store.PubSub) store.PubSub { return carriedPubSub{s} })},
+		{"hides what was dropped", "ASlowSubscriberHoldsNobodyUp", through(func(_ int, m store.Message) []store.Message {
+			m.Dropped = 0
+			return []store.Message{m}
+		})},
+		{"is not yet in place", "SubscribersComeAndGo", through(func(i int, m store.Message) []store.Message {
+			if i == 0 {
+				return nil
+			}
+			return []store.Message{m}
+		})},
+		{"one copy for all", "EachReceiverHasItsOwnCopy", with(func(s store.PubSub) store.PubSub { return &sharingPubSub{PubSub: s} })},
+		{"messages overtake", "DeliversInOrder", through(overtake())},
 	})
 }
 
@@ -140,4 +167,95 @@ func (s deafPubSub) Subscribe(ctx context.Context, t platform.TenantID, topic st
 		err = s.Publish(ctx, t, topic, []byte("ghost"))
 	}
 	return sub, err
+}
+
+// carriedPubSub publishes although the context is done, and says that it is.
+type carriedPubSub struct{ store.PubSub }
+
+func (s carriedPubSub) Publish(ctx context.Context, t platform.TenantID, topic string, payload []byte) error {
+	return errors.Join(s.PubSub.Publish(context.WithoutCancel(ctx), t, topic, payload), ctx.Err())
+}
+
+// changingPubSub changes the messages on their way: the i-th of a subscription
+// becomes what f returns.
+type changingPubSub struct {
+	store.PubSub
+	f func(i int, m store.Message) []store.Message
+}
+
+func (s changingPubSub) Subscribe(ctx context.Context, t platform.TenantID, topic string) (store.Subscription, error) {
+	sub, err := s.PubSub.Subscribe(ctx, t, topic)
+	if err != nil {
+		return nil, err
+	}
+	changed := &changedSubscription{Subscription: sub, c: make(chan store.Message, 1000), done: make(chan struct{})}
+	go changed.run(s.f)
+	return changed, nil
+}
+
+type changedSubscription struct {
+	store.Subscription
+	c    chan store.Message
+	done chan struct{}
+	once sync.Once
+}
+
+func (s *changedSubscription) run(f func(int, store.Message) []store.Message) {
+	defer close(s.c)
+	i := 0
+	for m := range s.Subscription.C() {
+		for _, m := range f(i, m) {
+			select {
+			case s.c <- m:
+			case <-s.done:
+				return
+			}
+		}
+		i++
+	}
+}
+
+func (s *changedSubscription) C() <-chan store.Message { return s.c }
+
+func (s *changedSubscription) Close() error {
+	s.once.Do(func() { close(s.done) })
+	return s.Subscription.Close()
+}
+
+// overtake turns the third and fourth message round.
+func overtake() func(int, store.Message) []store.Message {
+	var third store.Message
+	return func(i int, m store.Message) []store.Message {
+		switch i {
+		case 2:
+			third = m
+			return nil
+		case 3:
+			return []store.Message{m, third}
+		}
+		return []store.Message{m}
+	}
+}
+
+// sharingPubSub hands all receivers the same bytes.
+type sharingPubSub struct {
+	store.PubSub
+	mu      sync.Mutex
+	payload []byte
+}
+
+func (s *sharingPubSub) Publish(ctx context.Context, t platform.TenantID, topic string, payload []byte) error {
+	s.mu.Lock()
+	s.payload = bytes.Clone(payload)
+	s.mu.Unlock()
+	return s.PubSub.Publish(ctx, t, topic, payload)
+}
+
+func (s *sharingPubSub) Subscribe(ctx context.Context, t platform.TenantID, topic string) (store.Subscription, error) {
+	return changingPubSub{s.PubSub, func(_ int, m store.Message) []store.Message {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		m.Payload = s.payload
+		return []store.Message{m}
+	}}.Subscribe(ctx, t, topic)
 }
