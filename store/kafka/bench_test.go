@@ -40,11 +40,13 @@ func BenchmarkPublish(b *testing.B) {
 			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 		})
 	}
-	client := &kafkago.Client{Addr: kafkago.TCP(broker), Transport: &kafkago.Transport{}}
+	transport := &kafkago.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &kafkago.Client{Addr: kafkago.TCP(broker), Transport: transport}
+	cfg := config(b, broker)
+	start(b, cfg) // makes the topic
 	for _, n := range []int{1, 100, 1000} {
 		records := benchRecords(n)
-		cfg := config(b, broker)
-		start(b, cfg) // makes the topic
 		b.Run(fmt.Sprint("bare/", n), func(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
 				answer, err := client.Produce(b.Context(), &kafkago.ProduceRequest{
@@ -57,7 +59,6 @@ func BenchmarkPublish(b *testing.B) {
 			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 		})
 	}
-	client.Transport.(*kafkago.Transport).CloseIdleConnections()
 }
 
 // benchRecords returns readers of n records of the size that events have.

@@ -121,20 +121,29 @@ func (e *Events) checkTopic(ctx context.Context, topic string) (maxBatch int, er
 	case err != nil:
 		return 0, fmt.Errorf("topic %s: read settings: %w", topic, err)
 	}
-	if strings.Contains(settings["cleanup.policy"], "compact") {
-		return 0, fmt.Errorf("topic %s: cleanup.policy is %q: compaction removes all but the last event of a subject", topic, settings["cleanup.policy"])
-	}
-	if settings["unclean.leader.election.enable"] == "true" {
-		return 0, fmt.Errorf("topic %s: unclean.leader.election.enable is true: an election may lose what was acknowledged", topic)
-	}
-	if n, err := strconv.Atoi(settings["min.insync.replicas"]); err == nil && n < e.cfg.MinInSync {
-		return 0, fmt.Errorf("topic %s: min.insync.replicas is %d, Config.MinInSync is %d", topic, n, e.cfg.MinInSync)
+	if err := judge(settings, e.cfg.MinInSync); err != nil {
+		return 0, fmt.Errorf("topic %s: %w", topic, err)
 	}
 	maxBatch, err = strconv.Atoi(settings["max.message.bytes"])
 	if err != nil || maxBatch <= 0 {
 		maxBatch = defaultMaxBatch
 	}
 	return maxBatch, nil
+}
+
+// judge says why a topic of these settings would lose events; nil is that it
+// would not.
+func judge(settings map[string]string, minInSync int) error {
+	if policy := settings["cleanup.policy"]; strings.Contains(policy, "compact") {
+		return fmt.Errorf("cleanup.policy is %q: compaction removes all but the last event of a subject", policy)
+	}
+	if settings["unclean.leader.election.enable"] == "true" {
+		return errors.New("unclean.leader.election.enable is true: an election may lose what was acknowledged")
+	}
+	if n, err := strconv.Atoi(settings["min.insync.replicas"]); err == nil && n < minInSync {
+		return fmt.Errorf("min.insync.replicas is %d, Config.MinInSync is %d", n, minInSync)
+	}
+	return nil
 }
 
 // settings returns the settings of a topic by name.

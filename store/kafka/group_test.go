@@ -1,0 +1,314 @@
+package kafka_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/teststack"
+)
+
+var subjects = []string{"a", "b", "c", "d", "e", "f", "g", "h"}
+
+// feed publishes n events of each subject, a few at a time, until it is done.
+func feed(tb testing.TB, p interface {
+	Publish(ctx context.Context, e ...platform.Event) error
+}, n int,
+) (done chan struct{}) {
+	tb.Helper()
+	done = make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; i < n; i += 5 {
+			batch := events(acme, i, i+5, subjects...)
+			for p.Publish(tb.Context(), batch...) != nil {
+				if tb.Context().Err() != nil {
+					return
+				}
+			}
+		}
+	}()
+	return done
+}
+
+// Three processes join and leave one after the other under load: nothing is
+// lost, nothing comes twice, no subject is out of order, and no two have a
+// partition at once.
+func TestJoinAndLeave(t *testing.T) {
+	broker := teststack.Kafka(t)
+	cfg := config(t, broker)
+	e := start(t, cfg)
+	const each = 3000
+	var (
+		in     inbox
+		mu     sync.Mutex
+		atWork = map[string]bool{}
+	)
+	handle := func(ctx context.Context, batch []platform.Event) error {
+		mine := map[string]bool{}
+		for _, ev := range batch {
+			mine[ev.Subject] = true
+		}
+		mu.Lock()
+		for s := range mine {
+			if atWork[s] {
+				t.Errorf("two handlers have subject %s", s)
+			}
+			atWork[s] = true
+		}
+		mu.Unlock()
+		defer func() {
+			mu.Lock()
+			defer mu.Unlock()
+			for s := range mine {
+				delete(atWork, s)
+			}
+		}()
+		return in.handle(ctx, batch)
+	}
+	published := feed(t, e, each)
+	var ends []func()
+	join := func() {
+		at := in.distinct()
+		ends = append(ends, consume(t, start(t, cfg), "g", handle))
+		until(t, "progress", func() bool { return in.distinct() > at+500 || in.distinct() == each*len(subjects) })
+	}
+	join()
+	join()
+	join()
+	ends[0]()
+	join()
+	ends[2]()
+	ends[1]()
+	<-published
+	until(t, "all events", func() bool { return in.distinct() == each*len(subjects) })
+	in.wantOrder(t, each)
+	if n := in.duplicates(); n != 0 {
+		t.Errorf("%d duplicates", n)
+	}
+	if g := groupStats(t, e, "g"); g.Group != "g" || len(g.Partitions) != 4 {
+		t.Errorf("stats: %+v", g)
+	}
+}
+
+// A process dies in the middle of a rebalance, with a batch finished that it can
+// not commit any more: others take over, and only what it had not committed
+// comes again.
+func TestKilledInARebalance(t *testing.T) {
+	broker := teststack.Kafka(t)
+	cfg := config(t, broker)
+	e := start(t, cfg)
+	const each = 1000
+	published := feed(t, e, each)
+	var in inbox
+	var died wire
+	dead := cfg
+	dead.Dial = died.dial
+	consume(t, start(t, dead), "g", in.handle)
+	until(t, "the first to work", func() bool { return in.distinct() > 500 })
+	// The second joins; the first is killed as soon as it is to hand over.
+	var once sync.Once
+	second := start(t, cfg)
+	kill := func(ctx context.Context, batch []platform.Event) error {
+		once.Do(died.kill)
+		return in.handle(ctx, batch)
+	}
+	third := start(t, cfg)
+	consume(t, second, "g", kill)
+	consume(t, third, "g", in.handle)
+	<-published
+	until(t, "all events", func() bool { return in.distinct() == each*len(subjects) })
+	in.wantOrder(t, each)
+	t.Logf("%d duplicates", in.duplicates())
+}
+
+// The connections break now and then; the members find each other again.
+func TestDroppedConnections(t *testing.T) {
+	broker := teststack.Kafka(t)
+	cfg := config(t, broker)
+	var w wire
+	cfg.Dial = w.dial
+	e := start(t, cfg)
+	const each = 1000
+	var in inbox
+	consume(t, e, "g", in.handle)
+	published := feed(t, e, each)
+	for i := 1; i <= 3; i++ {
+		until(t, "progress", func() bool { return in.distinct() >= i*each })
+		w.drop()
+	}
+	<-published
+	until(t, "all events", func() bool { return in.distinct() == each*len(subjects) })
+	in.wantOrder(t, each)
+	t.Logf("%d duplicates", in.duplicates())
+}
+
+// A handler that was slow when the group was shared anew finishes its batch
+// first: no other gets the partition meanwhile.
+func TestRebalanceWaitsForHandlers(t *testing.T) {
+	broker := teststack.Kafka(t)
+	cfg := config(t, broker)
+	cfg.Partitions = 1
+	e := start(t, cfg)
+	publish(t, e, events(acme, 0, 5, "s")...)
+	var in inbox
+	busy, free := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	handle := func(ctx context.Context, batch []platform.Event) error {
+		once.Do(func() {
+			close(busy)
+			<-free
+		})
+		return in.handle(ctx, batch)
+	}
+	endFirst := consume(t, start(t, cfg), "g", handle)
+	<-busy
+	second := start(t, cfg)
+	consume(t, second, "g", handle)
+	// The group is shared anew, and waits for the first.
+	client := bare(t, broker)
+	until(t, "the rebalance", func() bool { return groupState(t, client, cfg.Topic+"/g") == "PreparingRebalance" })
+	if n := in.distinct(); n != 0 {
+		t.Fatalf("%d events came while the first had them", n)
+	}
+	close(free)
+	until(t, "all events", func() bool { return in.distinct() == 5 })
+	publish(t, e, events(acme, 5, 10, "s")...)
+	until(t, "all events", func() bool { return in.distinct() == 10 })
+	endFirst()
+	if n := in.duplicates(); n != 0 {
+		t.Errorf("%d duplicates", n)
+	}
+	in.wantOrder(t, 10)
+}
+
+func groupState(tb testing.TB, c *kafkago.Client, group string) string {
+	tb.Helper()
+	answer, err := c.DescribeGroups(tb.Context(), &kafkago.DescribeGroupsRequest{GroupIDs: []string{group}})
+	if err != nil {
+		return ""
+	}
+	return answer.Groups[0].GroupState
+}
+
+// A handler that does not end holds a rebalance up for a bounded time: its
+// context ends, and its batch goes to another.
+func TestRebalanceEndsHandlers(t *testing.T) {
+	broker := teststack.Kafka(t)
+	cfg := config(t, broker)
+	cfg.Partitions, cfg.RebalanceTimeout = 1, 3*time.Second
+	e := start(t, cfg)
+	publish(t, e, event(acme, "s", 0))
+	var in inbox
+	var once sync.Once
+	busy := make(chan struct{})
+	handle := func(ctx context.Context, batch []platform.Event) (err error) {
+		once.Do(func() {
+			close(busy)
+			<-ctx.Done()
+			err = ctx.Err()
+		})
+		if err != nil {
+			return err
+		}
+		return in.handle(ctx, batch)
+	}
+	consume(t, start(t, cfg), "g", handle)
+	<-busy
+	consume(t, start(t, cfg), "g", handle)
+	until(t, "the event to come again", func() bool { return in.distinct() == 1 })
+}
+
+// Partitions are added: events go there, and are read, without a restart.
+func TestPartitionsAdded(t *testing.T) {
+	broker := teststack.Kafka(t)
+	cfg := config(t, broker)
+	cfg.Partitions = 1
+	e := start(t, cfg)
+	var in inbox
+	consume(t, e, "g", in.handle)
+	publish(t, e, events(acme, 0, 10, subjects...)...)
+	until(t, "the first events", func() bool { return in.distinct() == 80 })
+	answer, err := bare(t, broker).CreatePartitions(t.Context(), &kafkago.CreatePartitionsRequest{
+		Topics: []kafkago.TopicPartitionsConfig{{Name: cfg.Topic, Count: 3}},
+	})
+	if err != nil || answer.Errors[cfg.Topic] != nil {
+		t.Fatal(err, answer)
+	}
+	next := 10
+	until(t, "events in the new partitions", func() bool {
+		publish(t, e, events(acme, next, next+1, subjects...)...)
+		next++
+		g := groupStats(t, e, "g")
+		return len(g.Partitions) == 3 && g.Partitions[1].End > 0 && g.Partitions[2].End > 0
+	})
+	until(t, "all events", func() bool { return in.distinct() == next*len(subjects) })
+}
+
+// One Consume call calls its handler for one batch at a time, unless it was told
+// that the handler is safe for more.
+func TestConcurrency(t *testing.T) {
+	broker := teststack.Kafka(t)
+	for _, n := range []int{1, 4} {
+		cfg := config(t, broker)
+		cfg.Concurrency = n
+		e := start(t, cfg)
+		publish(t, e, events(acme, 0, 50, subjects...)...)
+		var now, most atomic.Int32
+		var in inbox
+		together := make(chan struct{})
+		consume(t, e, "g", func(ctx context.Context, batch []platform.Event) error {
+			at := now.Add(1)
+			defer now.Add(-1)
+			for {
+				was := most.Load()
+				if at <= was || most.CompareAndSwap(was, at) {
+					break
+				}
+			}
+			if n > 1 && at == 2 {
+				close(together)
+			}
+			if n > 1 {
+				<-together // two are at work, or this never ends
+			}
+			return in.handle(ctx, batch)
+		})
+		until(t, "all events", func() bool { return in.distinct() == 400 })
+		if got := most.Load(); n == 1 && got != 1 || n > 1 && got < 2 {
+			t.Errorf("Concurrency %d: %d at once", n, got)
+		}
+	}
+}
+
+// The end of a Consume call commits what is finished and leaves the group, so
+// that the next one goes on at once and at the right place.
+func TestEndCommits(t *testing.T) {
+	broker := teststack.Kafka(t)
+	e := start(t, config(t, broker))
+	var in inbox
+	for round := range 5 {
+		end := consume(t, e, "g", in.handle)
+		publish(t, e, events(acme, round*3, round*3+3, subjects...)...)
+		until(t, "the round's events", func() bool { return in.distinct() == (round+1)*3*len(subjects) })
+		end()
+	}
+	if n := in.duplicates(); n != 0 {
+		t.Errorf("%d duplicates", n)
+	}
+	in.wantOrder(t, 15)
+	if g := groupStats(t, e, "g"); g.Lag != 0 || g.Rebalances < 5 {
+		t.Errorf("stats: %+v", g)
+	}
+	for _, group := range []string{"", fmt.Sprintf("%101d", 1)} {
+		if err := e.Consume(t.Context(), group, in.handle); err == nil {
+			t.Errorf("group %q is taken", group)
+		}
+	}
+}
