@@ -15,8 +15,10 @@ import (
 
 // TestBadInput sends what is wrong and sees a clear problem, and that nothing
 // was lost or written.
-func TestBadInput(t *testing.T) {
-	s := start(t, t.TempDir())
+func TestBadInput(t *testing.T) { everywhere(t, badInput) }
+
+func badInput(t *testing.T, _ setup, at place) {
+	s := start(t, at)
 	c := s.signUp("ann@example.com", "Ann's")
 	c.want(http.StatusCreated, "POST", "/v1/data/collections", map[string]any{"name": "notes"}, nil)
 	first := c.want(http.StatusCreated, "POST", "/v1/data/collections/notes/records", map[string]any{"id": "one", "data": map[string]any{"n": 1}}, nil)
@@ -71,7 +73,7 @@ func TestBadInput(t *testing.T) {
 }
 
 func TestExpiredToken(t *testing.T) {
-	s := start(t, t.TempDir(), "--access-token-ttl", "1s")
+	s := start(t, folder(t.TempDir()), "--access-token-ttl", "1s")
 	c := s.signUp("ann@example.com", "Ann's")
 	eventually(t, "the end of the token", func() bool {
 		a := c.do("GET", "/v1/me", nil)
@@ -88,7 +90,7 @@ func TestUnreachableSMTP(t *testing.T) {
 	}
 	addr := l.Addr().String()
 	l.Close() // nobody listens there now
-	s := start(t, t.TempDir(), "--smtp-addr", addr, "--smtp-from", "platform@example.com", "--smtp-tls", "none")
+	s := start(t, folder(t.TempDir()), "--smtp-addr", addr, "--smtp-from", "platform@example.com", "--smtp-tls", "none")
 	c := s.signUp("ann@example.com", "Ann's")
 	a := c.do("POST", "/v1/notify/messages", map[string]any{
 		"to": map[string]any{"roles": []string{"owner"}}, "channels": []string{"inbox", "email"}, "title": "hello", "body": "you",
@@ -129,7 +131,7 @@ func TestFullDisk(t *testing.T) {
 	if err := os.WriteFile(ballast, make([]byte, 6<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, filepath.Join(dir, "data"))
+	s := start(t, folder(filepath.Join(dir, "data")))
 	c := s.signUp("ann@example.com", "Ann's")
 	c.want(http.StatusCreated, "POST", "/v1/data/collections", map[string]any{"name": "notes"}, nil)
 	text := strings.Repeat("x", 20_000)
@@ -158,7 +160,7 @@ func TestFullDisk(t *testing.T) {
 		return c.do("POST", "/v1/data/collections/notes/records", map[string]any{"data": map[string]any{}}).status == http.StatusCreated
 	})
 	s.kill()
-	c = start(t, filepath.Join(dir, "data")).logIn("ann@example.com")
+	c = start(t, folder(filepath.Join(dir, "data"))).logIn("ann@example.com")
 	found := 0
 	for id := range everyRecord(t, c, "notes") {
 		if strings.HasPrefix(id, "r") && !strings.HasPrefix(id, "rec_") {
@@ -183,21 +185,21 @@ func TestCannotStart(t *testing.T) {
 	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	used := start(t, t.TempDir())
+	used := start(t, folder(t.TempDir()))
 	for name, x := range map[string]struct {
-		data  string
+		at    place
 		flags []string
 		says  string
 	}{
-		"port in use":              {t.TempDir(), []string{"--addr", busy.Addr().String()}, "address already in use"},
-		"a folder under a file":    {filepath.Join(file, "data"), nil, file},
-		"a folder on a read-only":  {"/proc/acme-data", nil, "/proc/acme-data"},
-		"a folder that is in use":  {used.data, nil, "open already"},
-		"an address of no machine": {t.TempDir(), []string{"--addr", "no port"}, "--addr"},
-		"an unknown flag":          {t.TempDir(), []string{"--nonsense"}, "nonsense"},
+		"port in use":              {folder(t.TempDir()), []string{"--addr", busy.Addr().String()}, "address already in use"},
+		"a folder under a file":    {folder(filepath.Join(file, "data")), nil, file},
+		"a folder on a read-only":  {folder("/proc/acme-data"), nil, "/proc/acme-data"},
+		"a folder that is in use":  {used.at, nil, "open already"},
+		"an address of no machine": {folder(t.TempDir()), []string{"--addr", "no port"}, "--addr"},
+		"an unknown flag":          {folder(t.TempDir()), []string{"--nonsense"}, "nonsense"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := launch(t, x.data, x.flags...)
+			s, err := launch(t, x.at, x.flags...)
 			if err == nil {
 				t.Fatal("it started")
 			}

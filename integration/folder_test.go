@@ -30,7 +30,7 @@ func addRecords(c *client, collection string, from, to int) {
 // platform of its own with all that the first had, and the first goes on.
 func TestBackup(t *testing.T) {
 	data, backup := t.TempDir(), filepath.Join(t.TempDir(), "backup")
-	s := start(t, data)
+	s := start(t, folder(data))
 	c := s.signUp("ann@example.com", "Ann's")
 	addRecords(c, "notes", 0, 100)
 	if code := s.stop(); code != 0 {
@@ -42,7 +42,7 @@ func TestBackup(t *testing.T) {
 	if err := os.CopyFS(backup, os.DirFS(data)); err != nil {
 		t.Fatal(err)
 	}
-	first, second := start(t, data), start(t, backup)
+	first, second := start(t, folder(data)), start(t, folder(backup))
 	one, two := first.logIn("ann@example.com"), second.logIn("ann@example.com")
 	second.client(c.token).want(http.StatusOK, "GET", "/v1/me", nil, nil) // sessions are in the folder, too
 	addRecords(one, "notes", 100, 101)
@@ -54,7 +54,7 @@ func TestBackup(t *testing.T) {
 
 // TestTwoServers runs two platforms on one machine at once.
 func TestTwoServers(t *testing.T) {
-	a, b := start(t, t.TempDir()), start(t, t.TempDir())
+	a, b := start(t, folder(t.TempDir())), start(t, folder(t.TempDir()))
 	ann := a.signUp("ann@example.com", "Ann's")
 	if got := b.client(ann.token).do("GET", "/v1/me", nil); got.status != http.StatusUnauthorized {
 		t.Errorf("the token of another server: got %d %s", got.status, got.body)
@@ -95,7 +95,7 @@ func TestTwoServers(t *testing.T) {
 // part's tables are newer, it must refuse and say so, and change nothing.
 func TestNewerFolder(t *testing.T) {
 	data := t.TempDir()
-	s := start(t, data)
+	s := start(t, folder(data))
 	s.signUp("ann@example.com", "Ann's")
 	if code := s.stop(); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, s.logged())
@@ -107,7 +107,7 @@ func TestNewerFolder(t *testing.T) {
 	for _, name := range components {
 		t.Run(name, func(t *testing.T) {
 			change(t, data, `INSERT INTO schema_migrations (component, version, name, checksum, applied) VALUES (?, 999, 'later', 'x', 0)`, name)
-			s, err := launch(t, data)
+			s, err := launch(t, folder(data))
 			if err == nil {
 				t.Error("it started")
 				s.kill()
@@ -121,7 +121,7 @@ func TestNewerFolder(t *testing.T) {
 			change(t, data, `DELETE FROM schema_migrations WHERE component = ? AND version = 999`, name)
 		})
 	}
-	start(t, data).logIn("ann@example.com")
+	start(t, folder(data)).logIn("ann@example.com")
 }
 
 // migrated returns the components that have tables in the folder.

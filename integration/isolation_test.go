@@ -12,8 +12,10 @@ import (
 // TestIsolation calls every operation that names a thing by an id, as another
 // organization, with each id of the first and with an id that never was: the
 // two answers must be the same, and nothing of the first may have changed.
-func TestIsolation(t *testing.T) {
-	s := start(t, t.TempDir(), "--webhooks-to-private")
+func TestIsolation(t *testing.T) { everywhere(t, isolation) }
+
+func isolation(t *testing.T, _ setup, at place) {
+	s := start(t, at, "--webhooks-to-private")
 	ann, eve := s.signUp("ann@example.com", "Ann's"), s.signUp("eve@example.com", "Eve's")
 	ids := furnish(t, ann)
 	before := snapshot(t, ann)
@@ -183,8 +185,10 @@ func redacted(a answer, id string) string {
 
 // TestScopes shows that a key reaches what its scopes say, and nothing of its
 // owner's own.
-func TestScopes(t *testing.T) {
-	s := start(t, t.TempDir())
+func TestScopes(t *testing.T) { everywhere(t, scopes) }
+
+func scopes(t *testing.T, _ setup, at place) {
+	s := start(t, at)
 	c := s.signUp("ann@example.com", "Ann's")
 	var made struct{ Key string }
 	c.want(http.StatusCreated, "POST", "/v1/api-keys", map[string]any{"name": "reader", "scopes": []string{"data.records.read"}}, &made)
@@ -197,8 +201,10 @@ func TestScopes(t *testing.T) {
 }
 
 // TestTokens shows that a credential ends where it must.
-func TestTokens(t *testing.T) {
-	s := start(t, t.TempDir())
+func TestTokens(t *testing.T) { everywhere(t, endedCredentials) }
+
+func endedCredentials(t *testing.T, _ setup, at place) {
+	s := start(t, at)
 	c := s.signUp("ann@example.com", "Ann's")
 	for name, token := range map[string]string{
 		"none": "", "garbage": "abc", "broken": c.token[:len(c.token)-4] + "AAAA", "unsigned": "eyJhbGciOiJub25lIn0.e30.",

@@ -15,8 +15,10 @@ import (
 )
 
 // TestJourney is the way of a stranger through the whole, by HTTP alone.
-func TestJourney(t *testing.T) {
-	s := start(t, t.TempDir())
+func TestJourney(t *testing.T) { everywhere(t, journey) }
+
+func journey(t *testing.T, _ setup, at place) {
+	s := start(t, at)
 	ann, bob := s.signUp("ann@example.com", "Ann's"), s.signUp("bob@example.com", "Bob's")
 
 	t.Run("records", func(t *testing.T) {
@@ -34,7 +36,7 @@ func TestJourney(t *testing.T) {
 		if code := s.stop(); code != 0 {
 			t.Fatalf("SIGTERM: exit code %d\n%s", code, s.logged())
 		}
-		again := start(t, s.data)
+		again := start(t, s.at)
 		old := again.client(ann.token)
 		old.want(http.StatusOK, "GET", "/v1/me", nil, nil) // the token outlives the process
 		raw, _ := movies(t)

@@ -17,23 +17,21 @@ import (
 // TestKill kills the server in the middle of imports, creates and ingests, and
 // compares what it has afterwards with what it acknowledged: nothing lost,
 // nothing doubled, and each created record has its one inbox message.
-func TestKill(t *testing.T) {
-	data := t.TempDir()
-	s := start(t, data)
+func TestKill(t *testing.T) { everywhere(t, killUnderLoad) }
+
+func killUnderLoad(t *testing.T, set setup, at place) {
+	s := start(t, at)
 	c := s.signUp("ann@example.com", "Ann's")
 	for _, name := range []string{"created", "imported"} {
 		c.want(http.StatusCreated, "POST", "/v1/data/collections", map[string]any{"name": name}, nil)
 	}
 	var acked ledger
-	rounds := *kills
-	if testing.Short() {
-		rounds = 3
-	}
+	rounds := set.kills()
 	recovery := time.Duration(0)
 	for round := range rounds {
 		load(s.client(c.token), round, &acked, s.kill)
 		began := time.Now()
-		s = start(t, data)
+		s = start(t, at)
 		recovery = max(recovery, time.Since(began))
 		c = s.logIn("ann@example.com")
 	}

@@ -52,7 +52,7 @@ func TestPowerCut(t *testing.T) {
 		at := acks[n-1].at
 		image := filepath.Join(t.TempDir(), "data")
 		writeImage(t, ops, at, data, image)
-		s := start(t, image)
+		s := start(t, folder(image))
 		there := everyRecord(t, s.logIn("ann@example.com"), "notes")
 		for _, a := range acks[:n] {
 			if _, ok := there[a.id]; !ok {
@@ -89,7 +89,7 @@ func recordWrites(t *testing.T, strace, data, trace string) []ack {
 		_ = cmd.Wait()
 	})
 	t.Cleanup(end)
-	s := &server{t: t, data: data}
+	s := &server{t: t, at: folder(data)}
 	lines := bufio.NewScanner(stderr)
 	for s.url == "" && lines.Scan() {
 		var line struct{ Msg, Addr string }

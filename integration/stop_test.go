@@ -12,9 +12,10 @@ import (
 // TestStopUnderLoad ends the server with SIGTERM in the middle of imports,
 // creates and ingests. In contrast to a crash, whatever it took it also
 // answers: it has exactly what it acknowledged.
-func TestStopUnderLoad(t *testing.T) {
-	data := t.TempDir()
-	s := start(t, data)
+func TestStopUnderLoad(t *testing.T) { everywhere(t, stopUnderLoad) }
+
+func stopUnderLoad(t *testing.T, _ setup, at place) {
+	s := start(t, at)
 	c := s.signUp("ann@example.com", "Ann's")
 	for _, name := range []string{"created", "imported"} {
 		c.want(http.StatusCreated, "POST", "/v1/data/collections", map[string]any{"name": name}, nil)
@@ -29,7 +30,7 @@ func TestStopUnderLoad(t *testing.T) {
 			}
 			slowest = max(slowest, time.Since(began))
 		})
-		s = start(t, data)
+		s = start(t, at)
 		c = s.logIn("ann@example.com")
 	}
 	if n := acked.check(t, c); n != 0 {
@@ -44,8 +45,10 @@ func TestStopUnderLoad(t *testing.T) {
 
 // TestStopWithClientThatHangs stops the server while a client holds a request
 // open. The request is cut in time for the rest to end as it should.
-func TestStopWithClientThatHangs(t *testing.T) {
-	s := start(t, t.TempDir(), "--shutdown-timeout", "4s")
+func TestStopWithClientThatHangs(t *testing.T) { everywhere(t, stopWithClientThatHangs) }
+
+func stopWithClientThatHangs(t *testing.T, _ setup, at place) {
+	s := start(t, at, "--shutdown-timeout", "4s")
 	c := s.signUp("ann@example.com", "Ann's")
 	c.want(http.StatusCreated, "POST", "/v1/data/collections", map[string]any{"name": "notes"}, nil)
 	c.want(http.StatusCreated, "POST", "/v1/data/collections/notes/records", map[string]any{"id": "one", "data": map[string]any{}}, nil)
@@ -79,6 +82,6 @@ func TestStopWithClientThatHangs(t *testing.T) {
 	if !strings.Contains(log, `"msg":"platform stopped","errors":0`) {
 		t.Errorf("the modules did not end as they should:\n%s", log)
 	}
-	c = start(t, s.data).logIn("ann@example.com")
+	c = start(t, s.at).logIn("ann@example.com")
 	c.want(http.StatusOK, "GET", "/v1/data/collections/notes/records/one", nil, nil)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -16,60 +15,44 @@ import (
 	"github.com/acme/platform/gateway"
 	"github.com/acme/platform/notify"
 	"github.com/acme/platform/store"
-	"github.com/acme/platform/store/memory"
 	"github.com/acme/platform/store/outbox"
 	"github.com/acme/platform/store/queue"
-	"github.com/acme/platform/store/sqldocs"
-	"github.com/acme/platform/store/sqlevents"
-	"github.com/acme/platform/store/sqlite"
 	"github.com/acme/platform/user"
 )
 
-// cacheBytes bounds answers, counters of limits and failed logins together.
-const cacheBytes = 32 << 20
-
 // assembly is the platform put together.
 type assembly struct {
-	db       *sqlite.DB
+	stores   *stores
 	platform *platform.Platform
 	gateway  *gateway.Gateway
 }
 
-// assemble opens the store and wires the modules. Closing the store is the
+// assemble opens the stores and wires the modules. Closing the stores is the
 // platform's, once it was started.
 func assemble(ctx context.Context, o options, log *slog.Logger) (assembly, error) {
-	db, err := sqlite.Open(ctx, filepath.Join(o.data, "acme.db"))
+	s, err := openStores(ctx, o, log)
 	if err != nil {
 		return assembly{}, err
 	}
-	a, err := wire(o, log, db)
+	a, err := wire(o, log, s)
 	if err != nil {
-		return assembly{}, errors.Join(err, db.Close())
+		return assembly{}, errors.Join(err, s.close(ctx))
 	}
 	return a, nil
 }
 
-func wire(o options, log *slog.Logger, db *sqlite.DB) (assembly, error) {
-	cache := memory.NewCache(cacheBytes)
-	documents, err := sqldocs.New(sqldocs.Config{DB: db})
+func wire(o options, log *slog.Logger, s *stores) (assembly, error) {
+	relay, err := outbox.New(outbox.Config{DB: s.db, Events: s.events, Logger: log})
 	if err != nil {
 		return assembly{}, err
 	}
-	events, err := sqlevents.New(sqlevents.Config{DB: db, Logger: log, Exclusive: true})
-	if err != nil {
-		return assembly{}, err
-	}
-	relay, err := outbox.New(outbox.Config{DB: db, Events: events, Logger: log})
-	if err != nil {
-		return assembly{}, err
-	}
-	jobs, err := queue.New(queue.Config{DB: db, Logger: log, Exclusive: true})
+	jobs, err := queue.New(queue.Config{DB: s.db, Logger: log, Exclusive: s.exclusive, Lease: lease})
 	if err != nil {
 		return assembly{}, err
 	}
 	var messages *notify.Service // the users' invitations are sent by it
 	users, err := user.New(user.Config{
-		DB: db, Issuer: o.publicURL, Cache: cache, PubSub: memory.NewPubSub(), Logger: log, AccessTTL: o.tokenTTL,
+		DB: s.db, Issuer: o.publicURL, Cache: s.cache, PubSub: s.pubsub, Logger: log, AccessTTL: o.tokenTTL,
 		Client: clientFrom,
 		OnInvitation: func(ctx context.Context, tx store.Tx, inv user.Invitation, token user.Secret) error {
 			return mailInvitation(ctx, tx, messages, o, inv, token)
@@ -83,31 +66,31 @@ func wire(o options, log *slog.Logger, db *sqlite.DB) (assembly, error) {
 		return assembly{}, err
 	}
 	messages, err = notify.New(notify.Config{
-		DB: db, Events: events, Queue: jobs, Directory: directory{users}, SMTP: smtp, Rules: builtinRules,
+		DB: s.db, Events: s.events, Queue: jobs, Directory: directory{users}, SMTP: smtp, Rules: builtinRules,
 		AllowPrivateNetworks: o.webhooksToPrivate, Logger: log,
 	})
 	if err != nil {
 		return assembly{}, err
 	}
-	records, err := data.New(data.Config{Documents: documents, Logger: log})
+	records, err := data.New(data.Config{Documents: s.documents, Logger: log})
 	if err != nil {
 		return assembly{}, err
 	}
-	metrics, err := analytics.New(analytics.Config{DB: db, Logger: log})
+	metrics, err := analytics.New(analytics.Config{DB: s.db, Logger: log})
 	if err != nil {
 		return assembly{}, err
 	}
-	gw, err := gateway.New(o.gateway(users, cache, log), users, records, metrics, messages)
+	gw, err := gateway.New(o.gateway(users, s.cache, log), users, records, metrics, messages)
 	if err != nil {
 		return assembly{}, err
 	}
 	// What others stand on comes first and is stopped last; the jobs come
 	// after the services whose handlers they call.
-	p, err := platform.New(platform.Config{Logger: log}, db, documents, events, relay, users, records, metrics, messages, jobs, gw)
+	p, err := platform.New(platform.Config{Logger: log}, append(s.modules, relay, users, records, metrics, messages, jobs, gw)...)
 	if err != nil {
 		return assembly{}, err
 	}
-	return assembly{db: db, platform: p, gateway: gw}, nil
+	return assembly{stores: s, platform: p, gateway: gw}, nil
 }
 
 // gateway is the configuration of the edge.

@@ -20,12 +20,12 @@ func printOpenAPI(ctx context.Context, o options, stdout, _ io.Writer) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	o.data = dir
+	o.data, o.stores = dir, storeURLs{}
 	a, err := assemble(ctx, o, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, a.platform.Stop(ctx), a.db.Close()) }()
+	defer func() { err = errors.Join(err, a.platform.Stop(ctx), a.stores.close(ctx)) }()
 	w := httptest.NewRecorder()
 	a.gateway.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/openapi.json", nil))
 	if w.Code != http.StatusOK {

@@ -13,11 +13,14 @@ import (
 	"time"
 )
 
-// options are what the flags and the environment say.
+// options are what the flags, the environment and the file say.
 type options struct {
 	addr      string
 	data      string
 	publicURL string
+	stores    storeURLs
+
+	startTimeout time.Duration
 
 	logFormat string
 	logLevel  slog.Level
@@ -43,14 +46,32 @@ const usage = `standalone is the platform as a server of its own.
   standalone version           print the version
 
 Each flag is also an environment variable: --log-format is PLATFORM_LOG_FORMAT.
-A flag goes before the environment.
+--config names a file of such variables, NAME=value on a line; put passwords
+there, since flags are seen in the list of processes. A flag goes before the
+environment, the environment before the file.
+
+Without further flags all data is in one SQLite file, for one process. Each of
+--postgres, --redis and --kafka puts a server in the place of a part,
+in any combination. With --postgres several replicas can serve the same data.
+What they share only through --redis: the cache, rate limits, the counters of
+failed logins, and live messages. Without it each replica counts for itself, a
+session that one revokes ends at the others within 5 s, and a live stream shows
+at once only what its own replica did.
+
+A server that does not answer at the start is asked again for --start-timeout,
+with a line in the log each time; then the program ends with exit code 1. So long
+/livez answers 200 and everything else 503.
 
 `
 
-// parse reads the flags, then the environment for those that were not given.
+// envPrefix begins the names of the environment variables.
+const envPrefix = "PLATFORM_"
+
+// parse reads the flags, then the environment and the file for those that were
+// not given.
 func parse(args []string, env func(string) (string, bool), stderr io.Writer) (options, error) {
 	var o options
-	var origins, proxies string
+	var origins, proxies, file string
 	fs := flag.NewFlagSet("standalone", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.Usage = func() {
@@ -58,7 +79,10 @@ func parse(args []string, env func(string) (string, bool), stderr io.Writer) (op
 		fs.PrintDefaults()
 	}
 	fs.StringVar(&o.addr, "addr", "127.0.0.1:8080", "address to listen on")
-	fs.StringVar(&o.data, "data", "acme-data", "folder for the data; made where it is missing")
+	fs.StringVar(&o.data, "data", "acme-data", "folder for the SQLite file; made where it is missing, not used with --postgres")
+	fs.StringVar(&file, "config", "", "file of environment variables, NAME=value on a line; not readable for everybody")
+	o.stores.flags(fs)
+	fs.DurationVar(&o.startTimeout, "start-timeout", time.Minute, "how long to ask again at the start for stores that do not answer")
 	fs.StringVar(&o.publicURL, "public-url", "", "where clients reach this server; the issuer of access tokens (default http://ADDR)")
 	fs.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	fs.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
@@ -79,10 +103,15 @@ func parse(args []string, env func(string) (string, bool), stderr io.Writer) (op
 		return options{}, err
 	}
 	if fs.NArg() > 0 {
-		return options{}, fmt.Errorf("%q is not a flag", fs.Arg(0))
+		return options{}, errors.New(stray(fs.Arg(0)))
 	}
 	if err := fromEnvironment(fs, env); err != nil {
 		return options{}, err
+	}
+	if file != "" {
+		if err := fromFile(fs, file); err != nil {
+			return options{}, fmt.Errorf("--config: %w", err)
+		}
 	}
 	o.corsOrigins = list(origins)
 	if o.publicURL == "" {
@@ -99,13 +128,22 @@ func parse(args []string, env func(string) (string, bool), stderr io.Writer) (op
 	return o, errors.Join(append(errs, o.validate()...)...)
 }
 
+// stray says what is wrong with an argument that is no flag. It may be a URL
+// that a space has cut off its flag.
+func stray(arg string) string {
+	if strings.Contains(arg, "://") {
+		return "there is a URL without a flag in front of it"
+	}
+	return fmt.Sprintf("%q is not a flag", arg)
+}
+
 // fromEnvironment sets the flags that were not given.
 func fromEnvironment(fs *flag.FlagSet, env func(string) (string, bool)) error {
 	given := map[string]bool{}
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	var errs []error
 	fs.VisitAll(func(f *flag.Flag) {
-		name := "PLATFORM_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := variable(f)
 		value, ok := env(name)
 		if !ok || given[f.Name] {
 			return
@@ -116,6 +154,32 @@ func fromEnvironment(fs *flag.FlagSet, env func(string) (string, bool)) error {
 		}
 	})
 	return errors.Join(errs...)
+}
+
+// fromFile sets the flags that neither the command line nor the environment
+// has set. A name that means nothing is an error: it may be a setting with a
+// slip of the pen.
+func fromFile(fs *flag.FlagSet, file string) error {
+	values, err := readConfig(file)
+	if err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	fs.VisitAll(func(f *flag.Flag) { known[variable(f)] = f.Name != "config" })
+	for name := range values {
+		if !known[name] {
+			return fmt.Errorf("%s: %s is not a setting", file, name)
+		}
+	}
+	return fromEnvironment(fs, func(name string) (string, bool) {
+		value, ok := values[name]
+		return value, ok
+	})
+}
+
+// variable is the flag's name in the environment.
+func variable(f *flag.Flag) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 }
 
 func (o options) validate() (errs []error) {
@@ -137,6 +201,10 @@ func (o options) validate() (errs []error) {
 	if o.shutdown <= 0 || o.tokenTTL <= 0 {
 		errs = append(errs, errors.New("--shutdown-timeout and --access-token-ttl: must be positive"))
 	}
+	if o.startTimeout < 0 {
+		errs = append(errs, errors.New("--start-timeout: must not be negative"))
+	}
+	errs = append(errs, o.stores.validate()...)
 	if o.smtpAddr != "" {
 		if _, _, err := net.SplitHostPort(o.smtpAddr); err != nil {
 			errs = append(errs, fmt.Errorf("--smtp-addr: %q must be host:port", o.smtpAddr))

@@ -22,15 +22,9 @@ func serve(ctx context.Context, o options, _, stderr io.Writer) error {
 	}
 	defer listener.Close()
 
-	a, err := assemble(ctx, o, log)
-	if err != nil {
-		return err
-	}
-	if err := a.platform.Start(ctx); err != nil {
-		return errors.Join(err, a.db.Close())
-	}
+	door := &front{}
 	server := &http.Server{
-		Handler:           withClient(a.gateway, o.trustedProxies),
+		Handler:           door,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
@@ -38,8 +32,15 @@ func serve(ctx context.Context, o options, _, stderr io.Writer) error {
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
-	log.InfoContext(ctx, "listening", slog.String("addr", listener.Addr().String()),
-		slog.String("docs", "http://"+listener.Addr().String()+"/docs"), slog.String("data", o.data))
+	addr := listener.Addr().String()
+	log.InfoContext(ctx, "starting", slog.String("addr", addr))
+	a, err := start(ctx, o.patience(), log, func(ctx context.Context) (assembly, error) { return assembleAndStart(ctx, o, log) })
+	if err != nil {
+		return errors.Join(err, server.Close())
+	}
+	door.open(withClient(a.gateway, o.trustedProxies))
+	log.InfoContext(ctx, "listening", slog.String("addr", addr), slog.String("docs", "http://"+addr+"/docs"),
+		slog.String("stores", a.stores.describe(o)))
 
 	select {
 	case err = <-failed:

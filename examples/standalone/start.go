@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/acme/platform"
+)
+
+// The pause before stores are asked again doubles from the first to the second.
+const (
+	firstPause = 250 * time.Millisecond
+	lastPause  = 5 * time.Second
+)
+
+// start assembles and starts the platform. What fails because a store does not
+// answer is tried again until timeout is over: a container may be started
+// before its database. What is wrong stays wrong and fails at once.
+func start(ctx context.Context, timeout time.Duration, log *slog.Logger, try func(context.Context) (assembly, error)) (assembly, error) {
+	began := time.Now()
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		a, err := try(ctx)
+		if err == nil || !errors.Is(err, platform.ErrUnavailable) {
+			return a, err
+		}
+		if time.Since(began)+pause > timeout {
+			return a, fmt.Errorf("gave up after %v: %w", time.Since(began).Round(time.Second), err)
+		}
+		log.WarnContext(ctx, "a store does not answer; it is asked again", slog.Any("error", err), slog.Duration("pause", pause))
+		select {
+		case <-ctx.Done():
+			return a, fmt.Errorf("stopped before it was ready: %w", err)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// assembleAndStart is one try.
+func assembleAndStart(ctx context.Context, o options, log *slog.Logger) (assembly, error) {
+	a, err := assemble(ctx, o, log)
+	if err != nil {
+		return assembly{}, err
+	}
+	if err := a.platform.Start(ctx); err != nil {
+		return assembly{}, errors.Join(err, a.stores.close(ctx))
+	}
+	return a, nil
+}
+
+// patience is how long to ask again. A file needs none: it is there or not.
+func (o options) patience() time.Duration {
+	if o.stores == (storeURLs{}) {
+		return 0
+	}
+	return o.startTimeout
+}

@@ -1,0 +1,113 @@
+package integration
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/postgres"
+	"github.com/acme/platform/store/sqlite"
+)
+
+// place is where servers keep their data, as the flags that say so. What one
+// server leaves there the next one finds.
+type place []string
+
+// folder is the embedded place.
+func folder(dir string) place { return place{"--data", dir} }
+
+// setup is a choice of stores. The tests of what every choice promises run on
+// each of setups.
+type setup struct {
+	name string
+	// place returns a new, empty place, or skips the test where a server of it
+	// cannot be had.
+	place func(t *testing.T) place
+}
+
+// The set-ups, as a platform grows: a file, one server, two, all.
+var setups = []setup{
+	{embedded, func(t *testing.T) place { return folder(t.TempDir()) }},
+	{"postgres", func(t *testing.T) place { return onPostgres(t) }},
+	{"postgres-redis", func(t *testing.T) place { return append(onPostgres(t), onRedis(t)...) }},
+	{"all", func(t *testing.T) place {
+		return append(append(append(onPostgres(t), onRedis(t)...), onKafka(t)...), onMongo(t)...)
+	}},
+}
+
+const embedded = "embedded"
+
+// everywhere runs the test on each set-up, with a place of its own.
+func everywhere(t *testing.T, test func(t *testing.T, s setup, at place)) {
+	t.Helper()
+	for _, s := range setups {
+		t.Run(s.name, func(t *testing.T) { test(t, s, s.place(t)) })
+	}
+}
+
+// kills is how often TestKill kills a server of the set-up.
+func (s setup) kills() int {
+	switch {
+	case testing.Short():
+		return 3
+	case *kills > 0:
+		return *kills
+	case s.name == embedded:
+		return 25
+	}
+	return 5
+}
+
+// of returns the value of a flag, "" where it is not there.
+func (p place) of(flag string) string {
+	if i := slices.Index(p, flag); i >= 0 {
+		return p[i+1]
+	}
+	return ""
+}
+
+// relational opens the relational store of a place. Where it is a file, no
+// server may be running.
+func (p place) relational(t *testing.T) (db store.Relational, done func()) {
+	t.Helper()
+	if dir := p.of("--data"); dir != "" {
+		file, err := sqlite.Open(t.Context(), filepath.Join(dir, "acme.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file, func() { file.Close() }
+	}
+	server, err := postgres.Open(t.Context(), postgres.Config{URL: p.of("--postgres")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server, func() { server.Close() }
+}
+
+// places counts them, so that each has names of its own on the shared servers.
+var places atomic.Int64
+
+func onPostgres(t *testing.T) place {
+	t.Helper()
+	return place{"--postgres", teststack.Postgres(t)}
+}
+
+func onRedis(t *testing.T) place {
+	t.Helper()
+	return place{"--redis", fmt.Sprintf("%s?prefix=test%d", teststack.Redis(t), places.Add(1))}
+}
+
+func onKafka(t *testing.T) place {
+	t.Helper()
+	return place{"--kafka", fmt.Sprintf("kafka://%s/test%d?replication=1&partitions=4", teststack.Kafka(t), places.Add(1))}
+}
+
+func onMongo(t *testing.T) place {
+	t.Helper()
+	return place{"--mongo", fmt.Sprintf("%s/test%d", strings.TrimSuffix(teststack.Mongo(t), "/"), places.Add(1))}
+}
