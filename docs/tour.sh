@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tour of README.md as it stands there against a server of its own,
-# and fails if a command does or if an answer is not what the tour promises.
+# and fails if a command does or if an answer is not what the tour promises. Its
+# arguments are flags of the server.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
@@ -10,7 +11,7 @@ cleanup() {
 }
 trap cleanup EXIT
 go build -o "$work/standalone" ./examples/standalone
-"$work/standalone" --addr 127.0.0.1:0 --data "$work/data" --log-format json 2>"$work/log" &
+"$work/standalone" --addr 127.0.0.1:0 --data "$work/data" --log-format json "$@" 2>"$work/log" &
 pid=$!
 for _ in $(seq 100); do
   addr=$(sed -n 's/.*"msg":"listening","addr":"\([^"]*\)".*/\1/p' "$work/log")
