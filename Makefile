@@ -2,6 +2,8 @@
 GO       ?= go
 LINT     := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 BENCHTIME ?= 1s
+SETUP     ?= embedded
+KILLS     ?= 500
 
 .PHONY: help
 help: ## list the targets
@@ -12,12 +14,13 @@ run: ## run the standalone server
 	$(GO) run ./examples/standalone
 
 .PHONY: test
-test: ## run the tests
-	$(GO) test ./...
+test: ## run the tests, and say what was left out: without Docker, those on real servers
+	@report=$$(mktemp); PLATFORM_TEST_REPORT=$$report $(GO) test -timeout 20m ./...; code=$$?; \
+	$(GO) run ./internal/teststack/report $$report; rm -f $$report; exit $$code
 
 .PHONY: race
 race: ## run the tests with the race detector, in random order
-	$(GO) test -race -shuffle=on ./...
+	$(GO) test -timeout 40m -race -shuffle=on ./...
 
 .PHONY: lint
 lint: ## vet and lint
@@ -33,16 +36,16 @@ tidy: ## fail if go.mod or go.sum is not tidy
 check: tidy lint race ## everything that must be green before a change is handed in
 
 .PHONY: tour
-tour: ## run the README's tour against a server of its own
-	./docs/tour.sh
+tour: ## run the README's tour against a server of its own, with FLAGS such as --postgres=URL
+	./docs/tour.sh $(FLAGS)
 
 .PHONY: bench
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
 .PHONY: kills
-kills: ## kill -9 a server in the middle of imports, 500 times (about 20 minutes)
-	$(GO) test -count=1 -timeout 60m -run TestKill ./integration -kills 500
+kills: ## kill -9 a server in the middle of imports, KILLS times on SETUP: embedded, postgres, postgres-redis or all
+	$(GO) test -count=1 -timeout 120m -v -run '^TestKill$$/^$(SETUP)$$' ./integration -kills $(KILLS)
 
 .PHONY: openapi
 openapi: ## print the OpenAPI document of the standalone server
