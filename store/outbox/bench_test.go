@@ -14,7 +14,7 @@ import (
 // BenchmarkRelay measures events from the outbox to the stream of the same
 // store, in batches of 500.
 func BenchmarkRelay(b *testing.B) {
-	db := testdb.New(b)
+	db := testdb.NewPlace(b).Open(b)
 	e := startEvents(b, db)
 	const total = 20_000
 	for b.Loop() {

@@ -2,7 +2,6 @@ package outbox_test
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/acme/platform/internal/testdb"
@@ -10,8 +9,8 @@ import (
 )
 
 func TestWhatWasSetAsideIsTrimmed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+	bubble(t, func(t *testing.T) {
+		db := testdb.NewPlace(t).Open(t)
 		emit(t, db, 0, 1100) // more than one transaction removes
 		exec(t, db, `UPDATE outbox SET subject = ''`)
 		r := startRelay(t, outbox.Config{DB: db, Events: &remote{}, DeadRetention: 5 * time.Hour, Interval: time.Hour})

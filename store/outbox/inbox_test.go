@@ -3,7 +3,6 @@ package outbox_test
 import (
 	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/acme/platform/internal/testdb"
@@ -12,8 +11,8 @@ import (
 )
 
 func TestInboxForgetsOldEvents(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+	bubble(t, func(t *testing.T) {
+		db := testdb.NewPlace(t).Open(t)
 		once := func(from, to int) (fresh int) {
 			err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
 				fresh = 0

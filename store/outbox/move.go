@@ -1,12 +1,11 @@
 package outbox
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 
@@ -21,25 +20,35 @@ type row struct {
 	cause error // why no stream will take it
 }
 
-// drain moves events until there are none.
+// refusal is the error of a stream that will never take the event in a row.
+type refusal struct {
+	seq   int64
+	cause error
+}
+
+func (e *refusal) Error() string { return e.cause.Error() }
+func (e *refusal) Unwrap() error { return e.cause }
+
+// drain moves events until there are none, or another relay is at work.
 func (r *Relay) drain(ctx context.Context) error {
 	if empty, err := r.empty(ctx); err != nil || empty {
 		return err
 	}
+	var bad *refusal
 	for ctx.Err() == nil {
 		limit := r.cfg.Batch
-		if r.singly > 0 {
+		if r.singly > 0 || bad != nil {
 			limit = 1
 		}
-		n, err := r.move(ctx, limit, nil)
-		if err != nil && refused(err) {
-			if limit > 1 {
-				r.singly = limit
-				continue
-			}
-			n, err = r.move(ctx, 1, err)
-		}
-		if err != nil {
+		n, err := r.move(ctx, limit, bad)
+		bad = nil
+		switch {
+		case errors.As(err, &bad):
+			continue
+		case refused(err):
+			r.singly = limit
+			continue
+		case err != nil:
 			return err
 		}
 		if r.singly > 0 {
@@ -62,10 +71,11 @@ func refused(err error) bool {
 }
 
 // empty looks without getting in the way of writers: most looks find nothing.
+// The order leads by the index past rows that are gone and not yet vacuumed.
 func (r *Relay) empty(ctx context.Context) (empty bool, err error) {
 	err = r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
 		var n int
-		err := tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT seq FROM outbox LIMIT 1) AS first`).Scan(&n)
+		err := tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT seq FROM outbox ORDER BY seq LIMIT 1) AS first`).Scan(&n)
 		empty = n == 0
 		return err
 	}, store.ReadOnly)
@@ -76,26 +86,17 @@ func (r *Relay) empty(ctx context.Context) (empty bool, err error) {
 }
 
 // move publishes or sets aside the first events, at most limit, and returns how
-// many. With a cause all are set aside.
-func (r *Relay) move(ctx context.Context, limit int, cause error) (n int, err error) {
+// many. The event of bad is set aside. A single event that the stream refuses is
+// a [*refusal].
+func (r *Relay) move(ctx context.Context, limit int, bad *refusal) (n int, err error) {
 	var dead []row
-	if r.tx != nil {
-		err = r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
-			rows, err := claim(ctx, tx, limit)
-			if err != nil {
-				return err
-			}
-			n = len(rows)
-			var events []platform.Event
-			if events, dead = split(rows, cause); len(events) > 0 {
-				if err := r.tx.PublishTx(ctx, tx, events...); err != nil {
-					return fmt.Errorf("outbox: publish: %w", err)
-				}
-			}
-			return r.bury(ctx, tx, dead)
-		})
-	} else {
-		n, dead, err = r.moveAway(ctx, limit, cause)
+	switch {
+	case r.tx != nil:
+		n, dead, err = r.moveAtOnce(ctx, limit, bad, r.tx.PublishTx)
+	case r.dialect.turn != "":
+		n, dead, err = r.moveInTurn(ctx, limit, bad)
+	default:
+		n, dead, err = r.moveAway(ctx, limit, bad)
 	}
 	if err != nil {
 		return 0, err
@@ -107,9 +108,44 @@ func (r *Relay) move(ctx context.Context, limit int, cause error) (n int, err er
 	return n, nil
 }
 
-// moveAway is move to a stream that is not in the store: rows are deleted only
-// once the stream has them.
-func (r *Relay) moveAway(ctx context.Context, limit int, cause error) (int, []row, error) {
+// moveAtOnce claims, publishes and sets aside in one transaction.
+func (r *Relay) moveAtOnce(ctx context.Context, limit int, bad *refusal, publish func(context.Context, store.Tx, ...platform.Event) error) (n int, dead []row, err error) {
+	err = r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		if err := r.dialect.takeTurn(ctx, tx); err != nil {
+			return err
+		}
+		rows, err := r.dialect.claim(ctx, tx, limit)
+		if err != nil {
+			return err
+		}
+		n = len(rows)
+		dead, err = publishRows(rows, bad, func(events []platform.Event) error { return publish(ctx, tx, events...) })
+		if err != nil {
+			return err
+		}
+		return r.bury(ctx, tx, dead)
+	})
+	return n, dead, err
+}
+
+// moveInTurn is moveAtOnce to a stream that is not in the store, of a relay that
+// is not the only one: a relay whose process ends in the middle loses its turn
+// with the connection. The rows stay locked while the stream works, which
+// PublishTimeout bounds.
+func (r *Relay) moveInTurn(ctx context.Context, limit int, bad *refusal) (int, []row, error) {
+	// What is published should be deleted although the relay is stopping:
+	// otherwise it is published again.
+	held, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.cfg.PublishTimeout+deleteTime)
+	defer cancel()
+	return r.moveAtOnce(held, limit, bad, func(_ context.Context, _ store.Tx, events ...platform.Event) error {
+		return r.publish(ctx, events)
+	})
+}
+
+// moveAway is move to a stream that is not in the store, of the one relay that
+// there is, in a store with one writer: nobody waits for the stream. Rows are
+// deleted only once the stream has them.
+func (r *Relay) moveAway(ctx context.Context, limit int, bad *refusal) (int, []row, error) {
 	var rows []row
 	err := r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) (err error) {
 		rows, err = query(ctx, tx, `SELECT seq, id, source, type, tenant, subject, time, actor, data
@@ -119,14 +155,11 @@ func (r *Relay) moveAway(ctx context.Context, limit int, cause error) (int, []ro
 	if err != nil || len(rows) == 0 {
 		return 0, nil, err
 	}
-	events, dead := split(rows, cause)
-	if len(events) > 0 {
-		if err := r.cfg.Events.Publish(ctx, events...); err != nil {
-			return 0, nil, fmt.Errorf("outbox: publish: %w", err)
-		}
+	dead, err := publishRows(rows, bad, func(events []platform.Event) error { return r.publish(ctx, events) })
+	if err != nil {
+		return 0, nil, err
 	}
-	// What is published should be deleted although the relay is stopping:
-	// otherwise it is published again.
+	// As in moveInTurn.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTime)
 	defer cancel()
 	err = r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
@@ -136,6 +169,29 @@ func (r *Relay) moveAway(ctx context.Context, limit int, cause error) (int, []ro
 		return r.bury(ctx, tx, dead)
 	})
 	return len(rows), dead, err
+}
+
+// publish hands events to a stream outside of the store.
+func (r *Relay) publish(ctx context.Context, events []platform.Event) error {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.PublishTimeout)
+	defer cancel()
+	return r.cfg.Events.Publish(ctx, events...)
+}
+
+// publishRows publishes what can be published and returns the rest.
+func publishRows(rows []row, bad *refusal, publish func([]platform.Event) error) (dead []row, err error) {
+	events, dead := split(rows, bad)
+	if len(events) == 0 {
+		return dead, nil
+	}
+	if err := publish(events); err != nil {
+		err = fmt.Errorf("outbox: publish: %w", err)
+		if len(rows) == 1 && refused(err) {
+			err = &refusal{seq: rows[0].seq, cause: err}
+		}
+		return nil, err
+	}
+	return dead, nil
 }
 
 // deleteTime bounds the delete of what was published.
@@ -171,18 +227,6 @@ var (
 	removeManyText = "DELETE FROM outbox WHERE seq IN (?" + strings.Repeat(", ?", removeMany-1) + ")"
 )
 
-// claim takes the first rows out of the outbox.
-func claim(ctx context.Context, tx store.Tx, limit int) ([]row, error) {
-	rows, err := query(ctx, tx, `DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox ORDER BY seq LIMIT ?)
-		RETURNING seq, id, source, type, tenant, subject, time, actor, data`, limit)
-	if err != nil {
-		return nil, err
-	}
-	// RETURNING promises no order.
-	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.seq, b.seq) })
-	return rows, nil
-}
-
 func query(ctx context.Context, tx store.Tx, text string, limit int) ([]row, error) {
 	found, err := tx.Query(ctx, text, limit)
 	if err != nil {
@@ -213,11 +257,12 @@ func query(ctx context.Context, tx store.Tx, text string, limit int) ([]row, err
 }
 
 // split parts what can be published from what never can.
-func split(rows []row, cause error) (events []platform.Event, dead []row) {
+func split(rows []row, bad *refusal) (events []platform.Event, dead []row) {
 	events = make([]platform.Event, 0, len(rows))
 	for _, w := range rows {
-		w.cause = cause
-		if cause == nil {
+		if bad != nil && bad.seq == w.seq {
+			w.cause = bad.cause
+		} else {
 			w.cause = w.event.Validate()
 		}
 		if w.cause != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"github.com/acme/platform/internal/background"
 	"github.com/acme/platform/internal/setting"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/internal/sqltx"
 )
 
 //go:embed migrations
@@ -55,6 +57,10 @@ type Config struct {
 	// commit meanwhile leaves together; zero is 10 ms. An event after a quiet
 	// time is not held up.
 	Cooldown time.Duration
+	// PublishTimeout bounds one publish of a batch to a stream that is not in
+	// the store; zero is 15 s. On PostgreSQL it must be shorter than the time
+	// limit of the store's transactions.
+	PublishTimeout time.Duration
 	// MinBackoff and MaxBackoff bound the pause after a failure: it doubles
 	// from the first to the second, and a random half of it is left out. Zero
 	// is 100 ms and 30 s.
@@ -82,6 +88,7 @@ func (c *Config) setDefaults() {
 	c.Batch = cmp.Or(c.Batch, 500)
 	c.Interval = cmp.Or(c.Interval, time.Second)
 	c.Cooldown = cmp.Or(c.Cooldown, 10*time.Millisecond)
+	c.PublishTimeout = cmp.Or(c.PublishTimeout, 15*time.Second)
 	c.MinBackoff = cmp.Or(c.MinBackoff, 100*time.Millisecond)
 	c.MaxBackoff = cmp.Or(c.MaxBackoff, 30*time.Second)
 	c.InboxRetention = cmp.Or(c.InboxRetention, 30*24*time.Hour)
@@ -95,6 +102,7 @@ func (c *Config) validate() error {
 	check.Need(c.Batch >= 1 && c.Batch <= 10_000, "Batch", "must be 1 to 10,000")
 	check.Need(c.Interval > 0, "Interval", "must be positive")
 	check.Need(c.Cooldown > 0, "Cooldown", "must be positive")
+	check.Need(c.PublishTimeout > 0, "PublishTimeout", "must be positive")
 	check.Need(c.MinBackoff > 0, "MinBackoff", "must be positive")
 	check.Need(c.MaxBackoff >= c.MinBackoff, "MaxBackoff", "must be at least MinBackoff")
 	check.Need(c.InboxRetention > 0, "InboxRetention", "must be positive")
@@ -105,9 +113,10 @@ func (c *Config) validate() error {
 // Relay moves events from the outbox of a store to a stream. It is made by
 // [New]; its methods are safe for concurrent use.
 type Relay struct {
-	cfg Config
-	log *slog.Logger
-	tx  TxPublisher // nil where the stream is elsewhere
+	cfg     Config
+	log     *slog.Logger
+	tx      TxPublisher // nil where the stream is elsewhere
+	dialect *dialect
 
 	wake       background.Signal
 	background background.Group
@@ -124,7 +133,10 @@ func New(cfg Config) (*Relay, error) {
 	}
 	r := &Relay{
 		cfg: cfg, log: cfg.Logger.With(slog.String("module", "outbox")),
-		wake: background.NewSignal(),
+		wake: background.NewSignal(), dialect: &onSQLite,
+	}
+	if sqltx.OnPostgres(cfg.DB) {
+		r.dialect = &onPostgres
 	}
 	if tx, ok := cfg.Events.(TxPublisher); ok && tx.SharesStore(cfg.DB) {
 		r.tx = tx
@@ -156,6 +168,9 @@ func (r *Relay) Start(ctx context.Context) error {
 // for the next start.
 func (r *Relay) Stop(ctx context.Context) error { return r.background.Stop(ctx) }
 
+// busyPause is how long a relay waits for another one's turn to end.
+const busyPause = 50 * time.Millisecond
+
 func (r *Relay) run(ctx context.Context) {
 	if emitter, ok := r.cfg.DB.(store.Emitter); ok {
 		defer emitter.OnEmit(r.wake.Set)()
@@ -166,6 +181,11 @@ func (r *Relay) run(ctx context.Context) {
 		err := r.drain(ctx)
 		if ctx.Err() != nil {
 			return
+		}
+		if errors.Is(err, errBusy) {
+			// It may have looked before the last commits of this process.
+			background.Sleep(ctx, min(busyPause, r.cfg.Interval))
+			continue
 		}
 		if err != nil {
 			if failures++; failures == 1 {

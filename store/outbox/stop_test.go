@@ -2,7 +2,6 @@ package outbox_test
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/acme/platform/internal/testdb"
@@ -10,8 +9,8 @@ import (
 )
 
 func TestStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+	bubble(t, func(t *testing.T) {
+		db := testdb.NewPlace(t).Open(t)
 		to := &remote{}
 		r := startRelay(t, outbox.Config{DB: db, Events: to})
 		if err := r.Stop(t.Context()); err != nil {
@@ -28,7 +27,7 @@ func TestStop(t *testing.T) {
 // A host may stop what it never started, stop twice, and start too late. That no
 // goroutine is left is for TestMain to see.
 func TestStopInAnyOrder(t *testing.T) {
-	db := testdb.New(t)
+	db := testdb.NewPlace(t).Open(t)
 	emit(t, db, 0, 5)
 	to := &remote{}
 	r, err := outbox.New(outbox.Config{DB: db, Events: to})
