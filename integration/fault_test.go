@@ -36,7 +36,7 @@ func faults() []fault {
 			s.Start(t)
 		}},
 	}
-	for _, name := range rigKinds {
+	for _, name := range rigKinds() {
 		all = append(all,
 			fault{name + " stopped", func(t *testing.T, r *rig) {
 				r.servers[name].Stop(t)

@@ -56,14 +56,26 @@ type ledger struct {
 
 const importSize = 400
 
-// load runs writers against the server, has end end it at a random moment, and
-// returns when the writers have noticed.
-func load(c *client, round int, l *ledger, end func()) {
+// begin makes an empty ledger, once.
+func (l *ledger) begin() {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.created == nil {
 		l.created, l.tried, l.events, l.unsure = map[string]string{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	}
-	l.mu.Unlock()
+}
+
+// size is how many records were acknowledged.
+func (l *ledger) size() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.created)
+}
+
+// load runs writers against the server, has end end it at a random moment, and
+// returns when the writers have noticed.
+func load(c *client, round int, l *ledger, end func()) {
+	l.begin()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var acks, imports atomic.Int64

@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"flag"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -8,8 +10,11 @@ import (
 	"github.com/acme/platform/internal/teststack"
 )
 
-// rigKinds are the stores of a rig, in the order in which they start.
-var rigKinds = []string{"postgres", "redis", "mongo", "kafka"}
+// faultStores are the servers of a rig; without MongoDB the records are in
+// PostgreSQL.
+var faultStores = flag.String("fault-stores", "postgres,redis,mongo,kafka", "the servers of TestFaults")
+
+func rigKinds() []string { return strings.Split(*faultStores, ",") }
 
 // rig is two replicas of the program on four stores of their own, each behind a
 // proxy.
@@ -30,7 +35,7 @@ func newRig(t *testing.T) *rig {
 		"postgres": teststack.PostgresServer, "redis": teststack.RedisServer,
 		"mongo": teststack.MongoServer, "kafka": teststack.KafkaServer,
 	}
-	for _, name := range rigKinds {
+	for _, name := range rigKinds() {
 		public := teststack.FreeAddr(t) // a broker must know it before the proxy is there
 		r.servers[name] = teststack.StartBehind(t, kinds[name], public)
 		r.proxies[name] = teststack.NewProxy(t, public, r.servers[name].Addr)
@@ -38,9 +43,13 @@ func newRig(t *testing.T) *rig {
 	r.lost = teststack.NewLostReply(t, r.proxies["postgres"].Addr, "COMMIT\x00")
 	r.at = place{
 		"--postgres", r.servers["postgres"].URLAt(r.lost.Addr),
-		"--redis", r.servers["redis"].URLAt(r.proxies["redis"].Addr) + "?prefix=rig",
-		"--mongo", r.servers["mongo"].URLAt(r.proxies["mongo"].Addr) + "/rig",
 		"--kafka", "kafka://" + r.proxies["kafka"].Addr + "/rig?replication=1&partitions=4",
+	}
+	if s := r.servers["redis"]; s != nil {
+		r.at = append(r.at, "--redis", s.URLAt(r.proxies["redis"].Addr)+"?prefix=rig")
+	}
+	if s := r.servers["mongo"]; s != nil {
+		r.at = append(r.at, "--mongo", s.URLAt(r.proxies["mongo"].Addr)+"/rig")
 	}
 	for i := range r.replicas {
 		r.replicas[i] = r.start(t)
