@@ -155,6 +155,21 @@ func TestCluster(t *testing.T) {
 			}
 		}
 	})
+	t.Run("AccessList", func(t *testing.T) {
+		prefix := newPrefix()
+		for _, port := range ports {
+			node := goredis.NewClient(&goredis.Options{Addr: "127.0.0.1:" + port})
+			defer node.Close()
+			restrict(t, node, prefix, "+cluster", "+command")
+		}
+		own := strings.Replace(url, "redis://", "redis://"+prefix+":pass@", 1)
+		c := openWith(t, redis.Config{URL: own, Cluster: true, Prefix: prefix, Timeout: 5 * time.Second})
+		for name, call := range methods(c) {
+			if err := call(t.Context(), acme); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
 	// One unreachable node of the URL is no harm.
 	t.Run("OneAddressIsWrong", func(t *testing.T) {
 		bad := "redis://127.0.0.1:1?addr=127.0.0.1:" + ports[2]
@@ -163,4 +178,3 @@ func TestCluster(t *testing.T) {
 		want(t, c.Cache(), acme, "k", "v")
 	})
 }
-

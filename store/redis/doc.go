@@ -60,9 +60,15 @@
 // the node of its slot, so that many topics need a connection to every node,
 // and go-redis binds a subscription to the node of its first channel alone
 // (https://github.com/redis/go-redis/issues/3806). Messages here are small and
-// few: they say what to look at again.
+// few: they say what to look at again. All messages of a topic go through the
+// node of its slot, so that those of one publisher stay in order.
 //
 // # What go-redis does beside
+//
+// Where hundreds of calls are under way at once, its automatic pipeliner
+// (AutoPipeline, experimental there) carries several times as many over few
+// connections, and each lone call takes twice as long: a host that wants it
+// gives it as Config.Client.
 //
 // It writes what its pools meet to the standard error of the process, by a
 // logger that the host may replace with redis.SetLogger. Its client-side cache

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -15,15 +14,6 @@ import (
 	"github.com/acme/platform/internal/background"
 	"github.com/acme/platform/store"
 )
-
-// connection is what the hub needs of a [goredis.PubSub].
-type connection interface {
-	Ping(ctx context.Context, payload ...string) error
-	Subscribe(ctx context.Context, channels ...string) error
-	Unsubscribe(ctx context.Context, channels ...string) error
-	Receive(ctx context.Context) (any, error)
-	Close() error
-}
 
 // hub shares one connection among the subscriptions of a client. A connection
 // that breaks is replaced and never mended, so that no confirmation of an old
@@ -36,11 +26,15 @@ type hub struct {
 	tasks              *background.Group
 	closed             chan struct{}
 
-	mu      sync.Mutex
-	started bool
-	ended   bool
-	conn    connection        // nil while there is none
-	topics  map[string]*topic // by channel
+	mu        sync.Mutex
+	started   bool
+	ended     bool
+	connected bool
+	topics    map[string]*topic // by channel
+	// What the writer has not sent yet. As each topic has one command at
+	// most, their order does not matter.
+	joining, leaving []string
+	wake             background.Signal // there is something to send
 }
 
 // topic is a channel with receivers, or one that is being left. At most one
@@ -65,7 +59,7 @@ func (h *hub) subscribe(ctx context.Context, channel string) (*subscription, err
 		hub: h, channel: channel,
 		c: make(chan store.Message, subscriptionBuffer), placed: make(chan struct{}),
 	}
-	if !h.add(s) {
+	if !h.add(s) { //nolint:contextcheck // the connection outlives the call
 		return nil, errClosed()
 	}
 	timer := time.NewTimer(h.timeout)
@@ -91,8 +85,8 @@ var errUnconfirmed = errors.New("redis: the subscription was not confirmed in ti
 // add reports whether it did; a hub that has ended takes none.
 func (h *hub) add(s *subscription) bool {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.ended {
-		h.mu.Unlock()
 		return false
 	}
 	if !h.started {
@@ -108,112 +102,44 @@ func (h *hub) add(s *subscription) bool {
 	if t.state == subscribed {
 		s.place()
 	}
-	send := h.next(s.channel, t)
-	h.mu.Unlock()
-	send()
+	h.next(s.channel, t)
 	return true
 }
 
 // remove forgets a subscription that has ended.
 func (h *hub) remove(s *subscription) {
 	h.mu.Lock()
-	t := h.topics[s.channel]
-	if t == nil {
-		h.mu.Unlock()
-		return
+	defer h.mu.Unlock()
+	if t := h.topics[s.channel]; t != nil {
+		t.receivers = slices.DeleteFunc(t.receivers, func(o *subscription) bool { return o == s })
+		h.next(s.channel, t)
 	}
-	t.receivers = slices.DeleteFunc(t.receivers, func(o *subscription) bool { return o == s })
-	send := h.next(s.channel, t)
-	h.mu.Unlock()
-	send()
 }
 
-// next moves a topic on to where its receivers want it, and returns what sends
-// the command for it, to be called without the lock. A command that fails
-// breaks the connection, so its error is not looked at: the next connection
-// makes up for it.
-func (h *hub) next(channel string, t *topic) (send func()) {
-	wanted, conn := len(t.receivers) > 0, h.conn
-	if h.ended { // the connection goes anyway
-		conn = nil
-	}
+// next moves a topic on to where its receivers want it. h.mu is held.
+func (h *hub) next(channel string, t *topic) {
+	wanted, connected := len(t.receivers) > 0, h.connected && !h.ended
 	switch {
-	case !wanted && (t.state == absent || conn == nil):
+	case !wanted && (t.state == absent || !connected):
 		delete(h.topics, channel)
-	case wanted && t.state == absent && conn != nil:
+	case wanted && t.state == absent && connected:
 		t.state = subscribing
-		return func() { _ = conn.Subscribe(context.Background(), channel) }
+		h.joining = append(h.joining, channel)
+		h.wake.Set()
 	case !wanted && t.state == subscribed:
 		t.state = leaving
-		return func() { _ = conn.Unsubscribe(context.Background(), channel) }
-	}
-	return func() {}
-}
-
-// run keeps a connection until ctx is done.
-func (h *hub) run(ctx context.Context) {
-	for failures := 0; ctx.Err() == nil; {
-		if worked, err := h.session(ctx); worked {
-			failures = 1
-			if ctx.Err() == nil {
-				h.log.WarnContext(ctx, "redis: the connection of the subscriptions broke; messages may be lost", slog.Any("error", err))
-			}
-		} else {
-			failures++
-		}
-		background.Sleep(ctx, h.backoff.Pause(failures))
+		h.leaving = append(h.leaving, channel)
+		h.wake.Set()
 	}
 }
 
-// session is the life of one connection. It reports whether there was one, and
-// why it ended.
-func (h *hub) session(ctx context.Context) (worked bool, err error) {
-	conn := h.connect(ctx)
-	ctx, cancel := context.WithCancel(ctx)
-	// Closing is what ends a Receive.
-	unhook := context.AfterFunc(ctx, func() { conn.Close() })
-	var beating sync.WaitGroup
-	defer func() {
-		unhook()
-		conn.Close()
-		cancel()
-		beating.Wait()
-		h.lose()
-	}()
-
-	// This connects, in a cluster to any node.
-	asked, done := context.WithTimeout(ctx, h.timeout)
-	err = conn.Ping(asked)
-	done()
-	if err != nil {
-		return false, err
-	}
-	h.adopt(ctx, conn)
-	var heard atomic.Bool
-	heard.Store(true)
-	beating.Go(func() { h.beat(ctx, conn, &heard) })
-	for {
-		message, err := conn.Receive(ctx)
-		if err != nil {
-			return true, err
-		}
-		heard.Store(true)
-		h.receive(message)
-	}
-}
-
-// adopt subscribes a new connection to what has receivers.
-func (h *hub) adopt(ctx context.Context, conn connection) {
+// begin has a new connection subscribe to what has receivers.
+func (h *hub) begin() {
 	h.mu.Lock()
-	h.conn = conn
-	var channels []string
+	defer h.mu.Unlock()
+	h.connected = true
 	for channel, t := range h.topics {
-		t.state = subscribing
-		channels = append(channels, channel)
-	}
-	h.mu.Unlock()
-	if len(channels) > 0 {
-		_ = conn.Subscribe(ctx, channels...) // its error ends the connection
+		h.next(channel, t)
 	}
 }
 
@@ -221,10 +147,10 @@ func (h *hub) adopt(ctx context.Context, conn connection) {
 func (h *hub) lose() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.conn == nil {
+	if !h.connected {
 		return
 	}
-	h.conn = nil
+	h.connected, h.joining, h.leaving = false, nil, nil
 	for channel, t := range h.topics {
 		t.state = absent
 		if len(t.receivers) == 0 {
@@ -233,25 +159,6 @@ func (h *hub) lose() {
 		for _, s := range t.receivers {
 			s.gap()
 		}
-	}
-}
-
-// beat closes a connection on which nothing comes, not even answers: the host
-// behind it may be gone without a word.
-func (h *hub) beat(ctx context.Context, conn connection, heard *atomic.Bool) {
-	tick := time.NewTicker(h.heartbeat)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if !heard.Swap(false) {
-			conn.Close()
-			return
-		}
-		_ = conn.Ping(ctx) // its error ends the connection
 	}
 }
 
@@ -273,9 +180,9 @@ func (h *hub) receive(message any) {
 // confirmed takes the server's answer to the command of a topic.
 func (h *hub) confirmed(m *goredis.Subscription) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	t := h.topics[m.Channel]
 	if t == nil {
-		h.mu.Unlock()
 		return
 	}
 	switch m.Kind {
@@ -287,9 +194,7 @@ func (h *hub) confirmed(m *goredis.Subscription) {
 	case "unsubscribe":
 		t.state = absent
 	}
-	send := h.next(m.Channel, t)
-	h.mu.Unlock()
-	send()
+	h.next(m.Channel, t)
 }
 
 // end ends the subscriptions and takes no more. The connection ends with the

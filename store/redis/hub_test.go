@@ -150,27 +150,27 @@ func (w *wire) commands() []string {
 	return slices.Clone(l.sent)
 }
 
-// inHub runs a test with a hub in a bubble.
-func inHub(t *testing.T, test func(t *testing.T, h *hub, w *wire)) {
+// newHub returns a hub and the server that it talks to, in a bubble.
+func newHub(t *testing.T) (*hub, *wire) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		w := &wire{}
-		var tasks background.Group
-		h := &hub{
-			connect: w.connect, timeout: time.Second, heartbeat: 5 * time.Second,
-			backoff: background.Backoff{Min: 50 * time.Millisecond, Max: 500 * time.Millisecond, Rand: func() float64 { return 0 }},
-			log:     slog.New(slog.DiscardHandler), tasks: &tasks,
-			closed: make(chan struct{}), topics: make(map[string]*topic),
-		}
-		test(t, h, w)
+	w := &wire{}
+	var tasks background.Group
+	h := &hub{
+		connect: w.connect, timeout: time.Second, heartbeat: 5 * time.Second,
+		backoff: background.Backoff{Min: 50 * time.Millisecond, Max: 500 * time.Millisecond, Rand: func() float64 { return 0 }},
+		log:     slog.New(slog.DiscardHandler), tasks: &tasks,
+		closed: make(chan struct{}), topics: make(map[string]*topic), wake: background.NewSignal(),
+	}
+	t.Cleanup(func() {
 		h.end()
-		if err := tasks.Stop(t.Context()); err != nil {
+		if err := tasks.Stop(context.Background()); err != nil {
 			t.Error(err)
 		}
 		if len(h.topics) != 0 {
 			t.Errorf("%d topics are left", len(h.topics))
 		}
 	})
+	return h, w
 }
 
 func subscribe(t *testing.T, h *hub, channel string) *subscription {
@@ -204,7 +204,8 @@ func wantCommands(t *testing.T, w *wire, want ...string) {
 }
 
 func TestHubSharesASubscription(t *testing.T) {
-	inHub(t, func(t *testing.T, h *hub, w *wire) {
+	synctest.Test(t, func(t *testing.T) {
+		h, w := newHub(t)
 		one, two := subscribe(t, h, "a"), subscribe(t, h, "a")
 		wantCommands(t, w, "subscribe a")
 		one.Close()
@@ -223,7 +224,8 @@ func TestHubSharesASubscription(t *testing.T) {
 // A subscription is in place when the server has confirmed the command that was
 // sent for it, not an earlier one.
 func TestHubWaitsForItsOwnConfirmation(t *testing.T) {
-	inHub(t, func(t *testing.T, h *hub, w *wire) {
+	synctest.Test(t, func(t *testing.T) {
+		h, w := newHub(t)
 		subscribe(t, h, "other")
 		w.hold()
 		ctx, cancel := context.WithCancel(t.Context())
@@ -261,7 +263,8 @@ func TestHubWaitsForItsOwnConfirmation(t *testing.T) {
 }
 
 func TestHubRestoresSubscriptions(t *testing.T) {
-	inHub(t, func(t *testing.T, h *hub, w *wire) {
+	synctest.Test(t, func(t *testing.T) {
+		h, w := newHub(t)
 		a, b, left := subscribe(t, h, "a"), subscribe(t, h, "b"), subscribe(t, h, "left")
 		w.publish("a", "before")
 		w.mu.Lock()
@@ -292,7 +295,8 @@ func TestHubRestoresSubscriptions(t *testing.T) {
 }
 
 func TestHubGivesASilentConnectionUp(t *testing.T) {
-	inHub(t, func(t *testing.T, h *hub, w *wire) {
+	synctest.Test(t, func(t *testing.T) {
+		h, w := newHub(t)
 		s := subscribe(t, h, "a")
 		time.Sleep(time.Hour)
 		synctest.Wait()
@@ -325,7 +329,8 @@ func TestHubGivesASilentConnectionUp(t *testing.T) {
 }
 
 func TestHubWithoutServer(t *testing.T) {
-	inHub(t, func(t *testing.T, h *hub, w *wire) {
+	synctest.Test(t, func(t *testing.T) {
+		h, w := newHub(t)
 		w.refused = 1 << 30
 		began := time.Now()
 		if _, err := h.subscribe(t.Context(), "a"); platform.KindOf(err) != platform.KindUnavailable {
@@ -352,7 +357,8 @@ func TestHubWithoutServer(t *testing.T) {
 }
 
 func TestHubDropsForTheSlow(t *testing.T) {
-	inHub(t, func(t *testing.T, h *hub, w *wire) {
+	synctest.Test(t, func(t *testing.T) {
+		h, w := newHub(t)
 		slow, quick := subscribe(t, h, "a"), subscribe(t, h, "a")
 		for i := range subscriptionBuffer + 3 {
 			w.publish("a", string(rune('A'+i%26)))

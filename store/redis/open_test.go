@@ -105,16 +105,25 @@ func TestHostsClientStaysOpen(t *testing.T) {
 	}
 }
 
+// restrict makes a user, with the password "pass", who may do what doc.go says
+// and more.
+func restrict(t *testing.T, r *goredis.Client, prefix string, more ...any) {
+	t.Helper()
+	rules := append([]any{
+		"ACL", "SETUSER", prefix, "on", ">pass", "resetchannels", "~" + prefix + ":*", "&" + prefix + ":*",
+		"+get", "+set", "+unlink", "+eval", "+evalsha", "+incrby", "+pttl", "+pexpire",
+		"+publish", "+subscribe", "+unsubscribe", "+ping",
+	}, more...)
+	if err := r.Do(t.Context(), rules...).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // The access list of doc.go is enough, and keeps other names away.
 func TestAccessList(t *testing.T) {
 	prefix := newPrefix()
 	r := raw(t)
-	err := r.Do(t.Context(), "ACL", "SETUSER", prefix, "on", ">pass", "resetchannels", "~"+prefix+":*", "&"+prefix+":*",
-		"+get", "+set", "+unlink", "+eval", "+evalsha", "+incrby", "+pttl", "+pexpire",
-		"+publish", "+subscribe", "+unsubscribe", "+ping").Err()
-	if err != nil {
-		t.Fatal(err)
-	}
+	restrict(t, r, prefix)
 	t.Cleanup(func() { r.ACLDelUser(t.Context(), prefix) })
 	url := strings.Replace(server(t), "redis://", "redis://"+prefix+":pass@", 1)
 	c := openWith(t, redis.Config{URL: url, Prefix: prefix})

@@ -51,7 +51,7 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 		connect: func(ctx context.Context) connection { return c.redis.Subscribe(ctx) },
 		timeout: cfg.Timeout, heartbeat: cfg.Heartbeat, log: log, tasks: &c.tasks,
 		backoff: background.Backoff{Min: cfg.Retry / 8, Max: cfg.Retry, Rand: rand.Float64},
-		closed:  make(chan struct{}), topics: make(map[string]*topic),
+		closed:  make(chan struct{}), topics: make(map[string]*topic), wake: background.NewSignal(),
 	}
 	if err := c.Check(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("redis: open: %w", err), c.Stop(ctx))
@@ -102,7 +102,7 @@ func (c *Client) call(ctx context.Context, tenant platform.TenantID, f func(ctx 
 	bounded, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	err := f(bounded)
-	c.guard.report(err)
+	c.guard.report(err) //nolint:contextcheck // asking goes on after the call
 	return translate(ctx, err)
 }
 
