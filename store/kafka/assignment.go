@@ -36,7 +36,7 @@ func (a *assignment) run(ctx, ended context.Context) {
 	defer abort()
 	stop, halt := context.WithCancel(at)
 	defer halt()
-	defer context.AfterFunc(ended, halt)() //nolint:contextcheck // two contexts end it
+	defer context.AfterFunc(ended, halt)()
 
 	var committing, working sync.WaitGroup
 	committing.Go(func() { a.offsets.keep(stop, abort) })

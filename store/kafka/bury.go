@@ -35,12 +35,9 @@ const maxCause = 2000
 // counts reports whether an error of a handler says something of the event. One
 // that a dependency causes does not: it would say it of every event.
 func counts(err error) bool {
-	switch platform.KindOf(err) {
-	case platform.KindUnavailable, platform.KindTimeout, platform.KindLimited:
-		return false
-	}
 	var network net.Error
-	return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &network)
+	kind := platform.KindOf(err)
+	return kind != platform.KindUnavailable && kind != platform.KindTimeout && kind != platform.KindLimited && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &network)
 }
 
 // setAside writes an item to the dead-letter topic, which it must before the

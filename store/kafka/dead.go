@@ -112,11 +112,15 @@ func (e *Events) Replay(ctx context.Context, ids ...string) error {
 
 func (e *Events) replay(ctx context.Context, id string) error {
 	partition, offset, ok := parseLetterID(id)
-	if !ok {
+	partitions, err := e.partitions(ctx, e.deadTopic)
+	if err != nil {
+		return failed(ctx, "read dead letter", err)
+	}
+	if !ok || partition >= len(partitions) {
 		return platform.NotFound("dead letter")
 	}
 	records, _, err := e.fetch(ctx, e.deadTopic, partition, offset)
-	if errors.Is(err, kafka.OffsetOutOfRange) || errors.Is(err, kafka.UnknownTopicOrPartition) {
+	if errors.Is(err, kafka.OffsetOutOfRange) {
 		return platform.NotFound("dead letter").Because(err)
 	}
 	if err != nil {

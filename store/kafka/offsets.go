@@ -66,18 +66,16 @@ func (o *offsets) keep(ctx context.Context, lost context.CancelFunc) {
 		case <-ctx.Done():
 			return
 		}
-		background.Sleep(ctx, commitEvery)
-		if ctx.Err() != nil {
-			return
-		}
+		pause := commitEvery
 		if err := o.commit(ctx); fenced(err) {
 			o.log.WarnContext(ctx, "consumer lost its partitions", slog.String("group", o.group), slog.Any("error", err))
 			lost()
 			return
 		} else if err != nil {
-			background.Sleep(ctx, time.Second)
+			pause = time.Second
 			o.changed.Set()
 		}
+		background.Sleep(ctx, pause)
 	}
 }
 
