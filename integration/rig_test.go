@@ -57,10 +57,10 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// start starts a replica. It outlives the tokens' usual life and knows no limits.
+// start starts a replica. Its tokens outlive a run and it knows no limits.
 func (r *rig) start(t *testing.T) *server {
 	t.Helper()
-	return start(t, r.at, "--access-token-ttl", "12h", "--rate-limit", "0", "--sign-in-limit", "0", "--access-log=false")
+	return start(t, r.at, "--access-token-ttl", "1h", "--rate-limit", "0", "--sign-in-limit", "0", "--access-log=false")
 }
 
 func (r *rig) replica(i int) *server {

@@ -58,11 +58,12 @@ func buildAndRun(m *testing.M) int {
 
 // server is a running program.
 type server struct {
-	t    *testing.T
-	url  string
-	at   place
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the process has ended
+	t         *testing.T
+	url       string
+	at        place
+	cmd       *exec.Cmd
+	listening chan struct{} // closed when it is ready
+	done      chan struct{} // closed when the process has ended
 
 	mu  sync.Mutex
 	log bytes.Buffer
@@ -81,35 +82,12 @@ func start(t *testing.T, at place, flags ...string) *server {
 // launch is start that returns the failure. The server ends with the test.
 func launch(t *testing.T, at place, flags ...string) (*server, error) {
 	t.Helper()
-	args := slices.Concat([]string{"serve", "--addr", "127.0.0.1:0", "--log-format", "json", "--public-url", "http://platform.test"}, at, flags)
-	s := &server{t: t, at: at, cmd: exec.Command(binary, args...), done: make(chan struct{})}
-	stderr, err := s.cmd.StderrPipe()
+	s, err := spawn(t, at, flags...)
 	if err != nil {
 		return s, err
 	}
-	if err := s.cmd.Start(); err != nil {
-		return s, err
-	}
-	listening := make(chan string, 1)
-	go func() {
-		defer close(s.done)
-		lines := bufio.NewScanner(stderr)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			s.mu.Lock()
-			s.log.Write(append(lines.Bytes(), '\n'))
-			s.mu.Unlock()
-			var line struct{ Msg, Addr string }
-			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "listening" {
-				listening <- line.Addr
-			}
-		}
-		_ = s.cmd.Wait()
-	}()
-	t.Cleanup(s.kill)
 	select {
-	case addr := <-listening:
-		s.url = "http://" + addr
+	case <-s.listening:
 	case <-s.done:
 		return s, errors.New("it ended: " + s.cmd.ProcessState.String())
 	case <-time.After(patience):
@@ -120,6 +98,51 @@ func launch(t *testing.T, at place, flags ...string) (*server, error) {
 		err = fmt.Errorf("not ready: %d %s", a.status, a.body)
 	}
 	return s, err
+}
+
+// spawn begins the program and returns when it has an address, or has ended.
+func spawn(t *testing.T, at place, flags ...string) (*server, error) {
+	t.Helper()
+	args := slices.Concat([]string{"serve", "--addr", "127.0.0.1:0", "--log-format", "json", "--public-url", "http://platform.test"}, at, flags)
+	s := &server{t: t, at: at, cmd: exec.Command(binary, args...), listening: make(chan struct{}), done: make(chan struct{})}
+	stderr, err := s.cmd.StderrPipe()
+	if err != nil {
+		return s, err
+	}
+	if err := s.cmd.Start(); err != nil {
+		return s, err
+	}
+	starting := make(chan string, 1)
+	go func() {
+		defer close(s.done)
+		lines := bufio.NewScanner(stderr)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			s.mu.Lock()
+			s.log.Write(append(lines.Bytes(), '\n'))
+			s.mu.Unlock()
+			var line struct{ Msg, Addr string }
+			if json.Unmarshal(lines.Bytes(), &line) != nil {
+				continue
+			}
+			switch line.Msg {
+			case "starting":
+				starting <- line.Addr
+			case "listening":
+				close(s.listening)
+			}
+		}
+		_ = s.cmd.Wait()
+	}()
+	t.Cleanup(s.kill)
+	select {
+	case addr := <-starting:
+		s.url = "http://" + addr
+	case <-s.done:
+	case <-time.After(patience):
+		return s, errors.New("it does not start")
+	}
+	return s, nil
 }
 
 // kill ends the process as a crash would, and waits for its end.

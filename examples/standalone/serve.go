@@ -9,11 +9,14 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 )
 
 // serve runs the server until ctx is done, then lets what goes on end.
 func serve(ctx context.Context, o options, _, stderr io.Writer) error {
 	log := o.logger(stderr)
+	goredis.SetLogger(redisLog{log})
 	// The address first: a port in use is found before any data is touched.
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", o.addr)
@@ -54,6 +57,14 @@ func serve(ctx context.Context, o options, _, stderr io.Writer) error {
 		err = nil
 	}
 	return errors.Join(err, drain(stopCtx, server, o.shutdown*3/4), a.platform.Stop(stopCtx))
+}
+
+// redisLog takes what go-redis would write to the standard error by itself. The
+// store says what matters of it.
+type redisLog struct{ log *slog.Logger }
+
+func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
+	l.log.DebugContext(ctx, "go-redis", slog.String("says", fmt.Sprintf(format, v...)))
 }
 
 // drain lets the requests end that are under way, and cuts off those that have

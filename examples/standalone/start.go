@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/acme/platform"
@@ -23,7 +24,7 @@ func start(ctx context.Context, timeout time.Duration, log *slog.Logger, try fun
 	began := time.Now()
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		a, err := try(ctx)
-		if err == nil || !errors.Is(err, platform.ErrUnavailable) {
+		if err == nil || !away(err) {
 			return a, err
 		}
 		if time.Since(began)+pause > timeout {
@@ -36,6 +37,14 @@ func start(ctx context.Context, timeout time.Duration, log *slog.Logger, try fun
 		case <-time.After(pause):
 		}
 	}
+}
+
+// away reports whether err says that a store does not answer, or not yet.
+func away(err error) bool {
+	var network *net.OpError
+	var name *net.DNSError
+	return errors.Is(err, platform.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.As(err, &network) || errors.As(err, &name)
 }
 
 // assembleAndStart is one try.

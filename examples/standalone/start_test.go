@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -30,6 +31,10 @@ func TestStart(t *testing.T) {
 		"away, then there": {[]error{away, away, away, nil}, time.Minute, "", 4, 1750 * time.Millisecond},
 		"away for good":    {[]error{away}, 10 * time.Second, "gave up after 8s: redis: open", 6, 7750 * time.Millisecond},
 		"not patient":      {[]error{away}, 0, "gave up after 0s", 1, 0},
+		"refused, silent, there": {[]error{
+			fmt.Errorf("kafka: %w", &net.OpError{Op: "dial", Err: errors.New("refused")}), fmt.Errorf("kafka: %w", context.DeadlineExceeded),
+			&net.DNSError{Err: "no such host"}, nil,
+		}, time.Minute, "", 4, 1750 * time.Millisecond},
 		"wrong":            {[]error{wrong}, time.Minute, "password", 1, 0},
 		"away, then wrong": {[]error{away, wrong}, time.Minute, "password", 2, 250 * time.Millisecond},
 	} {
