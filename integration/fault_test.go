@@ -54,7 +54,7 @@ func faults() []fault {
 				r.proxies[name].Restore(t)
 			}},
 			fault{name + " slow", func(t *testing.T, r *rig) {
-				r.proxies[name].Slow(t, 40*time.Millisecond, 400)
+				r.proxies[name].Slow(t, 40*time.Millisecond)
 				time.Sleep(*faultOutage)
 				r.proxies[name].Fast()
 			}},

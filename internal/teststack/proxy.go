@@ -45,19 +45,14 @@ func (p *Proxy) Restore(tb testing.TB) {
 	}
 }
 
-// Slow delays what goes each way by the latency, more or less by half of it, and
-// lets through at most so many kilobytes a second.
-func (p *Proxy) Slow(tb testing.TB, latency time.Duration, kilobytes int) {
+// Slow delays what goes each way by the latency, more or less by half of it.
+func (p *Proxy) Slow(tb testing.TB, latency time.Duration) {
 	tb.Helper()
-	ms := latency.Milliseconds()
 	for _, stream := range []string{"upstream", "downstream"} {
-		for _, toxic := range []string{
-			fmt.Sprintf(`{"name":"latency_%s","type":"latency","stream":%q,"attributes":{"latency":%d,"jitter":%d}}`, stream, stream, ms, ms/2),
-			fmt.Sprintf(`{"name":"bandwidth_%s","type":"bandwidth","stream":%q,"attributes":{"rate":%d}}`, stream, stream, kilobytes),
-		} {
-			if _, err := p.proxy.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
-				tb.Fatalf("teststack: proxy: %v", err)
-			}
+		toxic := fmt.Sprintf(`{"name":%q,"type":"latency","stream":%[1]q,"attributes":{"latency":%d,"jitter":%d}}`,
+			stream, latency.Milliseconds(), latency.Milliseconds()/2)
+		if _, err := p.proxy.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
+			tb.Fatalf("teststack: proxy: %v", err)
 		}
 	}
 }

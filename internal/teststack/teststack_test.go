@@ -118,7 +118,7 @@ func TestProxy(t *testing.T) {
 		t.Error("a cut proxy lets through")
 	}
 	p.Restore(t)
-	p.Slow(t, time.Millisecond, 100)
+	p.Slow(t, time.Millisecond)
 	if err := ask(); err != nil {
 		t.Error(err)
 	}
