@@ -79,6 +79,7 @@ func Decide(roles map[string][]string, held []string, permission string) (first,
 }
 
 const (
+	MaxKeys   = maxKeys
 	FreeTries = freeTries
 	MaxDelay  = maxDelay
 )

@@ -67,6 +67,21 @@ func (p *Place) Contents(tb testing.TB) string {
 	return out.String()
 }
 
+// Waiting reports whether a transaction waits for another. On SQLite, where there
+// is one at a time, it is true.
+func (p *Place) Waiting(tb testing.TB) bool {
+	tb.Helper()
+	if p.path != "" {
+		return true
+	}
+	var n int
+	p.asOwner(tb, func(ctx context.Context, db *sql.Conn) error {
+		return db.QueryRowContext(ctx, `SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&n)
+	})
+	return n > 0
+}
+
 // column returns the values of the first column of an answer, a line each.
 func column(ctx context.Context, db *sql.Conn, query string) (string, error) {
 	rows, err := db.QueryContext(ctx, query)
