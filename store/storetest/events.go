@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -110,6 +111,40 @@ var eventsCases = []testCase[store.Events]{
 				p.errorf("%s was delivered %d times without a failure", id, times)
 			}
 		}
+	}},
+	{"CallsAHandlerOnceAtATime", func(p *probe, s store.Events) {
+		const subjects, each = 8, 5
+		var batch []platform.Event
+		for n := range subjects * each {
+			batch = append(batch, event(tenantA, fmt.Sprint(n%subjects), n/subjects))
+		}
+		p.must(s.Publish(p.ctx, batch...))
+		ctx, cancel := context.WithCancel(p.ctx)
+		defer cancel()
+		var (
+			first   sync.Once
+			atWork  atomic.Int32
+			got     atomic.Int32
+			another = make(chan struct{}, subjects*each)
+		)
+		p.must(s.Consume(ctx, "g", func(_ context.Context, batch []platform.Event) error {
+			if atWork.Add(1) > 1 {
+				another <- struct{}{}
+			}
+			defer atWork.Add(-1)
+			first.Do(func() {
+				// Only a store that is wrong ends this wait early.
+				select {
+				case <-another:
+					p.errorf("a handler was called while it was at work")
+				case <-time.After(50 * time.Millisecond):
+				}
+			})
+			if got.Add(int32(len(batch))) >= subjects*each {
+				cancel()
+			}
+			return nil
+		}))
 	}},
 	{"AFailedBatchComesAgain", func(p *probe, s store.Events) {
 		for n := range 5 {

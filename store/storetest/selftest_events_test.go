@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -57,6 +58,7 @@ func TestEventsFindsFaults(t *testing.T) {
 		{"what is no event gets in", "RefusesWhatIsNotAnEvent", with(func(e store.Events) store.Events { return halfEvents{e} })},
 		{"each consumer gets all", "OneConsumerOfAGroupGetsEach", with(func(e store.Events) store.Events { return &loneEvents{Events: e} })},
 		{"a group forgets where it was", "AGroupGoesOnWhereItWas", with(func(e store.Events) store.Events { return &loneEvents{Events: e} })},
+		{"a handler is called many times at once", "CallsAHandlerOnceAtATime", with(func(e store.Events) store.Events { return hastyEvents{e} })},
 		{"a failed batch is finished", "AFailedBatchComesAgain", with(func(e store.Events) store.Events { return indifferentEvents{e} })},
 		{"a new group begins now", "ANewGroupBeginsWithTheOldest", with(func(e store.Events) store.Events { return oneGroupEvents{e} })},
 		{"a cancelled call goes on", "Cancelled", with(func(e store.Events) store.Events { return deafEvents{e} })},
@@ -93,6 +95,20 @@ type loneEvents struct {
 
 func (s *loneEvents) Consume(ctx context.Context, group string, h store.EventHandler) error {
 	return s.Events.Consume(ctx, group+string('a'+s.n.Add(1)), h)
+}
+
+// hastyEvents hands over each event of a batch by itself, all at once.
+type hastyEvents struct{ store.Events }
+
+func (s hastyEvents) Consume(ctx context.Context, group string, h store.EventHandler) error {
+	return s.Events.Consume(ctx, group, func(ctx context.Context, e []platform.Event) error {
+		var all sync.WaitGroup
+		for i := range e {
+			all.Go(func() { _ = h(ctx, e[i:i+1]) })
+		}
+		all.Wait()
+		return nil
+	})
 }
 
 type indifferentEvents struct{ store.Events }
