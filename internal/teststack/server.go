@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strconv"
@@ -122,13 +123,18 @@ func FreeAddr(tb testing.TB) string {
 	return net.JoinHostPort("127.0.0.1", port)
 }
 
+// freePort returns a port below those that systems hand out by themselves, so
+// that no connection takes it before the server does.
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	var err error
+	for range 100 {
+		port := strconv.Itoa(10_000 + rand.IntN(20_000))
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), nil //nolint:forcetypeassert,errcheck // it listens on TCP
+	return "", err
 }
 
 // engine reports why there is no container engine.
