@@ -204,17 +204,17 @@ var documentsCases = []testCase[DocumentsStore]{
 			}
 			p.must1(s.PutCollection(p.ctx, tenantA, store.Collection{Name: name, Indexes: indexes}))
 			var changes []store.Change
-			for i := range 120 {
+			for i := range pageDocuments {
 				changes = append(changes, store.Change{Op: store.OpInsert, ID: fmt.Sprintf("d%03d", i), Data: fmt.Appendf(nil, `{"g":%d,"v":%s}`, i%2, mixed[i%len(mixed)])})
 			}
 			_, err := s.Apply(p.ctx, tenantA, name, changes, nil)
 			p.must(err)
 			for _, sort := range []string{"", "v", "-v", "g,-v", "-g,v"} {
 				whole := p.findIn(s, tenantA, name, "", sort, 1000)
-				if len(whole) != 120 {
+				if len(whole) != pageDocuments {
 					p.errorf("%s sort %q: %d documents", name, sort, len(whole))
 				}
-				for _, limit := range []int{1, 7, 60, 119, 120} {
+				for _, limit := range []int{1, 7, pageDocuments / 2, pageDocuments - 1, pageDocuments} {
 					if got := p.findIn(s, tenantA, name, "", sort, limit); !slices.Equal(got, whole) {
 						p.errorf("%s sort %q in pages of %d differs from the whole", name, sort, limit)
 					}
@@ -295,6 +295,10 @@ var documentsCases = []testCase[DocumentsStore]{
 		p.kind(err, platform.KindNotFound, "what a cancelled call wrote")
 	}},
 }
+
+// pageDocuments is how many documents are walked in pages, three of each of
+// mixed. A page of one makes a call for each.
+const pageDocuments = 66
 
 // mixed are JSON values in ascending order.
 var mixed = []string{

@@ -1,0 +1,56 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"github.com/acme/platform"
+)
+
+var (
+	errNoCollection = platform.NotFound("collection")
+	errNoDocument   = platform.NotFound("record")
+	errExists       = platform.Errorf(platform.KindConflict, "exists", "there is a record with that id")
+	errStale        = platform.Errorf(platform.KindStale, "stale", "the record has changed")
+	errBusy         = platform.Errorf(platform.KindUnavailable, "busy", "too many change the collection at the same time")
+	errAway         = platform.Errorf(platform.KindUnavailable, "unavailable", "the store does not answer")
+	errStopped      = platform.Errorf(platform.KindUnavailable, "stopped", "the store is stopped")
+)
+
+// Codes of servers that may do it later: not primary any more, shutting down,
+// no space. https://github.com/mongodb/specifications, "retryable writes".
+var awayCodes = map[int]bool{
+	6: true, 7: true, 89: true, 91: true, 189: true, 262: true, 9001: true, 10107: true, 11600: true, 11602: true,
+	13435: true, 13436: true, 14031: true,
+}
+
+// fault says what an error of the driver means: a server that is away is
+// KindUnavailable.
+func fault(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var known *platform.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	err = fmt.Errorf("mongo: %s: %w", what, err)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case mongo.IsNetworkError(err), mongo.IsTimeout(err), errors.Is(err, mongo.ErrClientDisconnected):
+		return errAway.Because(err)
+	}
+	var server mongo.ServerError
+	if errors.As(err, &server) {
+		for _, code := range server.ErrorCodes() {
+			if awayCodes[code] {
+				return errAway.Because(err)
+			}
+		}
+	}
+	return err
+}

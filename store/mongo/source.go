@@ -1,0 +1,165 @@
+package mongo
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/acme/platform/store/document"
+	"github.com/acme/platform/store/internal/docquery"
+)
+
+// source is the docquery.Source of one collection.
+type source struct {
+	d       *Documents
+	sc      scope
+	number  string
+	indexes []*index
+	first   int // how many documents are read at once at first
+}
+
+var _ docquery.Source = (*source)(nil)
+
+// rows is a span as a range of entries.
+func (s *source) rows(x *index, span docquery.Span) rowRange {
+	r := rowRange{
+		from: s.sc.id(x.Number, spellKey(span.After.Key)).text,
+		to:   s.sc.id(x.Number, spellKey(span.To)).text,
+	}
+	if span.After.ID != "" {
+		r.from += separator + spellID(span.After.ID)
+		r.open = true
+	}
+	return r
+}
+
+// Entries implements [docquery.Source].
+func (s *source) Entries(ctx context.Context, i int, span docquery.Span, n int) ([]docquery.Entry, error) {
+	return s.entries(ctx, s.rows(s.indexes[i], span), span.Backward, n)
+}
+
+func (s *source) entries(ctx context.Context, r rowRange, backward bool, n int) ([]docquery.Entry, error) {
+	ids, err := s.d.entries.ids(ctx, r, backward, n)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]docquery.Entry, len(ids))
+	for i, id := range ids {
+		key, doc, _ := strings.Cut(rest(id, 1), separator)
+		if out[i].Key, err = readKey(key); err != nil {
+			return nil, fault("decode", err)
+		}
+		out[i].ID = readID(doc)
+	}
+	return out, nil
+}
+
+// CountEntries implements [docquery.Source].
+func (s *source) CountEntries(ctx context.Context, i int, r document.Range, most int) (int64, error) {
+	span := docquery.Span{After: docquery.Place{Key: docquery.From(r)}, To: docquery.To(r)}
+	return s.d.entries.count(ctx, s.rows(s.indexes[i], span), most)
+}
+
+// Fetch implements [docquery.Source]. An entry whose document does not have
+// the key is one of an earlier state.
+func (s *source) Fetch(ctx context.Context, i int, entries []docquery.Entry) ([]*document.Record, error) {
+	x := s.indexes[i]
+	found := make(map[string]fetched, len(entries))
+	var ids []rowID
+	for _, e := range entries {
+		if _, double := found[e.ID]; !double {
+			found[e.ID] = fetched{}
+			ids = append(ids, s.sc.id(s.number, spellID(e.ID)))
+		}
+	}
+	err := s.d.documents.many(ctx, ids, func(raw bson.Raw) error {
+		id, row, err := readDocument(raw)
+		if err != nil || row.Shell != "" {
+			return fault("decode", err)
+		}
+		r := row.record(id)
+		keys, err := x.Keys.Keys(&r)
+		found[id] = fetched{&r, keys.Keys}
+		return err
+	})
+	out := make([]*document.Record, len(entries))
+	for i, e := range entries {
+		if f := found[e.ID]; slices.ContainsFunc(f.keys, func(k []byte) bool { return string(k) == string(e.Key) }) {
+			out[i] = f.record
+		}
+	}
+	return out, err
+}
+
+type fetched struct {
+	record *document.Record
+	keys   [][]byte
+}
+
+// Join implements [docquery.Source].
+func (s *source) Join(ctx context.Context, i int, span docquery.Span, filter document.Filter, see docquery.SeeEntry) error {
+	r := s.rows(s.indexes[i], span)
+	for n := s.first; ; n = min(2*n, fetchAtOnce) {
+		entries, err := s.entries(ctx, r, span.Backward, n)
+		if err != nil || len(entries) == 0 {
+			return err
+		}
+		records, err := s.Fetch(ctx, i, entries)
+		if err != nil {
+			return err
+		}
+		for j, rec := range records {
+			if rec == nil || !filter.MatchRecord(rec) {
+				continue
+			}
+			if more, err := see(entries[j].Key, rec); err != nil || !more {
+				return err
+			}
+		}
+		if len(entries) < n {
+			return nil
+		}
+		last := entries[len(entries)-1]
+		end := s.sc.id(s.indexes[i].Number, spellKey(last.Key), spellID(last.ID)).text
+		if span.Backward {
+			r.to = end
+		} else {
+			r.from, r.open = end, true
+		}
+	}
+}
+
+// Scan implements [docquery.Source].
+func (s *source) Scan(ctx context.Context, scan docquery.Scan, filter document.Filter, see docquery.See) error {
+	r := s.sc.under(s.number)
+	down := scan.Order == docquery.ByIDDown
+	if scan.After != "" {
+		after := s.sc.id(s.number, spellID(scan.After)).text
+		if down {
+			r.to = after
+		} else {
+			r.from, r.open = after, true
+		}
+	}
+	return s.d.documents.walk(ctx, r, down, 0, func(raw bson.Raw) (bool, error) {
+		id, row, err := readDocument(raw)
+		if err != nil {
+			return false, fault("decode", err)
+		}
+		if row.Shell != "" {
+			return true, nil
+		}
+		rec := row.record(id)
+		if !filter.MatchRecord(&rec) {
+			return true, nil
+		}
+		return see(&rec)
+	})
+}
+
+// Complete implements [docquery.Source]. Everything is shown whole here.
+func (*source) Complete(_ context.Context, shown []document.Record) ([]document.Record, error) {
+	return shown, nil
+}
