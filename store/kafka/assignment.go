@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"github.com/acme/platform/internal/delivery"
 )
 
 // assignment is what a consumer has of the topic for one generation of its group.
@@ -20,7 +22,7 @@ type assignment struct {
 func (c *consumer) assign(ctx context.Context, generation *kafka.Generation) *assignment {
 	a := &assignment{consumer: c, generation: generation, offsets: newOffsets(c, generation)}
 	for _, p := range generation.Assignments[c.cfg.Topic] {
-		a.workers = append(a.workers, &worker{consumer: c, offsets: a.offsets, partition: p.ID, from: p.Offset, size: c.cfg.Batch})
+		a.workers = append(a.workers, &worker{consumer: c, offsets: a.offsets, partition: p.ID, from: p.Offset, size: delivery.NewSize(c.cfg.Batch)})
 	}
 	c.log.DebugContext(ctx, "partitions assigned", slog.String("group", c.group),
 		slog.Int("generation", int(generation.ID)), slog.Int("partitions", len(a.workers)))
@@ -37,6 +39,9 @@ func (a *assignment) run(ctx, ended context.Context) {
 	stop, halt := context.WithCancel(at)
 	defer halt()
 	defer context.AfterFunc(ended, halt)()
+	if ended.Err() != nil {
+		return // it ended before it began, and the group waits for nobody
+	}
 
 	var committing, working sync.WaitGroup
 	committing.Go(func() { a.offsets.keep(stop, abort) })

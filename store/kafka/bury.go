@@ -13,6 +13,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/background"
+	"github.com/acme/platform/internal/delivery"
 )
 
 // The headers that make a dead letter of a message.
@@ -43,11 +44,11 @@ func counts(err error) bool {
 // setAside writes an item to the dead-letter topic, which it must before the
 // partition goes on, and returns how many items are finished by it.
 func (w *worker) setAside(at, stop context.Context, it item, attempts int, cause error) int {
-	failing := trouble{log: w.log, what: "what should be set aside cannot be", group: w.group}
+	failing := delivery.Trouble{Log: w.log, What: "what should be set aside cannot be", Group: w.group}
 	for failures := 1; ; failures++ {
 		err := w.bury(at, it, attempts, cause)
 		if err == nil {
-			failing.end(at)
+			failing.End(at)
 			w.counters.dead.Add(1)
 			w.log.ErrorContext(at, "event set aside", slog.String("group", w.group),
 				slog.Int("partition", w.partition), slog.Int64("offset", it.offset), slog.Int("attempts", attempts),
@@ -55,7 +56,7 @@ func (w *worker) setAside(at, stop context.Context, it item, attempts int, cause
 				slog.String("tenant", string(it.event.Tenant)), slog.Any("error", cause))
 			return 1
 		}
-		failing.begin(stop, err)
+		failing.Begin(stop, err)
 		background.Sleep(stop, w.backoff.Pause(failures))
 		if stop.Err() != nil {
 			return 0

@@ -9,6 +9,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/acme/platform/internal/background"
+	"github.com/acme/platform/internal/delivery"
 	"github.com/acme/platform/store"
 )
 
@@ -44,8 +45,8 @@ func (e *Events) Consume(ctx context.Context, group string, h store.EventHandler
 		c := &consumer{
 			Events: e, group: group, id: e.groupID(group), handle: h, counters: counters,
 			slots:   make(chan struct{}, e.cfg.Concurrency),
-			cluster: trouble{log: e.log, what: "the cluster fails", group: group},
-			handler: trouble{log: e.log, what: "the handler fails", group: group},
+			cluster: delivery.Trouble{Log: e.log, What: "the cluster fails", Group: group},
+			handler: delivery.Trouble{Log: e.log, What: "the handler fails", Group: group},
 		}
 		if ctx.Err() == nil {
 			err = c.run(ctx)
@@ -69,8 +70,8 @@ type consumer struct {
 	handle    store.EventHandler
 	counters  *groupCounters
 	slots     chan struct{} // one for each handler that may be at work
-	cluster   trouble
-	handler   trouble
+	cluster   delivery.Trouble
+	handler   delivery.Trouble
 }
 
 // run is a member of the group until ctx is done.
@@ -95,11 +96,11 @@ func (c *consumer) run(ctx context.Context) error {
 		generation, err := group.Next(ctx)
 		switch {
 		case err == nil:
-			c.cluster.end(ctx)
+			c.cluster.End(ctx)
 			c.counters.rebalances.Add(1)
 			c.hold(ctx, group, generation)
 		case !errors.Is(err, kafka.RebalanceInProgress):
-			c.cluster.begin(ctx, err)
+			c.cluster.Begin(ctx, err)
 		}
 	}
 	left := make(chan struct{})

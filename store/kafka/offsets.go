@@ -10,6 +10,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/acme/platform/internal/background"
+	"github.com/acme/platform/internal/delivery"
 )
 
 // commitEvery is the longest time that a finished batch waits for its offset to
@@ -23,7 +24,7 @@ type offsets struct {
 	*consumer
 	generation *kafka.Generation
 	changed    background.Signal
-	failing    trouble
+	failing    delivery.Trouble
 
 	mu     sync.Mutex
 	done   map[int]int64
@@ -34,7 +35,7 @@ type offsets struct {
 func newOffsets(c *consumer, generation *kafka.Generation) *offsets {
 	return &offsets{
 		consumer: c, generation: generation, changed: background.NewSignal(),
-		failing: trouble{log: c.log, what: "offsets are not committed", group: c.group},
+		failing: delivery.Trouble{Log: c.log, What: "offsets are not committed", Group: c.group},
 		done:    make(map[int]int64), stored: make(map[int]int64),
 	}
 }
@@ -114,10 +115,10 @@ func (o *offsets) commit(ctx context.Context) error {
 	case errors.Is(err, kafka.RebalanceInProgress):
 		return err // the generation is about to end, and commits once more then
 	case err != nil:
-		o.failing.begin(ctx, err)
+		o.failing.Begin(ctx, err)
 		return err
 	}
-	o.failing.end(ctx)
+	o.failing.End(ctx)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, c := range commits {

@@ -140,8 +140,13 @@ func (e *Events) requests(queues map[int][]message, partitions []partition, maxB
 	return requests, nil
 }
 
+// usualBatch is the most bytes of a batch of several messages, however much more
+// the topic takes: one alone may be larger.
+const usualBatch = 4 << 20
+
 // encodeBatch encodes as many messages from the front of a queue as fit.
 func (e *Events) encodeBatch(id int, queue []message, maxBatch int) (batch, error) {
+	maxBatch = min(maxBatch, usualBatch)
 	count, size := 0, batchOverhead
 	for _, m := range queue {
 		if size += m.size(); size > maxBatch && count > 0 {

@@ -3,24 +3,15 @@ package kafka
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 
 	"github.com/segmentio/kafka-go"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/background"
+	"github.com/acme/platform/internal/delivery"
 )
-
-// shrink is by how much a failed batch gets smaller, and a good one larger: 500
-// events are down to a single one in three failures.
-const shrink = 8
-
-// alone is how many failures in a row leave little doubt that it is the event
-// that fails and not the moment.
-const alone = 8
 
 // worker works on one partition for one generation.
 type worker struct {
@@ -29,9 +20,8 @@ type worker struct {
 	partition int
 	from      int64 // the offset to begin with; negative is the oldest
 
-	size     int // of the next batch
-	failures int // in a row
-	attempts int // those of one event alone that count
+	size     delivery.Size
+	attempts int // failures of one event alone that count
 }
 
 // item is a record and the event in it, or why there is none.
@@ -66,18 +56,18 @@ func (w *worker) run(at, stop context.Context) {
 
 // read reads one chunk ahead of the handler.
 func (w *worker) read(ctx context.Context, chunks chan<- chunk) {
-	reading := trouble{log: w.log, what: "the stream cannot be read", group: w.group}
+	reading := delivery.Trouble{Log: w.log, What: "the stream cannot be read", Group: w.group}
 	backoff := w.readBackoff()
 	for offset, failures := w.from, 0; ctx.Err() == nil; {
 		c, err := w.readOnce(ctx, offset)
 		if err != nil {
-			reading.begin(ctx, err)
+			reading.Begin(ctx, err)
 			failures++
 			background.Sleep(ctx, backoff.Pause(failures))
 			w.routes.refresh(w.cfg.Now())
 			continue
 		}
-		reading.end(ctx)
+		reading.End(ctx)
 		failures = 0
 		if c.next == offset {
 			continue
@@ -146,13 +136,12 @@ func (w *worker) work(at, stop context.Context, c chunk) {
 		w.offsets.finish(w.partition, c.next, true)
 	}
 	for items := c.items; len(items) > 0; {
-		n := w.step(at, stop, items)
-		if n > 0 {
+		if stop.Err() != nil {
+			return
+		}
+		if n := w.step(at, stop, items); n > 0 {
 			w.offsets.finish(w.partition, items[n-1].offset+1, false)
 			items = items[n:]
-		}
-		if stop.Err() != nil && len(items) > 0 {
-			return
 		}
 	}
 	w.offsets.finish(w.partition, c.next, false)
@@ -162,7 +151,7 @@ func (w *worker) work(at, stop context.Context, c chunk) {
 // finished. After a failure it waits.
 func (w *worker) step(at, stop context.Context, items []item) int {
 	n := 0
-	for n < len(items) && n < w.size && items[n].err == nil {
+	for n < len(items) && n < w.size.Now() && items[n].err == nil {
 		n++
 	}
 	if n == 0 {
@@ -176,9 +165,9 @@ func (w *worker) step(at, stop context.Context, items []item) int {
 	err := w.deliver(at, items[:n])
 	<-w.slots
 	if err == nil {
-		w.handler.end(at)
-		w.failures, w.attempts = 0, 0
-		w.size = min(w.size*shrink, w.cfg.Batch)
+		w.handler.End(at)
+		w.attempts = 0
+		w.size.Done()
 		return n
 	}
 	if stop.Err() != nil {
@@ -190,42 +179,33 @@ func (w *worker) step(at, stop context.Context, items []item) int {
 // fail makes the next batch smaller, and sets an event aside that failed alone
 // too often.
 func (w *worker) fail(at, stop context.Context, items []item, err error) int {
-	w.handler.begin(stop, err)
-	w.failures++
-	if first := items[0]; len(items) == 1 {
-		if counts(err) {
-			w.attempts++
-		}
-		if w.attempts >= w.cfg.MaxAttempts {
-			attempts := w.attempts
-			w.failures, w.attempts = 0, 0
-			return w.setAside(at, stop, first, attempts, err)
-		}
-		if w.failures == alone {
-			w.log.ErrorContext(stop, "an event holds up its partition", slog.String("group", w.group),
-				slog.Int("partition", w.partition), slog.Int64("offset", first.offset),
-				slog.String("event", first.event.ID), slog.String("type", first.event.Type),
-				slog.String("tenant", string(first.event.Tenant)), slog.Any("error", err))
-		}
+	w.handler.Begin(stop, err)
+	first := items[0]
+	stuck := w.size.Failed(len(items))
+	if len(items) == 1 && counts(err) {
+		w.attempts++
 	}
-	w.size = max(1, len(items)/shrink)
-	background.Sleep(stop, w.backoff.Pause(w.failures))
+	if w.attempts >= w.cfg.MaxAttempts {
+		n := w.setAside(at, stop, first, w.attempts, err)
+		w.attempts = 0
+		w.size.Done()
+		return n
+	}
+	if stuck {
+		w.log.ErrorContext(stop, "an event holds up its partition", slog.String("group", w.group),
+			slog.Int("partition", w.partition), slog.Int64("offset", first.offset),
+			slog.String("event", first.event.ID), slog.String("type", first.event.Type),
+			slog.String("tenant", string(first.event.Tenant)), slog.Any("error", err))
+	}
+	background.Sleep(stop, w.backoff.Pause(w.size.Failures()))
 	return 0
 }
 
-// deliver calls the handler; a panic in it is a failure like any other, since
-// it must not end the process of all tenants.
-func (w *worker) deliver(ctx context.Context, items []item) (err error) {
+// deliver calls the handler.
+func (w *worker) deliver(ctx context.Context, items []item) error {
 	batch := make([]platform.Event, len(items))
 	for i := range items {
 		batch[i] = items[i].event
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			w.log.ErrorContext(ctx, "the handler of events panicked", slog.String("group", w.group),
-				slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-			err = fmt.Errorf("kafka: panic: %v", p)
-		}
-	}()
-	return w.handle(ctx, batch)
+	return delivery.Call(ctx, w.log, w.group, w.handle, batch)
 }

@@ -6,21 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/background"
+	"github.com/acme/platform/internal/delivery"
 	"github.com/acme/platform/store"
 )
 
 // maxBatchBytes ends a batch early; one event alone may be larger.
 const maxBatchBytes = 4 << 20
-
-// shrink is by how much a failed batch gets smaller, and a good one larger: 500
-// events are down to a single one in three failures.
-const shrink = 8
 
 // Consume is as [store.Events] says; package sqlevents tells the rest. It may be
 // called before Start, for which it then waits. It returns an error where the
@@ -44,7 +40,7 @@ func (e *Events) Consume(ctx context.Context, group string, h store.EventHandler
 	case <-e.started:
 		c := &consumer{
 			Events: e, group: group, owner: e.cfg.NewID("con"), handle: h, wake: wake,
-			store: trouble{log: e.log, what: "the store fails", group: group},
+			store: delivery.Trouble{Log: e.log, What: "the store fails", Group: group},
 		}
 		c.run(ctx)
 	case <-ctx.Done():
@@ -61,7 +57,7 @@ type consumer struct {
 	group, owner string
 	handle       store.EventHandler
 	wake         background.Signal
-	store        trouble
+	store        delivery.Trouble
 }
 
 // run stands by for the lease and works while it has it, until ctx is done.
@@ -71,15 +67,15 @@ func (c *consumer) run(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil && !held:
 		case err != nil:
-			c.store.begin(ctx, err)
+			c.store.Begin(ctx, err)
 			failures++
 			background.Sleep(ctx, c.backoff.Pause(failures))
 		case held:
-			c.store.end(ctx)
+			c.store.End(ctx)
 			failures = 0
 			c.hold(ctx, seq)
 		default:
-			c.store.end(ctx)
+			c.store.End(ctx)
 			failures = 0
 			c.wake.Wait(ctx, c.cfg.Interval)
 		}
@@ -112,68 +108,49 @@ func (c *consumer) hold(ctx context.Context, seq int64) {
 
 // work delivers one batch after the other until ctx is done.
 func (c *consumer) work(ctx context.Context, o *offset) {
-	handler := trouble{log: c.log, what: "the handler fails", group: c.group}
-	size, failures, unread := c.cfg.Batch, 0, 0
+	handler := delivery.Trouble{Log: c.log, What: "the handler fails", Group: c.group}
+	size, unread := delivery.NewSize(c.cfg.Batch), 0
 	for ctx.Err() == nil {
-		batch, last, err := c.read(ctx, o.finished(), size)
+		batch, last, err := c.read(ctx, o.finished(), size.Now())
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			c.store.begin(ctx, err)
+			c.store.Begin(ctx, err)
 			unread++
 			background.Sleep(ctx, c.backoff.Pause(unread))
 			continue
 		case len(batch) == 0:
-			c.store.end(ctx)
+			c.store.End(ctx)
 			c.wake.Wait(ctx, o.storeIfDue(ctx))
 			continue
 		}
-		c.store.end(ctx)
+		c.store.End(ctx)
 		unread = 0
 
-		err = c.deliver(ctx, batch)
+		err = delivery.Call(ctx, c.log, c.group, c.handle, batch)
 		if err == nil {
-			handler.end(ctx)
-			failures = 0
+			handler.End(ctx)
 			o.finish(last)
-			if len(batch) == size && size == c.cfg.Batch {
+			if len(batch) == c.cfg.Batch {
 				o.store(ctx)
 			} else {
 				o.storeIfDue(ctx)
 			}
-			size = min(size*shrink, c.cfg.Batch)
+			size.Done()
 			continue
 		}
 		if ctx.Err() != nil {
 			return
 		}
-		handler.begin(ctx, err)
-		if failures++; len(batch) == 1 && failures == alone {
+		handler.Begin(ctx, err)
+		if size.Failed(len(batch)) {
 			c.log.ErrorContext(ctx, "an event holds up its consumers", slog.String("group", c.group),
 				slog.String("event", batch[0].ID), slog.String("type", batch[0].Type),
 				slog.String("tenant", string(batch[0].Tenant)), slog.Any("error", err))
 		}
-		size = max(1, len(batch)/shrink)
-		background.Sleep(ctx, c.backoff.Pause(failures))
+		background.Sleep(ctx, c.backoff.Pause(size.Failures()))
 	}
-}
-
-// alone is how many failures in a row leave little doubt that it is the event
-// that fails and not the moment.
-const alone = 8
-
-// deliver calls the handler; a panic in it is a failure like any other, since
-// it must not end the process of all tenants.
-func (c *consumer) deliver(ctx context.Context, batch []platform.Event) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			c.log.ErrorContext(ctx, "the handler of events panicked", slog.String("group", c.group),
-				slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-			err = fmt.Errorf("events: panic: %v", p)
-		}
-	}()
-	return c.handle(ctx, batch)
 }
 
 // read returns the next events after seq, and the seq of the last.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/acme/platform/internal/background"
+	"github.com/acme/platform/internal/delivery"
 	"github.com/acme/platform/store"
 )
 
@@ -17,7 +18,7 @@ const trimBatch = 1000
 // trimLoop removes what is older than the retention, an hour or a tenth of the
 // retention apart, whichever is shorter.
 func (e *Events) trimLoop(ctx context.Context) {
-	failing := trouble{log: e.log, what: "trimming the stream fails"}
+	failing := delivery.Trouble{Log: e.log, What: "trimming the stream fails"}
 	every := min(time.Hour, e.cfg.Retention/10)
 	background.Sweep(ctx, every, func(ctx context.Context) bool {
 		err := e.restamp(ctx, every)
@@ -26,10 +27,10 @@ func (e *Events) trimLoop(ctx context.Context) {
 			n, err = e.trim(ctx)
 		}
 		if err != nil {
-			failing.begin(ctx, err)
+			failing.Begin(ctx, err)
 			return false
 		}
-		failing.end(ctx)
+		failing.End(ctx)
 		return n == trimBatch
 	})
 }
