@@ -1,0 +1,254 @@
+package platform_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// withoutTenant are the tables that belong to no tenant, or to all, and why.
+var withoutTenant = map[string]string{
+	"user_accounts":     "a person is in many organizations",
+	"user_passwords":    "it is the account's",
+	"user_sessions":     "it is the account's, and moves between organizations",
+	"user_signing_keys": "one set signs for all",
+	"event_offsets":     "a group of consumers serves all tenants",
+	"schema_migrations": "the tables' own history",
+}
+
+// tenantNotFirst are the tables with a tenant whose primary key begins with
+// something else, and why.
+var tenantNotFirst = map[string]string{
+	"outbox":    "the relay empties it in one order for all tenants",
+	"event_log": "consumers read it in one order for all tenants",
+	"documents": "rows are reached by seq; (tenant, collection, id) is unique beside it",
+}
+
+// acrossTenants are the statements on a tenant's table that name no tenant, by
+// file and table, and why.
+var acrossTenants = map[string]string{
+	"store/outbox/move.go outbox":              "the relay moves the events of all tenants",
+	"store/outbox/stats.go outbox":             "figures of the whole",
+	"store/outbox/stats.go outbox_dead":        "figures of the whole",
+	"store/queue/settle.go jobs":               "the workers act for all tenants",
+	"store/queue/stats.go jobs":                "figures of the whole",
+	"store/sqlevents/consume.go event_log":     "a group of consumers serves all tenants",
+	"store/sqlevents/stats.go event_log":       "figures of the whole",
+	"store/sqlevents/trim.go event_log":        "retention is by age alone",
+	"user/apikey_verify.go user_api_keys":      "the credential names the key, and the key its tenant",
+	"user/apikey_verify.go user_memberships":   "the same; joined by the key's tenant",
+	"user/apikey_verify.go user_organizations": "the same; joined by the key's tenant",
+	"user/invitation.go user_invitations":      "the token names the invitation, and the invitation its tenant",
+	"user/login.go user_memberships":           "a login asks in which organizations a person is",
+	"user/login.go user_organizations":         "the same",
+}
+
+type table struct {
+	columns []string
+	key     []string
+}
+
+var (
+	createTable = regexp.MustCompile(`(?is)CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(\w+)\s*\((.*?)\n\s*\)[^;]*;`)
+	primaryKey  = regexp.MustCompile(`(?i)PRIMARY\s+KEY\s*\(([^)]*)\)`)
+	columnLine  = regexp.MustCompile(`(?m)^\s*([a-z_]\w*)\s+(?:TEXT|INTEGER|BIGINT|BLOB|BYTEA|BOOLEAN|JSONB|SMALLINT|DOUBLE)`)
+	inlineKey   = regexp.MustCompile(`(?mi)^\s*(\w+)\s[^\n]*PRIMARY\s+KEY`)
+	sqlComment  = regexp.MustCompile(`--[^\n]*`)
+)
+
+// tables reads the tables of a dialect out of all migrations.
+func tables(t *testing.T, dialect string) map[string]table {
+	t.Helper()
+	found := map[string]table{}
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(file, ".sql") || filepath.Base(filepath.Dir(file)) != dialect {
+			return err
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for _, m := range createTable.FindAllStringSubmatch(sqlComment.ReplaceAllString(string(text), ""), -1) {
+			var tab table
+			for _, c := range columnLine.FindAllStringSubmatch(m[2], -1) {
+				tab.columns = append(tab.columns, c[1])
+			}
+			if k := primaryKey.FindStringSubmatch(m[2]); k != nil {
+				for _, c := range strings.Split(k[1], ",") {
+					tab.key = append(tab.key, strings.TrimSpace(c))
+				}
+			} else if k := inlineKey.FindStringSubmatch(m[2]); k != nil {
+				tab.key = []string{k[1]}
+			}
+			found[m[1]] = tab
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// A table without its tenant, or with it in the wrong place, is refused; both
+// dialects have the same tables and columns.
+func TestEveryTableHasItsTenant(t *testing.T) {
+	all := map[string]map[string]table{"sqlite": tables(t, "sqlite"), "postgres": tables(t, "postgres")}
+	if len(all["sqlite"]) < 20 {
+		t.Fatalf("only %d tables were found", len(all["sqlite"]))
+	}
+	for dialect, found := range all {
+		for name, tab := range found {
+			switch {
+			case !slices.Contains(tab.columns, "tenant"):
+				if withoutTenant[name] == "" {
+					t.Errorf("%s: table %s has no column tenant, and withoutTenant has no reason for it", dialect, name)
+				}
+			case len(tab.key) == 0 || tab.key[0] != "tenant":
+				if tenantNotFirst[name] == "" {
+					t.Errorf("%s: the primary key %v of %s does not begin with tenant", dialect, tab.key, name)
+				}
+			}
+		}
+	}
+	for name, tab := range all["sqlite"] {
+		a, b := slices.Sorted(slices.Values(tab.columns)), slices.Sorted(slices.Values(all["postgres"][name].columns))
+		if !slices.Equal(a, b) {
+			t.Errorf("table %s has the columns %v on SQLite and %v on PostgreSQL", name, a, b)
+		}
+	}
+	for name := range all["postgres"] {
+		if _, ok := all["sqlite"][name]; !ok {
+			t.Errorf("table %s is there on PostgreSQL only", name)
+		}
+	}
+}
+
+// touches finds the tables that a statement reads or writes.
+var touches = regexp.MustCompile(`(?i)\b(?:FROM|JOIN|INTO|UPDATE)\s+([a-z_]+)\b`)
+
+// A statement on a tenant's table that does not name the tenant is refused,
+// wherever it is written.
+func TestEveryStatementNamesItsTenant(t *testing.T) {
+	tenants := map[string]bool{}
+	for name, tab := range tables(t, "sqlite") {
+		tenants[name] = slices.Contains(tab.columns, "tenant")
+	}
+	used := map[string]bool{}
+	statements := 0
+	for file, texts := range literals(t) {
+		for _, text := range texts {
+			if !regexp.MustCompile(`(?i)^\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b`).MatchString(text) {
+				continue
+			}
+			statements++
+			for _, m := range touches.FindAllStringSubmatch(text, -1) {
+				name := m[1]
+				if !tenants[name] || namesTenant(text) {
+					continue
+				}
+				key := filepath.ToSlash(file) + " " + name
+				if acrossTenants[key] == "" {
+					t.Errorf("%s: this statement on %s names no tenant:\n\t%s", file, name, text)
+				}
+				used[key] = true
+			}
+		}
+	}
+	if statements < 100 {
+		t.Fatalf("only %d statements were found", statements)
+	}
+	for key := range acrossTenants {
+		if !used[key] {
+			t.Errorf("acrossTenants has a reason for %s, which has no such statement", key)
+		}
+	}
+}
+
+// namesTenant reports whether the tenant is a condition of the statement, or one
+// of the columns that it inserts.
+func namesTenant(text string) bool {
+	if regexp.MustCompile(`(?is)^\s*INSERT\b`).MatchString(text) {
+		return regexp.MustCompile(`(?is)^\s*INSERT\s+INTO\s+\w+\s*\([^)]*\btenant\b`).MatchString(text)
+	}
+	_, condition, ok := strings.Cut(strings.ToUpper(text), "WHERE")
+	return ok && regexp.MustCompile(`\bTENANT\b`).MatchString(condition)
+}
+
+// literals returns the texts of each file that is not a test, pieces that are
+// joined by + as one.
+func literals(t *testing.T) map[string][]string {
+	t.Helper()
+	found := map[string][]string{}
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") ||
+			strings.HasPrefix(filepath.ToSlash(file), "store/storetest/") {
+			return err
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			if e, ok := n.(ast.Expr); ok {
+				if text, ok := joined(e); ok {
+					found[file] = append(found[file], text)
+					return false
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// joined returns a string literal, or a sum that has one; what is not a literal
+// in it is left out.
+func joined(e ast.Expr) (text string, ok bool) {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		if e.Kind != token.STRING {
+			return "", false
+		}
+		text, err := strconv.Unquote(e.Value)
+		return text, err == nil
+	case *ast.BinaryExpr:
+		if e.Op != token.ADD {
+			return "", false
+		}
+		left, a := joined(e.X)
+		right, b := joined(e.Y)
+		return left + right, a || b
+	}
+	return "", false
+}
+
+// The scanner sees what it is there to see.
+func TestNamesTenant(t *testing.T) {
+	for text, want := range map[string]bool{
+		"SELECT id FROM jobs WHERE tenant = ? AND id = ?":       true,
+		"SELECT tenant, id FROM jobs WHERE id = ?":              false,
+		"SELECT count(*) FROM jobs":                             false,
+		"INSERT INTO jobs (tenant, id) VALUES (?, ?)":           true,
+		"INSERT INTO jobs (id) VALUES (?)":                      false,
+		"UPDATE jobs SET tenant = ?":                            false,
+		"DELETE FROM jobs WHERE (tenant, id) IN (SELECT 1)":     true,
+		"UPDATE jobs SET state = 1 WHERE id = ? AND tenant = ?": true,
+	} {
+		if got := namesTenant(text); got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+}
