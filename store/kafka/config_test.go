@@ -3,7 +3,10 @@ package kafka_test
 import (
 	"context"
 	"crypto/tls"
+	"io"
+	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -127,5 +130,76 @@ func TestStartWithoutCluster(t *testing.T) {
 	}
 	if err := e.Stop(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A host may stop what it never started, and stop twice.
+func TestStopInAnyOrder(t *testing.T) {
+	e, err := kafka.New(kafka.Config{Brokers: []string{"127.0.0.1:1"}, Topic: "t", Plaintext: true, Timeout: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting := make(chan error, 1)
+	go func() { waiting <- e.Consume(context.Background(), "g", nil) }()
+	for range 2 {
+		if err := e.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := <-waiting; err == nil {
+		t.Error("a Consume that waited for the start must say that the stream was stopped")
+	}
+	if err := e.Start(t.Context()); err == nil {
+		t.Error("Start after Stop must fail")
+	}
+}
+
+// With TLS the first that a broker gets is the beginning of a handshake, from the
+// one client and from the other, and nothing in plain text.
+func TestTLSIsUsed(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	first := make(chan byte, 100)
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	defer listener.Close()
+	serving.Go(func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			b := make([]byte, 1)
+			if _, err := io.ReadFull(c, b); err == nil {
+				first <- b[0]
+			}
+			c.Close()
+		}
+	})
+	e, err := kafka.New(kafka.Config{
+		Brokers: []string{listener.Addr().String()}, Topic: "t", TLS: &tls.Config{MinVersion: tls.VersionTLS12}, Timeout: 500 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Start(t.Context()); err == nil {
+		t.Error("Start must fail where nobody shakes hands")
+	}
+	if err := e.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	close(first)
+	seen := 0
+	for b := range first {
+		seen++
+		if b != 0x16 {
+			t.Errorf("the first byte is %#x, not that of a handshake", b)
+		}
+	}
+	if seen == 0 {
+		t.Error("nobody connected")
 	}
 }

@@ -52,14 +52,16 @@ func New(cfg Config) (*Events, error) {
 		backoff: background.Backoff{Min: cfg.MinBackoff, Max: cfg.MaxBackoff, Rand: cfg.Rand},
 		dialer:  newDialer(cfg.Dial), started: make(chan struct{}), groups: make(map[string]*groupCounters),
 	}
+	network, disconnect := context.WithCancel(context.Background())
 	transport := &kafka.Transport{
-		Dial: e.dialer.DialContext, ClientID: cfg.ClientID, TLS: cfg.TLS, SASL: cfg.SASL,
+		Context: network,
+		Dial:    e.dialer.DialContext, ClientID: cfg.ClientID, TLS: cfg.TLS, SASL: cfg.SASL,
 		// Of a large cluster only what is used here; and a new leader, or a
 		// new partition, is known within two seconds.
 		MetadataTopics: []string{cfg.Topic, e.deadTopic}, MetadataTTL: 2 * time.Second,
 	}
 	e.client = &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Timeout: cfg.Timeout, Transport: transport}
-	e.routes.transport = transport
+	e.routes.transport, e.routes.disconnect = transport, disconnect
 	e.lifetime, e.end = context.WithCancel(context.Background())
 	return e, nil
 }
@@ -71,6 +73,9 @@ func (*Events) Name() string { return "kafka" }
 // stream promises, as far as the cluster lets it be seen; what cannot be seen is
 // logged. It must be called once, before the modules that consume are started.
 func (e *Events) Start(ctx context.Context) error {
+	if e.lifetime.Err() != nil {
+		return errStopped
+	}
 	maxBatch, err := e.prepare(ctx)
 	if err != nil {
 		return fmt.Errorf("kafka: start: %w", err)

@@ -15,7 +15,8 @@ import (
 // its own time only, but a transport that dropped its connections starts afresh;
 // calls that are under way keep theirs.
 type routes struct {
-	transport *kafka.Transport
+	transport  *kafka.Transport
+	disconnect context.CancelFunc // ends what the transport has in the background
 
 	mu   sync.Mutex
 	last time.Time
@@ -34,7 +35,10 @@ func (r *routes) refresh(now time.Time) {
 	r.transport.CloseIdleConnections()
 }
 
-func (r *routes) close() { r.transport.CloseIdleConnections() }
+func (r *routes) close() {
+	r.disconnect()
+	r.transport.CloseIdleConnections()
+}
 
 // partition is where a partition is.
 type partition struct {
