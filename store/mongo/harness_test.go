@@ -3,6 +3,7 @@ package mongo_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -117,15 +118,17 @@ func open(tb testing.TB, name string, change ...func(*mongo.Config)) *mongo.Docu
 	return docs
 }
 
-// emitted returns the ids of the events in the outbox, in their order.
-func emitted(ctx context.Context, c *driver.Client, name string) (ids []string, err error) {
+// emitted returns the ids of the events in the outbox, in their order, of some
+// tenants or of all.
+func emitted(ctx context.Context, c *driver.Client, name string, of ...platform.TenantID) (ids []string, err error) {
 	rows, err := c.Database(name).Collection("outbox").Find(ctx, bson.D{}, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}))
 	if err != nil {
 		return nil, err
 	}
 	var all []struct {
 		Events []struct {
-			ID string `bson:"id"`
+			ID     string            `bson:"id"`
+			Tenant platform.TenantID `bson:"tenant"`
 		} `bson:"events"`
 	}
 	if err := rows.All(ctx, &all); err != nil {
@@ -133,7 +136,9 @@ func emitted(ctx context.Context, c *driver.Client, name string) (ids []string, 
 	}
 	for _, row := range all {
 		for _, e := range row.Events {
-			ids = append(ids, e.ID)
+			if len(of) == 0 || slices.Contains(of, e.Tenant) {
+				ids = append(ids, e.ID)
+			}
 		}
 	}
 	return ids, nil
