@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/acme/platform/internal/testdb"
@@ -9,7 +10,8 @@ import (
 )
 
 func TestWhatWasSetAsideIsTrimmed(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		emit(t, db, 0, 1100) // more than one transaction removes
 		exec(t, db, `UPDATE outbox SET subject = ''`)

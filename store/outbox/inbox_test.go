@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/acme/platform/internal/testdb"
@@ -11,7 +12,8 @@ import (
 )
 
 func TestInboxForgetsOldEvents(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		once := func(from, to int) (fresh int) {
 			err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {

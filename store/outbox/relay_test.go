@@ -23,13 +23,6 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testdb.Main(m)) }
 
-// bubble runs a test in a bubble of synctest, over a place that is made outside:
-// no server starts in one.
-func bubble(t *testing.T, test func(*testing.T)) {
-	t.Helper()
-	testdb.Prepare(t)
-	synctest.Test(t, test)
-}
 
 const (
 	acme = platform.TenantID("org_acme")
@@ -194,7 +187,8 @@ func collect(t *testing.T, e store.Events) func() []string {
 }
 
 func TestMovesInOrderWithinTheStore(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		emit(t, db, 0, 230) // what an earlier process left
 		e := startEvents(t, db)
@@ -219,7 +213,8 @@ func TestMovesInOrderWithinTheStore(t *testing.T) {
 }
 
 func TestMovesToARemoteStream(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		var to remote
 		r := startRelay(t, outbox.Config{DB: db, Events: &to, Batch: 100})
@@ -240,7 +235,8 @@ func TestMovesToARemoteStream(t *testing.T) {
 // stays, wherever its number lies.
 func TestDeletesOnlyWhatItPublished(t *testing.T) {
 	testdb.SQLiteOnly(t) // the numbers are made up; see TestLateCommits
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		emit(t, db, 0, 3)
 		exec(t, db, `UPDATE outbox SET seq = seq * 10`)
@@ -260,7 +256,8 @@ func TestDeletesOnlyWhatItPublished(t *testing.T) {
 }
 
 func TestStreamThatIsAway(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		var logged strings.Builder
 		to := &remote{fail: errors.New("away")}
@@ -294,7 +291,8 @@ func TestStreamThatIsAway(t *testing.T) {
 // An event that no stream takes is set aside; those before and behind it are
 // published, once and in order.
 func TestPoison(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		emit(t, db, 0, 40)
 		exec(t, db, `UPDATE outbox SET subject = '' WHERE id = 'evt_5'`)
@@ -310,7 +308,8 @@ func TestPoison(t *testing.T) {
 			t.Errorf("in the store: %+v", s)
 		}
 	})
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		emit(t, db, 0, 40)
 		exec(t, db, `UPDATE outbox SET source = '' WHERE id = 'evt_30'`) // the stream would take it
@@ -347,7 +346,8 @@ func TestPoison(t *testing.T) {
 // A crash after the stream took the events and before they were deleted
 // publishes them again: at least once, and none lost.
 func TestCrashPublishesAgain(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		place := testdb.NewPlace(t)
 		db := place.Open(t)
 		emit(t, db, 0, 20)

@@ -9,12 +9,11 @@ import (
 	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/queue"
-	"github.com/acme/platform/store/sqlite"
 )
 
-func benchQueue(b *testing.B, workers int, h queue.Handler) (*sqlite.DB, *queue.Queue) {
+func benchQueue(b *testing.B, workers int, h queue.Handler) (store.Relational, *queue.Queue) {
 	b.Helper()
-	db := testdb.New(b)
+	db := testdb.NewPlace(b).Open(b)
 	q, err := queue.New(queue.Config{DB: db, Workers: workers, TenantWorkers: workers})
 	if err != nil {
 		b.Fatal(err)
@@ -27,7 +26,7 @@ func benchQueue(b *testing.B, workers int, h queue.Handler) (*sqlite.DB, *queue.
 	return db, q
 }
 
-func add(b *testing.B, db *sqlite.DB, q *queue.Queue, n int) {
+func add(b *testing.B, db store.Relational, q *queue.Queue, n int) {
 	b.Helper()
 	err := db.InTenant(context.Background(), acme, func(ctx context.Context, tx store.Tx) error {
 		for range n {

@@ -186,11 +186,8 @@ func tenantsAfter(ctx context.Context, tx store.Tx, kind string, after platform.
 // are set aside instead of returned.
 func (q *Queue) claimTenant(ctx context.Context, tx store.Tx, k *kind, tenant platform.TenantID, n int) ([]*run, error) {
 	now := q.cfg.Now()
-	rows, err := tx.Query(ctx, `UPDATE jobs SET state = 2, owner = ?, lease = ?, started = ?, attempt = attempt + 1, fence = fence + 1
-		WHERE tenant = ? AND state = 0 AND id IN (
-			SELECT id FROM jobs WHERE state = 0 AND kind = ? AND tenant = ? ORDER BY priority DESC, run_at, id LIMIT ?)
-		RETURNING id, fence, payload, run_at, unique_key, priority, attempt, enqueued`,
-		q.owner, now.Add(q.cfg.Lease).UnixMicro(), now.UnixMicro(), string(tenant), k.name, string(tenant), n)
+	rows, err := tx.Query(ctx, q.statements.claim, k.name, string(tenant), n,
+		q.owner, now.Add(q.cfg.Lease).UnixMicro(), now.UnixMicro(), string(tenant))
 	if err != nil {
 		return nil, fmt.Errorf("queue: claim: %w", err)
 	}

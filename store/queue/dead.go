@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/background"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/internal/sqltx"
 )
 
 // DeadJob is a job that was set aside after its last attempt.
@@ -94,7 +96,7 @@ func (q *Queue) Retry(ctx context.Context, tenant platform.TenantID, id string) 
 		found, err := changed(tx.Exec(ctx, `UPDATE jobs SET state = 0, attempt = 0, died = 0, run_at = ?
 			WHERE tenant = ? AND id = ? AND state = 3`, q.cfg.Now().UnixMicro(), string(tenant), id))
 		if err != nil {
-			return err
+			return retryRace(err)
 		}
 		if !found {
 			return platform.NotFound("dead job")
@@ -102,6 +104,16 @@ func (q *Queue) Retry(ctx context.Context, tenant platform.TenantID, id string) 
 		tx.AfterCommit(q.wake.Set)
 		return nil
 	})
+}
+
+// retryRace has a retry begin again that another job with the unique key came
+// between.
+func retryRace(err error) error {
+	var code interface{ SQLState() string }
+	if errors.As(err, &code) && code.SQLState() == "23505" { // unique_violation
+		return sqltx.Again(err)
+	}
+	return err
 }
 
 // trimLoop removes dead jobs that are older than the retention, once an hour.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/internal/sqltx"
 )
 
 // The states of a job, as in the table. Statements hold them as literals, so
@@ -41,26 +42,53 @@ func (q *Queue) Enqueue(ctx context.Context, tx store.Tx, job Job) (string, erro
 		unique = job.UniqueKey
 	}
 	id := q.cfg.NewID("job")
-	res, err := tx.Exec(ctx, `INSERT INTO jobs (tenant, id, kind, state, priority, run_at, unique_key, payload,
-			attempt, fence, owner, lease, started, enqueued, died, cause)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', 0, 0, ?, 0, '')
-		ON CONFLICT (tenant, kind, unique_key) WHERE unique_key IS NOT NULL AND state < 3 DO NOTHING`,
-		string(tenant), id, job.Kind, state, job.Priority, runAt.UnixMicro(), unique, string(job.Payload), now.UnixMicro())
-	if err != nil {
-		return "", fmt.Errorf("queue: enqueue: %w", err)
+	for range enqueueTries {
+		res, err := tx.Exec(ctx, `INSERT INTO jobs (tenant, id, kind, state, priority, run_at, unique_key, payload,
+				attempt, fence, owner, lease, started, enqueued, died, cause)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', 0, 0, ?, 0, '')
+			ON CONFLICT (tenant, kind, unique_key) WHERE unique_key IS NOT NULL AND state < 3 DO NOTHING`,
+			string(tenant), id, job.Kind, state, job.Priority, runAt.UnixMicro(), unique, string(job.Payload), now.UnixMicro())
+		added, err := changed(res, err)
+		if err != nil {
+			return "", err
+		}
+		if added {
+			tx.AfterCommit(q.wake.Set)
+			return id, nil
+		}
+		first, err := q.unfinished(ctx, tx, tenant, job)
+		if err != nil || first != "" {
+			return first, err
+		}
 	}
-	if n, err := res.RowsAffected(); err != nil {
-		return "", fmt.Errorf("queue: enqueue: %w", err)
-	} else if n == 1 {
-		tx.AfterCommit(q.wake.Set)
-		return id, nil
+	return "", sqltx.Again(errKeyRace)
+}
+
+// enqueueTries is how often the job of a unique key may be finished between a
+// look and the next before the transaction is run again.
+const enqueueTries = 5
+
+var errKeyRace = platform.Errorf(platform.KindConflict, "conflict", "jobs with the unique key come and go")
+
+// unfinished returns the id of the job that has the unique key of job, or "" where
+// it is finished by now. If no handler has it yet, none gets it before the
+// transaction has committed: it will see what that has written, as if the job
+// were enqueued by it.
+func (q *Queue) unfinished(ctx context.Context, tx store.Tx, tenant platform.TenantID, job Job) (id string, err error) {
+	for _, text := range []string{
+		q.statements.keepWaiting,
+		`SELECT id FROM jobs WHERE tenant = ? AND kind = ? AND unique_key = ? AND state = 2`,
+	} {
+		err := tx.QueryRow(ctx, text, string(tenant), job.Kind, job.UniqueKey).Scan(&id)
+		if err == nil {
+			tx.AfterCommit(q.wake.Set) // workers may have passed over it meanwhile
+			return id, nil
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return "", fmt.Errorf("queue: enqueue: %w", err)
+		}
 	}
-	err = tx.QueryRow(ctx, `SELECT id FROM jobs WHERE tenant = ? AND kind = ? AND unique_key = ? AND state < 3`,
-		string(tenant), job.Kind, job.UniqueKey).Scan(&id)
-	if err != nil {
-		return "", fmt.Errorf("queue: enqueue: %w", err)
-	}
-	return id, nil
+	return "", nil
 }
 
 func tenantOf(tx store.Tx, job Job) (platform.TenantID, error) {

@@ -3,7 +3,6 @@ package queue_test
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -24,8 +23,9 @@ func TestBackoffIsCappedWithFullJitter(t *testing.T) {
 		{0.5, []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 2500 * time.Millisecond}},
 		{1, []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second}},
 	} {
+		testdb.Prepare(t)
 		synctest.Test(t, func(t *testing.T) {
-			db := testdb.New(t)
+			db := testdb.NewPlace(t).Open(t)
 			q := newQueue(t, queue.Config{DB: db, Interval: time.Minute, Rand: func() float64 { return c.random }})
 			var at []time.Time
 			q.Handle("fail", func(_ context.Context, j queue.Job) error {
@@ -55,8 +55,9 @@ func TestBackoffIsCappedWithFullJitter(t *testing.T) {
 }
 
 func TestRetryAfterAndDiscard(t *testing.T) {
+	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+		db := testdb.NewPlace(t).Open(t)
 		q := newQueue(t, queue.Config{DB: db, Interval: time.Minute})
 		var at []time.Time
 		q.Handle("busy", func(context.Context, queue.Job) error {
@@ -87,8 +88,9 @@ func TestRetryAfterAndDiscard(t *testing.T) {
 }
 
 func TestPanicIsAFailure(t *testing.T) {
+	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+		db := testdb.NewPlace(t).Open(t)
 		q := newQueue(t, queue.Config{DB: db})
 		q.Handle("panic", func(context.Context, queue.Job) error { panic("ouch") }, queue.Options{MaxAttempts: 1})
 		start(t, q)
@@ -102,8 +104,9 @@ func TestPanicIsAFailure(t *testing.T) {
 }
 
 func TestTimeout(t *testing.T) {
+	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+		db := testdb.NewPlace(t).Open(t)
 		q := newQueue(t, queue.Config{DB: db, Interval: time.Minute})
 		began := time.Now()
 		q.Handle("slow", func(ctx context.Context, _ queue.Job) error {
@@ -126,8 +129,9 @@ func TestTimeout(t *testing.T) {
 // A handler may take longer than the lease: it is renewed, and nobody else gets
 // the job.
 func TestLeaseIsRenewed(t *testing.T) {
+	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+		db := testdb.NewPlace(t).Open(t)
 		var runs atomic.Int32
 		handle := func(context.Context, queue.Job) error {
 			runs.Add(1)
@@ -157,8 +161,9 @@ func TestLeaseIsRenewed(t *testing.T) {
 // A process that is cut off loses its job to another, learns of it, and can have
 // no effect any more.
 func TestLostLease(t *testing.T) {
+	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+		db := testdb.NewPlace(t).Open(t)
 		cut := &testdb.Faulty{DB: db}
 		a := newQueue(t, queue.Config{DB: cut})
 		var (
@@ -216,9 +221,10 @@ func TestLostLease(t *testing.T) {
 // after the lease, and at once where it knows that it is alone.
 func TestCrash(t *testing.T) {
 	for exclusive, most := range map[bool]time.Duration{false: 41 * time.Second, true: 0} {
+		testdb.Prepare(t)
 		synctest.Test(t, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "queue.db")
-			db := testdb.Open(t, path)
+			place := testdb.NewPlace(t)
+			db := place.Open(t)
 			dying := newQueue(t, queue.Config{DB: db})
 			gate := make(chan struct{})
 			dying.Handle("job", func(context.Context, queue.Job) error { <-gate; return nil }, queue.Options{})
@@ -229,7 +235,7 @@ func TestCrash(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			db = testdb.Open(t, path)
+			db = place.Open(t)
 			q := newQueue(t, queue.Config{DB: db, Exclusive: exclusive})
 			ran := make(chan queue.Job, 1)
 			q.Handle("job", func(_ context.Context, j queue.Job) error { ran <- j; return nil }, queue.Options{})
@@ -248,11 +254,12 @@ func TestCrash(t *testing.T) {
 
 // A job that ends every process that runs it must not do so for ever.
 func TestJobThatKillsItsProcessDies(t *testing.T) {
+	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "queue.db")
+		place := testdb.NewPlace(t)
 		gate := make(chan struct{})
 		for range 2 {
-			db := testdb.Open(t, path)
+			db := place.Open(t)
 			q := newQueue(t, queue.Config{DB: db})
 			began := make(chan struct{}, 1)
 			q.Handle("killer", func(context.Context, queue.Job) error { began <- struct{}{}; <-gate; return nil }, queue.Options{MaxAttempts: 2})
@@ -263,7 +270,7 @@ func TestJobThatKillsItsProcessDies(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		db := testdb.Open(t, path)
+		db := place.Open(t)
 		q := newQueue(t, queue.Config{DB: db})
 		q.Handle("killer", func(context.Context, queue.Job) error { t.Error("ran a third time"); return nil }, queue.Options{MaxAttempts: 2})
 		start(t, q)
@@ -277,8 +284,9 @@ func TestJobThatKillsItsProcessDies(t *testing.T) {
 }
 
 func TestStoreThatFailsForAWhile(t *testing.T) {
+	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+		db := testdb.NewPlace(t).Open(t)
 		cut := &testdb.Faulty{DB: db}
 		q := newQueue(t, queue.Config{DB: cut})
 		var runs atomic.Int32
@@ -302,8 +310,9 @@ func TestStoreThatFailsForAWhile(t *testing.T) {
 }
 
 func TestUnknownKindIsLeftAlone(t *testing.T) {
+	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+		db := testdb.NewPlace(t).Open(t)
 		old := newQueue(t, queue.Config{DB: db, Interval: time.Minute})
 		old.Handle("old", func(context.Context, queue.Job) error { return nil }, queue.Options{})
 		start(t, old)

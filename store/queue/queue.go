@@ -15,6 +15,7 @@ import (
 	"github.com/acme/platform/internal/background"
 	"github.com/acme/platform/internal/setting"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/internal/sqltx"
 )
 
 //go:embed migrations
@@ -97,6 +98,8 @@ type Queue struct {
 	log   *slog.Logger
 	owner string // names this process's leases
 
+	statements *statements
+
 	wake       background.Signal
 	background background.Group
 	handlers   sync.WaitGroup
@@ -139,8 +142,11 @@ func New(cfg Config) (*Queue, error) {
 	}
 	q := &Queue{
 		cfg: cfg, log: cfg.Logger.With(slog.String("module", "queue")),
-		owner: cfg.NewID("que"), wake: background.NewSignal(),
+		owner: cfg.NewID("que"), statements: onSQLite, wake: background.NewSignal(),
 		running: make(map[jobKey]*run), tenants: make(map[platform.TenantID]int),
+	}
+	if sqltx.OnPostgres(cfg.DB) {
+		q.statements = onPostgres
 	}
 	q.lifetime, q.cancel = context.WithCancelCause(context.Background())
 	return q, nil

@@ -5,11 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/testdb"
@@ -17,7 +16,8 @@ import (
 	"github.com/acme/platform/store/queue"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(testdb.Main(m)) }
+
 
 const (
 	acme = platform.TenantID("org_acme")
@@ -83,8 +83,9 @@ func number(n int) json.RawMessage { return json.RawMessage(fmt.Sprint(n)) }
 var errBoom = errors.New("boom")
 
 func TestRuns(t *testing.T) {
+	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+		db := testdb.NewPlace(t).Open(t)
 		q := newQueue(t, queue.Config{DB: db})
 		got := make(chan queue.Job, 10)
 		q.Handle("greet", func(_ context.Context, j queue.Job) error { got <- j; return nil }, queue.Options{})
@@ -108,8 +109,9 @@ func TestRuns(t *testing.T) {
 }
 
 func TestRolledBackEnqueueLeavesNothing(t *testing.T) {
+	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+		db := testdb.NewPlace(t).Open(t)
 		q := newQueue(t, queue.Config{DB: db})
 		q.Handle("greet", func(context.Context, queue.Job) error { t.Error("ran"); return nil }, queue.Options{})
 		start(t, q)
@@ -130,8 +132,9 @@ func TestRolledBackEnqueueLeavesNothing(t *testing.T) {
 }
 
 func TestScheduledRunsOnTime(t *testing.T) {
+	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+		db := testdb.NewPlace(t).Open(t)
 		q := newQueue(t, queue.Config{DB: db, Interval: time.Hour})
 		ran := make(chan time.Time, 1)
 		q.Handle("later", func(context.Context, queue.Job) error { ran <- time.Now(); return nil }, queue.Options{})
@@ -145,8 +148,9 @@ func TestScheduledRunsOnTime(t *testing.T) {
 }
 
 func TestPriorityThenDueTime(t *testing.T) {
+	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+		db := testdb.NewPlace(t).Open(t)
 		ids := 0 // in the order of the calls, which is the wrong one
 		q := newQueue(t, queue.Config{DB: db, Workers: 1, NewID: func(string) string { ids++; return fmt.Sprint("job_", ids) }})
 		got := make(chan string, 10)
@@ -165,8 +169,9 @@ func TestPriorityThenDueTime(t *testing.T) {
 }
 
 func TestUniqueKey(t *testing.T) {
+	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+		db := testdb.NewPlace(t).Open(t)
 		q := newQueue(t, queue.Config{DB: db})
 		gate := make(chan struct{})
 		q.Handle("one", func(context.Context, queue.Job) error { <-gate; return nil }, queue.Options{})
@@ -192,7 +197,7 @@ func TestUniqueKey(t *testing.T) {
 }
 
 func TestEnqueueRefuses(t *testing.T) {
-	db := testdb.New(t)
+	db := testdb.NewPlace(t).Open(t)
 	q := newQueue(t, queue.Config{DB: db})
 	start(t, q)
 	long := make([]byte, 300)
@@ -236,7 +241,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestHandlePanicsOnMistakes(t *testing.T) {
-	db := testdb.New(t)
+	db := testdb.NewPlace(t).Open(t)
 	nop := func(context.Context, queue.Job) error { return nil }
 	q := newQueue(t, queue.Config{DB: db})
 	q.Handle("a", nop, queue.Options{})

@@ -56,6 +56,10 @@ func release(ctx context.Context, tx store.Tx, key jobKey) (bool, error) {
 // sweepBatch bounds what one pass promotes or rescues.
 const sweepBatch = 500
 
+// lockedPause is how long jobs are left alone that are due and that another
+// transaction has locked.
+const lockedPause = 100 * time.Millisecond
+
 // promote makes scheduled jobs ready whose time has come, and returns when the
 // next one's comes, or the zero time.
 func (q *Queue) promote(ctx context.Context, tx store.Tx) (next time.Time, err error) {
@@ -71,9 +75,12 @@ func (q *Queue) promote(ctx context.Context, tx store.Tx) (next time.Time, err e
 		if next = time.UnixMicro(first.Int64); next.After(now) {
 			return next, nil
 		}
-		if _, err := tx.Exec(ctx, `UPDATE jobs SET state = 0 WHERE state = 1 AND (tenant, id) IN (
-			SELECT tenant, id FROM jobs WHERE state = 1 AND run_at <= ? ORDER BY run_at LIMIT ?)`, now.UnixMicro(), sweepBatch); err != nil {
-			return now, fmt.Errorf("queue: promote: %w", err)
+		promoted, err := changed(tx.Exec(ctx, q.statements.promote, now.UnixMicro(), sweepBatch))
+		if err != nil {
+			return now, err
+		}
+		if !promoted {
+			return now.Add(lockedPause), nil
 		}
 	}
 	return next, nil
@@ -83,9 +90,7 @@ func (q *Queue) promote(ctx context.Context, tx store.Tx) (next time.Time, err e
 // attempt counts; whether it was the last one decides a worker that knows the
 // kind.
 func (q *Queue) rescue(ctx context.Context, tx store.Tx) error {
-	_, err := tx.Exec(ctx, `UPDATE jobs SET state = 0, owner = '', lease = 0, cause = 'queue: the lease ended while it ran'
-		WHERE state = 2 AND (tenant, id) IN (SELECT tenant, id FROM jobs WHERE state = 2 AND lease <= ? ORDER BY lease LIMIT ?)`,
-		q.cfg.Now().UnixMicro(), sweepBatch)
+	_, err := tx.Exec(ctx, q.statements.rescue, q.cfg.Now().UnixMicro(), sweepBatch)
 	if err != nil {
 		return fmt.Errorf("queue: rescue: %w", err)
 	}
@@ -129,9 +134,13 @@ func (q *Queue) renew(ctx context.Context, tx store.Tx) (lost []*run, err error)
 }
 
 // extend extends the leases of this process and returns the claims that it has.
+// A claim whose handler is about to finish it in a transaction of its own is
+// among them.
 func (q *Queue) extend(ctx context.Context, tx store.Tx) (held map[jobKey]bool, err error) {
-	rows, err := tx.Query(ctx, `UPDATE jobs SET lease = ? WHERE state = 2 AND owner = ? RETURNING tenant, id, fence`,
-		q.cfg.Now().Add(q.cfg.Lease).UnixMicro(), q.owner)
+	if _, err := tx.Exec(ctx, q.statements.extend, q.owner, q.cfg.Now().Add(q.cfg.Lease).UnixMicro()); err != nil {
+		return nil, err
+	}
+	rows, err := tx.Query(ctx, `SELECT tenant, id, fence FROM jobs WHERE state = 2 AND owner = ?`, q.owner)
 	if err != nil {
 		return nil, err
 	}

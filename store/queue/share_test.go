@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"testing/fstest"
 	"time"
 
 	"github.com/acme/platform"
@@ -41,8 +42,9 @@ func (g *gauge) run(names ...string) func() {
 }
 
 func TestCaps(t *testing.T) {
+	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+		db := testdb.NewPlace(t).Open(t)
 		q := newQueue(t, queue.Config{DB: db, Workers: 10, TenantWorkers: 6})
 		g := newGauge()
 		handle := func(_ context.Context, j queue.Job) error {
@@ -80,8 +82,9 @@ func TestCaps(t *testing.T) {
 // A tenant with a thousand jobs must not make another one's single job wait for
 // them, whatever their priority; nor must a kind.
 func TestTakesTurns(t *testing.T) {
+	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+		db := testdb.NewPlace(t).Open(t)
 		q := newQueue(t, queue.Config{DB: db, Workers: 2, TenantWorkers: 2})
 		var order []string
 		var mu sync.Mutex
@@ -120,8 +123,9 @@ func TestTakesTurns(t *testing.T) {
 
 // With one place, which gets free again and again, kinds still take turns.
 func TestOnePlaceServesAllKinds(t *testing.T) {
+	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+		db := testdb.NewPlace(t).Open(t)
 		q := newQueue(t, queue.Config{DB: db, Workers: 1})
 		var order []string
 		for _, kind := range []string{"a", "b", "c"} {
@@ -147,8 +151,9 @@ func TestOnePlaceServesAllKinds(t *testing.T) {
 }
 
 func TestDeadJobsAreTheTenants(t *testing.T) {
+	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+		db := testdb.NewPlace(t).Open(t)
 		q := newQueue(t, queue.Config{DB: db, DeadRetention: 2 * time.Hour, Interval: time.Minute})
 		fail := true
 		ran := 0
@@ -219,8 +224,9 @@ func TestDeadJobsAreTheTenants(t *testing.T) {
 
 // The effect of a handler that uses Finish and the end of the job are one.
 func TestFinish(t *testing.T) {
+	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
-		db := testdb.New(t)
+		db := testdb.NewPlace(t).Open(t)
 		q := newQueue(t, queue.Config{DB: db, Rand: func() float64 { return 1 }})
 		effects := func() (n int) {
 			err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
@@ -231,10 +237,10 @@ func TestFinish(t *testing.T) {
 			}
 			return n
 		}
-		err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
-			_, err := tx.Exec(ctx, `CREATE TABLE effects (tenant TEXT)`)
-			return err
-		})
+		table := &fstest.MapFile{Data: []byte("CREATE TABLE effects (tenant TEXT NOT NULL);\n")}
+		err := db.Migrate(t.Context(), store.Migrations{Component: "effects", Files: fstest.MapFS{
+			"sqlite/0001_effects.sql": table, "postgres/0001_effects.sql": table,
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,8 +15,9 @@ import (
 // A trim whose commit fails has counted a full batch: it must wait for the next
 // round and not try for ever.
 func TestTrimThatFailsWaits(t *testing.T) {
+	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
-		db := &testdb.Faulty{DB: testdb.New(t)}
+		db := &testdb.Faulty{DB: testdb.NewPlace(t).Open(t)}
 		q := newQueue(t, queue.Config{DB: db, DeadRetention: time.Hour, Interval: time.Hour, Lease: 30 * time.Hour})
 		q.Handle("fail", func(context.Context, queue.Job) error { return errBoom }, queue.Options{MaxAttempts: 1, Timeout: time.Hour})
 		start(t, q)

@@ -20,13 +20,6 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testdb.Main(m)) }
 
-// bubble runs a test in a bubble of synctest, over a place that is made outside:
-// no server starts in one.
-func bubble(t *testing.T, test func(*testing.T)) {
-	t.Helper()
-	testdb.Prepare(t)
-	synctest.Test(t, test)
-}
 
 const (
 	acme = platform.TenantID("org_acme")
@@ -131,7 +124,8 @@ func stats(t *testing.T, e *sqlevents.Events) sqlevents.Stats {
 }
 
 func TestDeliversInOrderToEachGroup(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		e := start(t, sqlevents.Config{DB: testdb.NewPlace(t).Open(t), Batch: 100})
 		publish(t, e, acme, 0, 300) // before the groups exist
 		var a, b log
@@ -160,7 +154,8 @@ func TestDeliversInOrderToEachGroup(t *testing.T) {
 }
 
 func TestRepublishDoesNotDouble(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		e := start(t, sqlevents.Config{DB: testdb.NewPlace(t).Open(t)})
 		publish(t, e, acme, 0, 60)
 		publish(t, e, acme, 0, 60)
@@ -203,7 +198,8 @@ func TestPublishRefuses(t *testing.T) {
 }
 
 func TestContinuesWhereItEnded(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		place := testdb.NewPlace(t)
 		db := place.Open(t)
 		e := start(t, sqlevents.Config{DB: db})
@@ -233,7 +229,8 @@ func TestContinuesWhereItEnded(t *testing.T) {
 // knows that it is alone.
 func TestCrashRedelivers(t *testing.T) {
 	for _, exclusive := range []bool{false, true} {
-		bubble(t, func(t *testing.T) {
+		testdb.Prepare(t)
+		synctest.Test(t, func(t *testing.T) {
 			place := testdb.NewPlace(t)
 			db := place.Open(t)
 			e := start(t, sqlevents.Config{DB: db, Batch: 10})
@@ -263,7 +260,8 @@ func TestCrashRedelivers(t *testing.T) {
 }
 
 func TestOneConsumerOfAGroup(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		e := start(t, sqlevents.Config{DB: db, Batch: 10})
 		other := start(t, sqlevents.Config{DB: db, Batch: 10}) // as another process
@@ -293,7 +291,8 @@ func TestOneConsumerOfAGroup(t *testing.T) {
 // A consumer that is cut off loses the group to another, is told so, and cannot
 // move the group's offset any more.
 func TestLeaseEnds(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		cut := &testdb.Faulty{DB: db}
 		a, b := start(t, sqlevents.Config{DB: cut}), start(t, sqlevents.Config{DB: db})
@@ -334,7 +333,8 @@ func TestLeaseEnds(t *testing.T) {
 
 // A long handler keeps its group.
 func TestLeaseIsRenewed(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		a, b := start(t, sqlevents.Config{DB: db}), start(t, sqlevents.Config{DB: db})
 		publish(t, a, acme, 0, 3)
@@ -353,7 +353,8 @@ func TestLeaseIsRenewed(t *testing.T) {
 }
 
 func TestConsumeEnds(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		e, err := sqlevents.New(sqlevents.Config{DB: db})
 		if err != nil {

@@ -18,7 +18,8 @@ import (
 // One event that fails holds up what follows it, lets through what precedes it,
 // and is alone when it is tried again.
 func TestFailureIsIsolated(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		e := start(t, sqlevents.Config{DB: testdb.NewPlace(t).Open(t), Rand: func() float64 { return 1 }})
 		publish(t, e, acme, 0, 1000)
 		var (
@@ -62,7 +63,8 @@ func TestFailureIsIsolated(t *testing.T) {
 }
 
 func TestPanicOfAHandler(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		e := start(t, sqlevents.Config{DB: testdb.NewPlace(t).Open(t)})
 		publish(t, e, acme, 0, 3)
 		var done log
@@ -98,7 +100,8 @@ func (l *lines) count(text string) int {
 }
 
 func TestStoreThatFailsIsLoggedOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		cut := &testdb.Faulty{DB: db}
 		var logged lines
@@ -119,7 +122,8 @@ func TestStoreThatFailsIsLoggedOnce(t *testing.T) {
 }
 
 func TestRetention(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		var logged lines
 		e := start(t, sqlevents.Config{DB: db, Retention: 2 * time.Hour, Interval: time.Minute, Lease: 10 * time.Minute, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
@@ -154,7 +158,8 @@ func TestRetention(t *testing.T) {
 // A clock that was a year ahead and was set right leaves events from the
 // future in front. They must not keep the stream from being trimmed for a year.
 func TestClockThatWasAhead(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		var ahead atomic.Int64
 		ahead.Store(int64(365 * 24 * time.Hour))
 		cfg := sqlevents.Config{

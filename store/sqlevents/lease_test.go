@@ -15,7 +15,8 @@ import (
 // A consumer that ends gives the group to one that stands by at once, not at
 // its next look.
 func TestTakesOverAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		e := start(t, sqlevents.Config{DB: testdb.NewPlace(t).Open(t), Interval: time.Hour})
 		var second log
 		end := consume(t, e, "g", func(ctx context.Context, _ []platform.Event) error {
@@ -40,7 +41,8 @@ func TestTakesOverAtOnce(t *testing.T) {
 // A consumer whose process stood still does not know that its lease ended: the
 // store refuses its offset, and it stands by.
 func TestOffsetOfTheFormerHolderIsRefused(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		var mu sync.Mutex
 		still, stands := time.Now(), true
