@@ -35,8 +35,7 @@ const (
 // headerGroup is the group that a replayed event is for; the others have had it.
 const headerGroup = "platform_group"
 
-// encode returns the message of a valid event. It shares no memory with it: a
-// request may be sent a moment after the call that made it has ended.
+// encode returns the message of a valid event, whose data it shares.
 func encode(ev *platform.Event) message {
 	fields := [...]struct{ name, value string }{
 		{headerVersion, "1.0"},
@@ -48,7 +47,7 @@ func encode(ev *platform.Event) message {
 		{headerTenant, string(ev.Tenant)},
 		{headerActor, ev.Actor},
 	}
-	size := len(ev.Tenant) + 1 + len(ev.Subject) + len(ev.Data)
+	size := len(ev.Tenant) + 1 + len(ev.Subject)
 	for i := range fields {
 		size += len(fields[i].value)
 	}
@@ -72,8 +71,7 @@ func encode(ev *platform.Event) message {
 	arena = append(arena, ev.Subject...)
 	m.key = cut()
 	if len(ev.Data) > 0 {
-		arena = append(arena, ev.Data...)
-		m.value = cut()
+		m.value = ev.Data
 		m.headers = append(m.headers, protocol.Header{Key: headerContent, Value: contentJSON})
 	}
 	return m

@@ -144,7 +144,9 @@ func (e *Events) requests(queues map[int][]message, partitions []partition, maxB
 // the topic takes: one alone may be larger.
 const usualBatch = 4 << 20
 
-// encodeBatch encodes as many messages from the front of a queue as fit.
+// encodeBatch encodes as many messages from the front of a queue as fit. The
+// result shares no memory with them: kafka-go may still be sending it when the
+// caller's context has ended and Publish has returned.
 func (e *Events) encodeBatch(id int, queue []message, maxBatch int) (batch, error) {
 	maxBatch = min(maxBatch, usualBatch)
 	count, size := 0, batchOverhead
