@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/netip"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/gateway"
+)
+
+// serveToGateway serves a service's operations to the gateway, which has checked
+// credential, permission and limits. An operation that is not public is served
+// only with the gateway's signature of who calls: whoever reaches this port
+// without it is nobody.
+func (p *process) serveToGateway(service platform.Router) http.Handler {
+	verified := gateway.VerifyAssertion(gateway.VerifyAssertionConfig{
+		Key: p.assertionPublicKey, Audience: service.Name(), Logger: p.log,
+	})
+	mux := http.NewServeMux()
+	for _, r := range service.Routes() {
+		h := r.Handler
+		if !r.Access.Public() {
+			h = verified(h)
+		}
+		mux.Handle(r.Method+" "+r.Path, h)
+	}
+	health := &health{}
+	p.add(health)
+	mux.HandleFunc("GET /livez", func(http.ResponseWriter, *http.Request) {})
+	mux.Handle("GET /readyz", health)
+	return gateway.RequestID(nil)(gateway.Recover(p.log)(withClient(mux, p.trustedProxies)))
+}
+
+// health answers whether the process can serve, as the gateway does with its
+// own /readyz.
+type health struct {
+	report func(context.Context) platform.Health
+}
+
+func (*health) Name() string { return "health" }
+
+// ReportHealth is called before the process serves.
+func (h *health) ReportHealth(report func(context.Context) platform.Health) { h.report = report }
+
+func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	found := h.report(r.Context())
+	modules := make(map[string]string)
+	for name, err := range found.Modules {
+		modules[name] = "ok"
+		if err != nil {
+			modules[name] = "failed"
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if !found.Ready {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"ready": found.Ready, "modules": modules})
+}
+
+type clientKey struct{}
+
+// withClient keeps the caller's address, which the gateway tells, for the audit
+// records and the counting of failed logins.
+func withClient(next http.Handler, trusted []netip.Prefix) http.Handler {
+	address := gateway.ClientAddress(trusted...)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), clientKey{}, address(r))))
+	})
+}
+
+func clientFrom(ctx context.Context) string {
+	if a, ok := ctx.Value(clientKey{}).(netip.Addr); ok {
+		return a.String()
+	}
+	return ""
+}

@@ -1,0 +1,10 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"github.com/acme/platform/internal/teststack"
+)
+
+func TestMain(m *testing.M) { os.Exit(teststack.Main(m)) }

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/notify"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/user"
+)
+
+// directory tells notify who is in an organization.
+type directory struct{ users *user.Service }
+
+func (d directory) Recipients(ctx context.Context, tenant platform.TenantID, to notify.Audience) ([]notify.Recipient, error) {
+	var members []user.Member
+	if to.Everyone || len(to.Roles) > 0 {
+		roles := to.Roles
+		if to.Everyone {
+			roles = nil
+		}
+		var err error
+		if members, err = d.users.Members(ctx, tenant, roles...); err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range to.Users {
+		m, err := d.users.Member(ctx, tenant, id)
+		if errors.Is(err, platform.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		members = append(members, m)
+	}
+	var found []notify.Recipient
+	seen := make(map[string]bool)
+	for _, m := range members {
+		if !seen[m.UserID] && m.Status == user.Active {
+			seen[m.UserID] = true
+			found = append(found, notify.Recipient{ID: m.UserID, Email: m.Email, Name: m.Name})
+		}
+	}
+	return found, nil
+}
+
+// rules hold for every organization, which can switch them off.
+func rules() []notify.Rule {
+	return []notify.Rule{{
+		ID: "record-created", Name: "A record was created", Event: "data.record.created",
+		Channels: []notify.Channel{notify.ChannelInbox},
+		To:       notify.RuleAudience{Audience: notify.Audience{Roles: []string{"owner", "admin"}}},
+		Title:    "A record was created in {{.data.collection}}",
+		Body:     "Record {{.data.id}} was created in the collection {{.data.collection}}.",
+	}}
+}
+
+// onInvitation is user.Config.OnInvitation.
+type onInvitation = func(ctx context.Context, tx store.Tx, inv user.Invitation, token user.Secret) error
+
+// mailInvitation writes the e-mail into the transaction that made the
+// invitation, so that there is one for each, and no token stands in the event
+// stream. Without a mail server the inviter hands on the token.
+func mailInvitation(ctx context.Context, tx store.Tx, mail *notify.Service, o options, inv user.Invitation, token user.Secret) error {
+	if o.smtp == nil {
+		return nil
+	}
+	_, err := mail.SendIn(ctx, tx, notify.Message{
+		ID: inv.ID, Emails: []string{inv.Email}, Channels: []notify.Channel{notify.ChannelEmail}, Actor: inv.InvitedBy,
+		Title: "You are invited",
+		Body: fmt.Sprintf("You are invited to join an organization at %s.\n\nSign up or sign in with this address, then accept with this token:\n\n%s\n\nIt is valid until %s.\n",
+			o.publicURL, string(token), inv.ExpiresAt.UTC().Format("2 January 2006 15:04 MST")),
+	})
+	return err
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/acme/platform/analytics"
+	"github.com/acme/platform/data"
+	"github.com/acme/platform/notify"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/mongo"
+	"github.com/acme/platform/store/postgres"
+	"github.com/acme/platform/store/queue"
+	"github.com/acme/platform/store/redis"
+	"github.com/acme/platform/user"
+)
+
+// user serves accounts and access.
+func (p *process) user(ctx context.Context) (http.Handler, error) {
+	db, err := p.openPostgres(ctx)
+	if err != nil {
+		return nil, err
+	}
+	live, err := p.openRedis(ctx)
+	if err != nil {
+		return nil, err
+	}
+	events, err := p.stream()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.relay(db, events); err != nil {
+		return nil, err
+	}
+	var mail *notify.Service
+	users, err := p.users(db, live, func(ctx context.Context, tx store.Tx, inv user.Invitation, token user.Secret) error {
+		return mailInvitation(ctx, tx, mail, p.options, inv, token)
+	})
+	if err != nil {
+		return nil, err
+	}
+	// Never started: it writes the e-mail and its job into the invitation's
+	// transaction, and the notify processes send it.
+	jobs, err := queue.New(queue.Config{DB: db, Logger: p.log})
+	if err != nil {
+		return nil, err
+	}
+	if mail, err = p.messages(db, events, jobs, users); err != nil {
+		return nil, err
+	}
+	p.add(users)
+	return p.serveToGateway(users), nil
+}
+
+// data serves documents. Their events leave MongoDB for Kafka by themselves.
+func (p *process) data(context.Context) (http.Handler, error) {
+	events, err := p.stream()
+	if err != nil {
+		return nil, err
+	}
+	documents, err := mongo.New(mongo.Config{URL: p.mongo, Database: p.mongoDatabase, Events: events, Logger: p.log})
+	if err != nil {
+		return nil, err
+	}
+	records, err := data.New(data.Config{Documents: documents, Logger: p.log})
+	if err != nil {
+		return nil, err
+	}
+	p.add(documents, records)
+	return p.serveToGateway(records), nil
+}
+
+// analytics serves events and questions about them.
+func (p *process) analytics(ctx context.Context) (http.Handler, error) {
+	db, err := p.openPostgres(ctx)
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := analytics.New(analytics.Config{DB: db, Logger: p.log})
+	if err != nil {
+		return nil, err
+	}
+	p.add(metrics)
+	return p.serveToGateway(metrics), nil
+}
+
+// notify serves messages, makes them of the events of all services, and
+// delivers them.
+func (p *process) notify(ctx context.Context) (http.Handler, error) {
+	db, err := p.openPostgres(ctx)
+	if err != nil {
+		return nil, err
+	}
+	live, err := p.openRedis(ctx)
+	if err != nil {
+		return nil, err
+	}
+	events, err := p.stream()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.relay(db, events); err != nil {
+		return nil, err
+	}
+	users, err := p.users(db, live, nil) // as the directory
+	if err != nil {
+		return nil, err
+	}
+	jobs, err := queue.New(queue.Config{DB: db, Logger: p.log})
+	if err != nil {
+		return nil, err
+	}
+	messages, err := p.messages(db, events, jobs, users)
+	if err != nil {
+		return nil, err
+	}
+	// The jobs come after the service whose handlers they call.
+	p.add(users, messages, jobs)
+	return p.serveToGateway(messages), nil
+}
+
+// users is the user service as a library over the shared database. The
+// processes tell each other of revocations by Redis.
+func (p *process) users(db *postgres.DB, live *redis.Client, onInvitation onInvitation) (*user.Service, error) {
+	return user.New(user.Config{
+		DB: db, Issuer: p.publicURL, Cache: live.Cache(), PubSub: live.PubSub(), Logger: p.log,
+		Client: clientFrom, OnInvitation: onInvitation,
+	})
+}
+
+func (p *process) messages(db *postgres.DB, events store.Events, jobs *queue.Queue, users *user.Service) (*notify.Service, error) {
+	return notify.New(notify.Config{
+		DB: db, Events: events, Queue: jobs, Directory: directory{users}, SMTP: p.smtp, Rules: rules(), Logger: p.log,
+	})
+}
