@@ -229,6 +229,42 @@ func TestRebalanceEndsHandlers(t *testing.T) {
 	until(t, "the event to come again", func() bool { return in.distinct() == 1 })
 }
 
+// A handler that does not heed its context returns long after its group went on
+// without it: what it finished cannot be committed any more, and the offset of the
+// one that took over stands.
+func TestLateHandlerCommitsNothing(t *testing.T) {
+	broker := teststack.Kafka(t)
+	cfg := config(t, broker)
+	cfg.Partitions, cfg.RebalanceTimeout = 1, 2*time.Second
+	e := start(t, cfg)
+	publish(t, e, events(acme, 0, 5, "s")...)
+	var late, in inbox
+	busy, free := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	consume(t, start(t, cfg), "g", func(ctx context.Context, batch []platform.Event) error {
+		once.Do(func() {
+			close(busy)
+			<-free
+		})
+		return late.handle(ctx, batch)
+	})
+	<-busy
+	end := consume(t, start(t, cfg), "g", in.handle)
+	until(t, "another to take over", func() bool { return in.distinct() == 5 })
+	publish(t, e, events(acme, 5, 10, "s")...)
+	next := func() int64 { return groupStats(t, e, "g").Partitions[0].Next }
+	until(t, "its offset", func() bool { return next() == 10 })
+	close(free)
+	until(t, "the late one to return", func() bool { return late.distinct() == 5 })
+	end()
+	publish(t, e, events(acme, 10, 15, "s")...)
+	until(t, "the late one to have the partition", func() bool { return late.distinct()+in.distinct() == 20 })
+	until(t, "the last offset", func() bool { return next() == 15 })
+	if got, n := late.distinct(), late.duplicates()+in.duplicates(); got != 10 || n != 0 {
+		t.Errorf("the late one got %d events and %d came twice: the offset went back", got, n)
+	}
+}
+
 // Partitions are added: events go there, and are read, without a restart.
 func TestPartitionsAdded(t *testing.T) {
 	broker := teststack.Kafka(t)
