@@ -45,6 +45,7 @@ func TestStoreStaysAway(t *testing.T) {
 	for _, at := range []place{
 		{"--postgres", "postgres://ann:hunter2@" + nobody + "/acme"},
 		{"--data", t.TempDir(), "--redis", "redis://ann:hunter2@" + nobody},
+		{"--data", t.TempDir(), "--mongo", "mongodb://ann:hunter2@" + nobody + "/acme"},
 		{"--data", t.TempDir(), "--kafka", "kafka://ann:hunter2@" + nobody + "/acme?sasl=scram-sha-256"},
 	} {
 		name := strings.TrimLeft(at[len(at)-2], "-")

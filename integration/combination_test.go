@@ -13,7 +13,9 @@ func TestCombinations(t *testing.T) {
 	for name, parts := range map[string][]func(*testing.T) place{
 		"file-redis":     {file, onRedis},
 		"file-kafka":     {file, onKafka},
+		"file-mongo":     {file, onMongo},
 		"postgres-kafka": {onPostgres, onKafka},
+		"postgres-mongo": {onPostgres, onMongo},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var at place

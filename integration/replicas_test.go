@@ -111,11 +111,13 @@ func TestLimitsAreShared(t *testing.T) {
 // TestJobsRunOnce has both replicas create records that a webhook hears of. The
 // receiver refuses each delivery once and asks for it again a second later, so
 // that whichever replica is at hand runs the job a second time: each is tried
-// exactly twice, and each record has one message.
+// exactly twice, and each record has one message. A third replica that starts
+// while deliveries are under way takes none of them for abandoned.
 func TestJobsRunOnce(t *testing.T) {
-	replicated(t, []string{"--webhooks-to-private"}, func(t *testing.T, _ place, one, two *server) {
+	flags := []string{"--webhooks-to-private"}
+	replicated(t, flags, func(t *testing.T, at place, one, two *server) {
 		const records = 50
-		r := &receiver{attempts: map[string]int{}, heard: map[string]int{}}
+		r := &receiver{open: make(chan struct{}), attempts: map[string]int{}, under: map[string]int{}, heard: map[string]int{}}
 		hook := httptest.NewServer(r)
 		t.Cleanup(hook.Close)
 		ann := one.signUp("ann@example.com", "Ann's")
@@ -135,6 +137,12 @@ func TestJobsRunOnce(t *testing.T) {
 			})
 		}
 		wg.Wait()
+		// A replica works on so many jobs of one organization at once.
+		const atOnce = 12
+		eventually(t, "both replicas to be busy", func() bool { return r.size() == 2*atOnce })
+		start(t, at, flags...)
+		eventually(t, "the third replica to be busy, too", func() bool { return r.size() == 3*atOnce })
+		close(r.open)
 		eventually(t, "every delivery", func() bool {
 			var page struct {
 				Data []struct {
@@ -157,6 +165,9 @@ func TestJobsRunOnce(t *testing.T) {
 		if len(r.attempts) != records || len(r.heard) != records {
 			t.Errorf("%d deliveries of %d records, want %d", len(r.attempts), len(r.heard), records)
 		}
+		if r.overlaps > 0 {
+			t.Errorf("%d deliveries were tried twice at once", r.overlaps)
+		}
 		for id, n := range r.attempts {
 			if n != 2 {
 				t.Errorf("delivery %s was tried %d times, want 2", id, n)
@@ -170,10 +181,14 @@ func TestJobsRunOnce(t *testing.T) {
 	})
 }
 
-// receiver takes a delivery when it comes for the second time.
+// receiver takes a delivery when it comes for the second time, and answers
+// nothing until it is open.
 type receiver struct {
+	open     chan struct{}
 	mu       sync.Mutex
 	attempts map[string]int // by delivery
+	under    map[string]int // those that are under way
+	overlaps int
 	heard    map[string]int // by record, of those that were taken
 }
 
@@ -184,16 +199,35 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	id := req.Header.Get("Webhook-Id")
+	r.mu.Lock()
+	if r.under[id]++; r.under[id] > 1 {
+		r.overlaps++
+	}
 	r.attempts[id]++
-	if r.attempts[id] == 1 {
+	again := r.attempts[id] > 1
+	if again {
+		r.heard[event.Data.ID]++
+	}
+	r.mu.Unlock()
+	select {
+	case <-r.open:
+	case <-req.Context().Done():
+	}
+	r.mu.Lock()
+	r.under[id]--
+	r.mu.Unlock()
+	if !again {
 		w.Header().Set("Retry-After", "1")
 		w.WriteHeader(http.StatusServiceUnavailable)
-		return
 	}
-	r.heard[event.Data.ID]++
+}
+
+// size is how many deliveries were begun.
+func (r *receiver) size() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.attempts)
 }
 
 // TestKillReplicas kills one of two replicas again and again while both are

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -36,7 +35,8 @@ func assemble(ctx context.Context, o options, log *slog.Logger) (assembly, error
 	}
 	a, err := wire(o, log, s)
 	if err != nil {
-		return assembly{}, errors.Join(err, s.close(ctx))
+		s.close(ctx)
+		return assembly{}, err
 	}
 	return a, nil
 }

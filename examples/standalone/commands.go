@@ -25,7 +25,7 @@ func printOpenAPI(ctx context.Context, o options, stdout, _ io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, a.platform.Stop(ctx), a.stores.close(ctx)) }()
+	defer a.stores.close(ctx)
 	w := httptest.NewRecorder()
 	a.gateway.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/openapi.json", nil))
 	if w.Code != http.StatusOK {

@@ -51,7 +51,7 @@ there, since flags are seen in the list of processes. A flag goes before the
 environment, the environment before the file.
 
 Without further flags all data is in one SQLite file, for one process. Each of
---postgres, --redis and --kafka puts a server in the place of a part,
+--postgres, --mongo, --redis and --kafka puts a server in the place of a part,
 in any combination. With --postgres several replicas can serve the same data.
 What they share only through --redis: the cache, rate limits, the counters of
 failed logins, and live messages. Without it each replica counts for itself, a

@@ -54,7 +54,8 @@ func assembleAndStart(ctx context.Context, o options, log *slog.Logger) (assembl
 		return assembly{}, err
 	}
 	if err := a.platform.Start(ctx); err != nil {
-		return assembly{}, errors.Join(err, a.stores.close(ctx))
+		a.stores.close(ctx)
+		return assembly{}, err
 	}
 	return a, nil
 }

