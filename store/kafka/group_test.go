@@ -153,38 +153,40 @@ func TestDroppedConnections(t *testing.T) {
 	t.Logf("%d duplicates", in.duplicates())
 }
 
-// A handler that was slow when the group was shared anew finishes its batch
-// first: no other gets the partition meanwhile.
+// Handlers that are at work when the group is shared anew finish their batches
+// first: no other gets their partitions meanwhile.
 func TestRebalanceWaitsForHandlers(t *testing.T) {
 	broker := teststack.Kafka(t)
 	cfg := config(t, broker)
-	cfg.Partitions = 1
+	cfg.Concurrency = cfg.Partitions
 	e := start(t, cfg)
-	publish(t, e, events(acme, 0, 5, "s")...)
+	publish(t, e, events(acme, 0, 5, subjects...)...)
 	var in inbox
-	busy, free := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	handle := func(ctx context.Context, batch []platform.Event) error {
-		once.Do(func() {
-			close(busy)
-			<-free
-		})
+	busy, free := make(chan struct{}, 100), make(chan struct{})
+	endFirst := consume(t, start(t, cfg), "g", func(ctx context.Context, batch []platform.Event) error {
+		busy <- struct{}{}
+		<-free
 		return in.handle(ctx, batch)
+	})
+	for range cfg.Partitions {
+		<-busy
 	}
-	endFirst := consume(t, start(t, cfg), "g", handle)
-	<-busy
-	second := start(t, cfg)
-	consume(t, second, "g", handle)
+	consume(t, start(t, cfg), "g", in.handle)
 	// The group is shared anew, and waits for the first.
 	client := bare(t, broker)
-	until(t, "the rebalance", func() bool { return groupState(t, client, cfg.Topic+"/g") == "PreparingRebalance" })
+	until(t, "the rebalance", func() bool { return groupState(t, client, cfg.Topic+"/g") != "Stable" })
+	for range 10 { // round trips
+		if state := groupState(t, client, cfg.Topic+"/g"); state != "PreparingRebalance" {
+			t.Errorf("the group is %s while a handler is at work", state)
+		}
+	}
 	if n := in.distinct(); n != 0 {
-		t.Fatalf("%d events came while the first had them", n)
+		t.Errorf("%d events came while the first had them", n)
 	}
 	close(free)
-	until(t, "all events", func() bool { return in.distinct() == 5 })
-	publish(t, e, events(acme, 5, 10, "s")...)
-	until(t, "all events", func() bool { return in.distinct() == 10 })
+	until(t, "all events", func() bool { return in.distinct() == 40 })
+	publish(t, e, events(acme, 5, 10, subjects...)...)
+	until(t, "all events", func() bool { return in.distinct() == 80 })
 	endFirst()
 	if n := in.duplicates(); n != 0 {
 		t.Errorf("%d duplicates", n)
