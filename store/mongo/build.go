@@ -8,8 +8,8 @@ import (
 	"github.com/acme/platform/store/document"
 )
 
-// fillBatch is how many documents one commit of a build adds to the indexes.
-const fillBatch = 256
+// fillPiece is how many documents one commit of a build adds to the indexes.
+const fillPiece = 256
 
 // fill writes the entries of the indexes that a call builds for all documents
 // there are. Each piece is a commit, so it misses nothing that changes
@@ -26,7 +26,7 @@ func (d *Documents) fill(ctx context.Context, sc scope, name, build string) erro
 			}
 			return b.index(ctx, build, p.records)
 		})
-		if err != nil || p.rows < fillBatch {
+		if err != nil || p.rows < d.fillPiece {
 			return err
 		}
 		after = p.last
@@ -47,7 +47,7 @@ func (b *batch) following(ctx context.Context, after string) (piece, error) {
 		rows.from, rows.open = b.sc.id(b.base.Number, spellID(after)).text, true
 	}
 	var p piece
-	err := b.d.documents.walk(ctx, rows, false, fillBatch, func(raw bson.Raw) (bool, error) {
+	err := b.d.documents.walk(ctx, rows, false, b.d.fillPiece, func(raw bson.Raw) (bool, error) {
 		id, row, err := readDocument(raw)
 		if err != nil {
 			return false, fault("decode", err)

@@ -243,3 +243,81 @@ func crash(t *testing.T, name string, client *driver.Client, other *mongo.Docume
 	}
 	return made, n.hit()
 }
+
+// TestLate holds back one write of a call after the other, lets others change
+// the same documents, and delivers it then: it must change nothing any more.
+func TestLate(t *testing.T) {
+	for _, c := range crashCases {
+		t.Run(c.name, func(t *testing.T) {
+			name := database(t)
+			other := open(t, name, func(cfg *mongo.Config) { cfg.Interval, cfg.Grace = time.Hour, time.Millisecond })
+			at := 0
+			for ; ; at++ {
+				if !comesLate(t, name, other, platform.TenantID(fmt.Sprintf("org_%d", at)), c, at) {
+					break
+				}
+			}
+			if at < 4 {
+				t.Errorf("%d writes came late", at)
+			}
+		})
+	}
+}
+
+func comesLate(t *testing.T, name string, other *mongo.Documents, tenant platform.TenantID, c crashCase, at int) bool {
+	t.Helper()
+	prepare(t, other, tenant)
+	n := &network{}
+	victim := openOn(t, name, n)
+	n.arm(at, late)
+	err := c.call(t.Context(), victim, tenant)
+	what := fmt.Sprintf("late was %d of %v, answered %v", at, n.log, err)
+	if !n.hit() {
+		return false
+	}
+	if state(t, other, tenant) == "gone" {
+		prepare(t, other, tenant)
+	}
+	// What the call inserted is removed, what it removed is there again.
+	for _, ch := range []store.Change{
+		change(store.OpUpsert, "a", `{"n":1,"u":"c"}`), change(store.OpDelete, "new", ``), change(store.OpDelete, "l1", ``),
+		change(store.OpUpsert, "b", `{"n":5,"u":"b"}`), change(store.OpDelete, "b", ``), change(store.OpInsert, "b", `{"n":2,"u":"x"}`),
+	} {
+		if _, err := other.Apply(t.Context(), tenant, "c", []store.Change{ch}, nil); err != nil && !errors.Is(err, platform.ErrNotFound) {
+			t.Fatal(err)
+		}
+	}
+	before := state(t, other, tenant)
+	if err := n.release(); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	if after := state(t, other, tenant); after != before {
+		t.Errorf("%s: it changed %s to %s", what, before, after)
+	}
+	if n, err := other.Count(t.Context(), tenant, "c", filter(`{"n":{"$gte":0}}`)); err != nil || n != int64(strings.Count(before, "=")) {
+		t.Errorf("%s: %d are counted in %s, %v", what, n, before, err)
+	}
+	// Each unique value can be taken once, and is taken.
+	if _, err := other.Apply(t.Context(), tenant, "c", []store.Change{change(store.OpInsert, "free", `{"u":"b"}`)}, nil); err != nil {
+		t.Errorf("%s: a unique value that is free: %v", what, err)
+	}
+	if _, err := other.Apply(t.Context(), tenant, "c", []store.Change{change(store.OpInsert, "taken", `{"u":"c"}`)}, nil); err == nil && !strings.HasPrefix(c.name, "indexes") {
+		t.Errorf("%s: a unique value twice", what)
+	}
+	if err := other.Sweep(t.Context(), 4); err != nil {
+		t.Fatal(err)
+	}
+	wrong, left, err := other.Audit(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range wrong {
+		t.Errorf("%s: %s", what, w)
+	}
+	for _, l := range left {
+		if !strings.HasPrefix(l, "entries ") && !strings.HasPrefix(l, "claims ") { // nobody believes them
+			t.Errorf("%s: left behind: %s", what, l)
+		}
+	}
+	return true
+}

@@ -138,3 +138,7 @@ func (d *Documents) Sweep(ctx context.Context, n int) error {
 	}
 	return nil
 }
+
+// FillBy makes builds commit after n documents. It must be called before
+// anything else.
+func (d *Documents) FillBy(n int) { d.fillPiece = n }

@@ -36,6 +36,7 @@ type Documents struct {
 	dropped, sequences table
 	everyTenant        acrossTenants
 
+	fillPiece  int
 	cache      cache
 	emitted    background.Signal // the outbox has something new
 	background background.Group
@@ -61,7 +62,7 @@ func New(cfg Config) (*Documents, error) {
 	}
 	d := &Documents{
 		cfg: cfg, log: cfg.Logger.With(slog.String("module", "documents")), client: cfg.Client,
-		emitted: background.NewSignal(), lanes: make(map[laneKey]*lane),
+		fillPiece: fillPiece, emitted: background.NewSignal(), lanes: make(map[laneKey]*lane),
 	}
 	if d.client == nil {
 		// Writes are not retried by the driver, which only a replica set could
