@@ -193,9 +193,9 @@ func (b *books) read(ctx context.Context, tenant platform.TenantID) (*book, erro
 // wait for each other: what one has counted, or found to be free or unused,
 // stays so until it commits.
 //
-// All transactions of the service take what they share in this order: the book,
-// the rows of an endpoint or a delivery, inbox entries, the counters of unread
-// messages by user.
+// All transactions of the service take what they share in this order: the lock of
+// a message's id, the rows of deliveries by id, the book, the row of an endpoint,
+// inbox entries, the counters of unread messages by user.
 func holdBook(ctx context.Context, tx store.Tx) error {
 	_, err := tx.Exec(ctx, `INSERT INTO notify_generations (tenant, generation) VALUES (?, 1)
 ON CONFLICT (tenant) DO UPDATE SET generation = notify_generations.generation + 1`, tx.Tenant())

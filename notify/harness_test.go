@@ -78,6 +78,7 @@ func bubble(t *testing.T, test func(*testing.T)) {
 // world is a platform with the service in it.
 type world struct {
 	t      testing.TB
+	place  *testdb.Place
 	db     testdb.DB
 	events *sqlevents.Events
 	queue  *queue.Queue
@@ -104,7 +105,7 @@ func reopen(t testing.TB, place *testdb.Place, people *people, configure func(*n
 			t.Fatal(err)
 		}
 	}
-	w := &world{t: t, people: people}
+	w := &world{t: t, people: people, place: place}
 	// One process needs no looks at what others did; days of them would take
 	// long even in a bubble.
 	var err error

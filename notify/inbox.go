@@ -155,22 +155,23 @@ func (s *Service) ReadAll(ctx context.Context, tenant platform.TenantID, user st
 	for more := true; more; {
 		n := 0
 		err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
-			var err error
+			// The batch is a range, so that all of it is read afterwards, by
+			// whomever; without a last entry it is all there is.
+			var (
+				since int64
+				last  string
+			)
+			err := tx.QueryRow(ctx, `SELECT created_at, message_id FROM notify_inbox
+WHERE tenant = ? AND user_id = ? AND read_at IS NULL AND created_at <= ?
+ORDER BY created_at DESC, message_id DESC LIMIT 1 OFFSET ?`, tenant, user, until, inboxBatch-1).Scan(&since, &last)
+			if more = err == nil; !more && !errors.Is(err, sql.ErrNoRows) {
+				return fmt.Errorf("notify: count unread messages: %w", err)
+			}
 			n, err = affected(tx.Exec(ctx, `UPDATE notify_inbox SET read_at = ?
-WHERE tenant = ? AND user_id = ? AND read_at IS NULL AND (created_at, message_id) IN (
- SELECT created_at, message_id FROM notify_inbox
- WHERE tenant = ? AND user_id = ? AND read_at IS NULL AND created_at <= ?
- ORDER BY created_at DESC, message_id DESC LIMIT ?)`,
-				s.cfg.Now().UnixMicro(), tenant, user, tenant, user, until, inboxBatch))
+WHERE tenant = ? AND user_id = ? AND read_at IS NULL AND created_at <= ? AND (created_at, message_id) >= (?, ?)`,
+				s.cfg.Now().UnixMicro(), tenant, user, until, since, last))
 			if err != nil {
 				return fmt.Errorf("notify: mark all as read: %w", err)
-			}
-			// What another call has marked meanwhile is not in n, so n does not
-			// tell whether this was the last batch.
-			err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM notify_inbox
-WHERE tenant = ? AND user_id = ? AND read_at IS NULL AND created_at <= ?)`, tenant, user, until).Scan(&more)
-			if err != nil {
-				return fmt.Errorf("notify: look for unread messages: %w", err)
 			}
 			return subtractUnread(ctx, tx, user, n)
 		})

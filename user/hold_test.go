@@ -10,75 +10,15 @@ import (
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/user"
 )
 
-// interruption makes ids, and calls a function, once, where one with a prefix is
-// made: in the middle of a transaction, after it has looked at what it decides
-// on.
-type interruption struct {
-	mu     sync.Mutex
-	prefix string
-	f      func()
-}
-
-func (i *interruption) newID(prefix string) string {
-	i.mu.Lock()
-	f := i.f
-	if prefix != i.prefix {
-		f = nil
-	}
-	if f != nil {
-		i.f = nil
-	}
-	i.mu.Unlock()
-	if f != nil {
-		f()
-	}
-	return platform.NewID(prefix)
-}
-
-func openInterrupted(t *testing.T) (*bundle, *interruption) {
+func openInterrupted(t *testing.T) (*bundle, *testdb.Interruption) {
 	t.Helper()
-	i := &interruption{}
-	return open(t, func(c *user.Config) { c.NewID = i.newID }), i
-}
-
-// during calls first, and second while the transaction of first makes an id with
-// the prefix. First goes on when second has ended, or waits for it.
-func (b *bundle) during(t *testing.T, i *interruption, prefix string, first, second func() error) (errFirst, errSecond error) {
-	t.Helper()
-	done := make(chan struct{})
-	i.mu.Lock()
-	i.prefix, i.f = prefix, func() {
-		go func() {
-			defer close(done)
-			errSecond = second()
-		}()
-		for {
-			select {
-			case <-done:
-				return
-			default:
-			}
-			if b.place.Waiting(t) {
-				return
-			}
-			time.Sleep(time.Millisecond)
-		}
-	}
-	i.mu.Unlock()
-	errFirst = first()
-	i.mu.Lock()
-	missed := i.f != nil
-	i.f = nil
-	i.mu.Unlock()
-	if missed {
-		t.Fatalf("nothing came between: %v", errFirst)
-	}
-	<-done
-	return errFirst, errSecond
+	i := &testdb.Interruption{}
+	return open(t, func(c *user.Config) { c.NewID = i.NewID }), i
 }
 
 // living counts what a query finds.
@@ -129,7 +69,7 @@ func TestSessionOpenedMeanwhile(t *testing.T) {
 				ann := b.signUp(t, "ann@example.com")
 				ben, m := b.join(t, ann.p, "ben@example.com", user.RoleMember)
 				b.clock.Advance(time.Second)
-				errOpen, errEnd := b.during(t, i, "ses",
+				errOpen, errEnd := i.During(t, b.place, "ses",
 					func() error { return open(b, ben) },
 					func() error { return c.end(b, ann.p, ben, m) })
 				noError(t, errOpen)
@@ -147,7 +87,7 @@ func TestKeyMadeMeanwhile(t *testing.T) {
 	b, i := openInterrupted(t)
 	ann := b.signUp(t, "ann@example.com")
 	ben, m := b.join(t, ann.p, "ben@example.com", user.RoleAdmin)
-	errMake, errRemove := b.during(t, i, "key",
+	errMake, errRemove := i.During(t, b.place, "key",
 		func() error { return makeKey(b, ben) },
 		func() error { return b.RemoveMember(context.Background(), ann.p, m.ID) })
 	noError(t, errMake)
@@ -175,7 +115,7 @@ func TestKeyLimit(t *testing.T) {
 		}
 		return nil
 	}))
-	errFirst, errSecond := b.during(t, i, "key",
+	errFirst, errSecond := i.During(t, b.place, "key",
 		func() error { return makeKey(b, ann.p) }, func() error { return makeKey(b, ann.p) })
 	noError(t, errFirst)
 	want(t, errSecond, platform.KindConflict, "too_many_keys")
@@ -188,7 +128,7 @@ func TestRoleNameTakenMeanwhile(t *testing.T) {
 		_, err := b.CreateRole(context.Background(), ann.p, user.NewRole{Name: "auditor", Permissions: []string{"user.audit.read"}})
 		return err
 	}
-	errFirst, errSecond := b.during(t, i, "rol", make, make)
+	errFirst, errSecond := i.During(t, b.place, "rol", make, make)
 	noError(t, errFirst)
 	want(t, errSecond, platform.KindConflict, "role_taken")
 }
@@ -204,7 +144,7 @@ func TestInvitationMadeMeanwhile(t *testing.T) {
 		_, _, err := b.Invite(context.Background(), ann.p, user.NewInvitation{Email: "ben@example.com", Roles: []string{user.RoleMember}})
 		return err
 	}
-	errFirst, errSecond := b.during(t, i, "inv", invite, invite)
+	errFirst, errSecond := i.During(t, b.place, "inv", invite, invite)
 	noError(t, errFirst)
 	noError(t, errSecond)
 	const open = `SELECT count(*) FROM user_invitations WHERE accepted_at = 0 AND revoked_at = 0`
@@ -213,7 +153,7 @@ func TestInvitationMadeMeanwhile(t *testing.T) {
 	}
 	_, token, err := b.Invite(t.Context(), ann.p, user.NewInvitation{Email: "ben@example.com", Roles: []string{user.RoleMember}})
 	noError(t, err)
-	errFirst, errSecond = b.during(t, i, "mem",
+	errFirst, errSecond = i.During(t, b.place, "mem",
 		func() error { return third(b.AcceptInvitation(context.Background(), ben.p, token)) }, invite)
 	noError(t, errFirst)
 	want(t, errSecond, platform.KindConflict, "already_member")
