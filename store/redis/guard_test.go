@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,11 +19,11 @@ import (
 	"github.com/acme/platform/internal/background"
 )
 
-// newGuard returns a guard whose server answers while *up.
-func newGuard(tasks *background.Group, up *bool, log io.Writer) *guard {
+// newGuard returns a guard whose server answers while up.
+func newGuard(tasks *background.Group, up *atomic.Bool, log io.Writer) *guard {
 	return &guard{
 		ping: func(ctx context.Context) error {
-			if *up {
+			if up.Load() {
 				return nil
 			}
 			<-ctx.Done() // a paused server is silence
@@ -37,7 +38,7 @@ func TestGuardTripsAndCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var tasks background.Group
 		var log bytes.Buffer
-		up := false
+		var up atomic.Bool
 		g := newGuard(&tasks, &up, &log)
 		for range failuresToTrip - 1 {
 			g.report(io.EOF)
@@ -57,7 +58,7 @@ func TestGuardTripsAndCloses(t *testing.T) {
 		if !g.open() {
 			t.Fatal("closed while the server is silent")
 		}
-		up = true
+		up.Store(true)
 		time.Sleep(1500 * time.Millisecond)
 		synctest.Wait()
 		if g.open() {
@@ -79,7 +80,7 @@ func TestGuardTripsAndCloses(t *testing.T) {
 func TestGuardEndsWithItsTasks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var tasks background.Group
-		up := false
+		var up atomic.Bool
 		g := newGuard(&tasks, &up, io.Discard)
 		for range failuresToTrip {
 			g.report(io.EOF)

@@ -44,7 +44,7 @@ func TestTenantsAreApartAtRandom(t *testing.T) {
 	client := open(t)
 	cache, pubSub := client.Cache(), client.PubSub()
 	tenants := []platform.TenantID{"a", "a-b", "ab", "org_1", "org_12", store.NoTenant}
-	names := []string{"k", "b:k", "1:k", ":", "{a}", "org_1:k"}
+	names := []string{"k", ":k", "b:k", "2:k", "{a}", "org_1:k"}
 	type place struct {
 		tenant platform.TenantID
 		name   string
