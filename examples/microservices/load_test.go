@@ -31,6 +31,7 @@ const (
 )
 
 func startLoad(t *testing.T, gateways ...*client) *load {
+	t.Helper()
 	l := &load{
 		t: t, gateways: gateways, ending: make(chan struct{}),
 		records: make(map[string]bool), events: make(map[string]bool),
