@@ -53,6 +53,7 @@ func (e *Endpoint) validate(allowPrivate bool) error {
 			f.add(fmt.Sprintf("/types/%d", i), "format", `must be an event type, a prefix with ".*", or "*"`)
 		}
 	}
+	f.text("/description", e.Description)
 	if len(e.Description) > 500 {
 		f.add("/description", "too_long", "must be at most 500 bytes")
 	}

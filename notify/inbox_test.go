@@ -142,6 +142,7 @@ func TestBadMessages(t *testing.T) {
 		"nobody":           {`{"channels":["inbox"],"title":"x"}`, "/to"},
 		"unknown user":     {`{"to":{"users":["ann","zoe"]},"channels":["inbox"],"title":"x"}`, "/to/users/1"},
 		"no title":         {`{"to":{"everyone":true},"channels":["inbox"]}`, "/title"},
+		"NUL in the body":  {`{"to":{"everyone":true},"channels":["inbox"],"title":"a","body":"b\u0000"}`, "/body"},
 		"two lines":        {`{"to":{"everyone":true},"channels":["inbox"],"title":"a\nb"}`, "/title"},
 		"both texts":       {`{"to":{"everyone":true},"channels":["inbox"],"title":"a","template":"x"}`, "/template"},
 		"lonely variables": {`{"to":{"everyone":true},"channels":["inbox"],"title":"a","variables":{"x":1}}`, "/variables"},

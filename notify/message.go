@@ -147,6 +147,8 @@ func (m *Message) validateText(f *fields) {
 	if len(m.Title) > maxTitle || m.Title != oneLine(m.Title) {
 		f.add("/title", "format", fmt.Sprintf("must be one line of at most %d bytes without control characters or space around it", maxTitle))
 	}
+	f.text("/body", m.Body)
+	f.text("/html", m.HTML)
 	if len(m.Body) > maxBody {
 		f.add("/body", "too_long", fmt.Sprintf("must be at most %d bytes", maxBody))
 	}
@@ -167,6 +169,13 @@ type fields []platform.Field
 
 func (f *fields) add(path, code, detail string) {
 	*f = append(*f, platform.Field{Path: path, Code: code, Detail: detail})
+}
+
+// text refuses what no store of text need take.
+func (f *fields) text(path, s string) {
+	if s != storable(s) {
+		f.add(path, "format", "must be UTF-8 without U+0000")
+	}
 }
 
 func (f *fields) err() error {

@@ -62,6 +62,7 @@ func (r *Rule) validate(email bool) error {
 	if r.Name == "" || len(r.Name) > 100 {
 		f.add("/name", "required", "must be 1 to 100 bytes")
 	}
+	f.text("/name", r.Name)
 	if len(r.Event) > 200 || !eventPattern.MatchString(r.Event) {
 		f.add("/event", "format", `must be an event type, a prefix with ".*", or "*"`)
 	}

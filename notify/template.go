@@ -111,6 +111,9 @@ func compile(title, body, html string) (*compiled, error) {
 		if required && strings.TrimSpace(source) == "" {
 			fields = append(fields, platform.Field{Path: "/" + part, Code: "required", Detail: "must not be empty"})
 		}
+		if source != storable(source) {
+			fields = append(fields, platform.Field{Path: "/" + part, Code: "format", Detail: "must be UTF-8 without U+0000"})
+		}
 		if len(source) > limit {
 			fields = append(fields, platform.Field{Path: "/" + part, Code: "too_long", Detail: fmt.Sprintf("must be at most %d bytes", limit)})
 		}

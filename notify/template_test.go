@@ -20,7 +20,7 @@ func preview(body, html string, values map[string]any) (string, string, error) {
 func TestTemplates(t *testing.T) {
 	values := map[string]any{
 		"name": "<Ann>", "n": 1000000, "f": 1.5, "list": []any{"a", 2, true}, "empty": "",
-		"nested": map[string]any{"x": "deep"},
+		"nested": map[string]any{"x": "deep"}, "umlaut": "ä", "nul": "a\x00b",
 	}
 	for body, want := range map[string]string{
 		"Hello {{.name}}":                   "Hello <Ann>",
@@ -35,6 +35,7 @@ func TestTemplates(t *testing.T) {
 		"{{.nested.x}}":                     "deep",
 		"{{with .nested}}{{.x}}{{end}}":     "deep",
 		"":                                  "",
+		"{{slice .umlaut 0 1}}{{.nul}}":     "ab", // what every store takes
 		"{{range .list}}{{else}}x{{end}}.":  ".",
 	} {
 		if got, _, err := preview(body, "", values); err != nil || got != want {

@@ -38,10 +38,13 @@ type account struct {
 // timed. If the process dies in between, that record is lost.
 func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 	// What is no address is treated as an address that nobody has.
-	email, _ := normalizeEmail(in.Email)
+	email, ok := normalizeEmail(in.Email)
 	try, err := s.throttle.begin(ctx, email, s.cfg.Client(ctx))
 	if err != nil {
 		return Tokens{}, err
+	}
+	if !ok {
+		email = ""
 	}
 	a, err := s.account(ctx, email)
 	if err != nil {
@@ -132,6 +135,9 @@ func (s *Service) account(ctx context.Context, email string) (account, error) {
 // the first that is where none is named.
 func (s *Service) openTo(ctx context.Context, user string, wanted platform.TenantID) (platform.TenantID, error) {
 	var found platform.TenantID
+	if wanted != "" && wanted.Validate() != nil {
+		return "", errNotMember()
+	}
 	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
 		query := `SELECT m.tenant FROM user_memberships m JOIN user_organizations o ON o.tenant = m.tenant
 			WHERE m.user_id = ? AND m.status = 'active' AND o.status = 'active'`

@@ -309,3 +309,16 @@ func TestPasswordQueue(t *testing.T) {
 	release()
 	b.signUp(t, "ben@example.com")
 }
+
+// What no store of text takes is an address, or an organization, that is not
+// there.
+func TestLogInWithControlCharacters(t *testing.T) {
+	b := open(t)
+	b.signUp(t, "ann@example.com")
+	for _, email := range []string{"ann\x00@example.com", "\xff@example.com"} {
+		_, err := b.LogIn(t.Context(), user.LogIn{Email: email, Password: goodPassword})
+		want(t, err, platform.KindUnauthenticated, "invalid_credentials")
+	}
+	_, err := b.LogIn(t.Context(), user.LogIn{Email: "ann@example.com", Password: goodPassword, Organization: "org\x00"})
+	want(t, err, platform.KindForbidden, "not_a_member")
+}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
@@ -26,6 +27,9 @@ func validateRole(in NewRole) error {
 	var fields []platform.Field
 	if !validRoleName(in.Name) {
 		fields = append(fields, platform.Field{Path: "/name", Code: "format", Detail: "a name is 1 to 63 letters, digits, - and _ in lower case and begins with a letter"})
+	}
+	if !utf8.ValidString(in.Description) || strings.Contains(in.Description, "\x00") {
+		fields = append(fields, platform.Field{Path: "/description", Code: "format", Detail: "must be UTF-8 without U+0000"})
 	}
 	if len([]rune(in.Description)) > 500 {
 		fields = append(fields, platform.Field{Path: "/description", Code: "too_long", Detail: "at most 500 characters"})
