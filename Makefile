@@ -4,6 +4,9 @@ LINT     := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.
 BENCHTIME ?= 1s
 SETUP     ?= embedded
 KILLS     ?= 500
+FAULT     ?= .*
+FAULTS    ?= 25
+OUTAGE    ?= 30s
 
 .PHONY: help
 help: ## list the targets
@@ -46,6 +49,10 @@ bench: ## run the benchmarks
 .PHONY: kills
 kills: ## kill -9 a server in the middle of imports, KILLS times on SETUP: embedded, postgres, postgres-redis or all
 	$(GO) test -count=1 -timeout 120m -v -run '^TestKill$$/^$(SETUP)$$' ./integration -kills $(KILLS)
+
+.PHONY: faults
+faults: ## one kind of fault, FAULT ("postgres stopped"), FAULTS times with servers away for OUTAGE, on the four stores
+	$(GO) test -count=1 -timeout 120m -v -run '^TestFaults$$/^$(subst $() ,_,$(FAULT))$$' ./integration -faults $(FAULTS) -outage $(OUTAGE)
 
 .PHONY: openapi
 openapi: ## print the OpenAPI document of the standalone server

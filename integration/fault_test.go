@@ -3,6 +3,7 @@ package integration
 import (
 	"flag"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,34 +65,30 @@ func faults() []fault {
 }
 
 // TestFaults runs two replicas of the program on the four stores, under load, and
-// lets go wrong what can. Afterwards nothing that was acknowledged is lost, no
-// effect is doubled, and each subject's events came in order.
+// lets go wrong what can, one thing after the other. Afterwards nothing that was
+// acknowledged is lost, no effect is doubled, and each subject's events came in
+// order.
 func TestFaults(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes minutes")
 	}
+	r := newRig(t)
+	load := r.load(t)
 	for _, f := range faults() {
 		t.Run(f.name, func(t *testing.T) {
-			r := newRig(t)
-			load := r.load(t)
 			var worst time.Duration
 			for n := range *faultTimes {
 				load.settle(t)
 				f.make(t, r)
-				took := load.recovered(t, fmt.Sprintf("marker-%d", n))
+				took := load.recovered(t, fmt.Sprintf("%s-%d", strings.ReplaceAll(f.name, " ", "-"), n))
 				worst = max(worst, took)
-				note(t, "%s %d: recovered after %v", f.name, n+1, took.Round(10*time.Millisecond))
+				t.Logf("%s %d: recovered after %v", f.name, n+1, took.Round(10*time.Millisecond))
 			}
-			load.end()
-			load.check(t)
-			note(t, "%s ×%d (outage %v): %s; slowest recovery %v", f.name, *faultTimes, *faultOutage, load.summary(), worst.Round(10*time.Millisecond))
+			teststack.Note(t, fmt.Sprintf("×%d, outage %v, slowest recovery %v", *faultTimes, *faultOutage, worst.Round(10*time.Millisecond)))
 		})
 	}
-}
-
-// note logs at once: a long run is watched.
-func note(t *testing.T, format string, args ...any) {
-	t.Helper()
-	t.Logf(format, args...)
-	teststack.Note(t, fmt.Sprintf(format, args...))
+	load.end()
+	load.check(t)
+	t.Log(load.summary())
+	teststack.Note(t, load.summary())
 }

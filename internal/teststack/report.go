@@ -30,7 +30,7 @@ func SkipCase(tb testing.TB, what, reason string) {
 }
 
 // Note adds a figure of a test to the report.
-func Note(tb testing.TB, text string) { note("figure\t%s\t%s", tb.Name(), text) }
+func Note(tb testing.TB, text string) { note("figure\t%s\t%s\t", tb.Name(), text) }
 
 // note adds a line to the report.
 func note(format string, args ...any) {

@@ -41,10 +41,11 @@ type skips struct {
 }
 
 // summarize reads lines of fields that tabs separate: an image's kind, name and
-// flavour, or a skip's want, test and reason.
+// flavour, a skip's want, test and reason, or a figure's test and text.
 func summarize(r io.Reader, w io.Writer) error {
 	images := map[string]bool{}
 	left := map[string]*skips{}
+	var figures []string
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -59,6 +60,8 @@ func summarize(r io.Reader, w io.Writer) error {
 				name += ", with " + fields[3] + " in the place of the real one"
 			}
 			images[name] = true
+		case "figure":
+			figures = append(figures, fields[1]+": "+fields[2])
 		case "skipped":
 			s := left[fields[1]]
 			if s == nil {
@@ -71,6 +74,9 @@ func summarize(r io.Reader, w io.Writer) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(images)) {
 		fmt.Fprintln(w, "ran on", name)
+	}
+	for _, f := range figures {
+		fmt.Fprintln(w, f)
 	}
 	if len(left) == 0 {
 		fmt.Fprintln(w, "left out: nothing")
