@@ -29,6 +29,8 @@ type DB interface {
 type Place struct {
 	path string // "" on PostgreSQL
 	url  string
+	// bubble is set where the test is in a bubble of synctest.
+	bubble bool
 }
 
 // prepared are the places of tests that begin in a bubble of synctest, by name.
@@ -58,6 +60,7 @@ func NewPlace(tb testing.TB) *Place {
 func Prepare(tb testing.TB) {
 	tb.Helper()
 	p := NewPlace(tb)
+	p.bubble = true
 	prepared.Lock()
 	defer prepared.Unlock()
 	if prepared.places == nil {
@@ -98,6 +101,9 @@ func (p *Place) Open(tb testing.TB) DB {
 			tb.Errorf("close the store: %v", err)
 		}
 	})
+	if p.bubble && p.path == "" {
+		return steady{db}
+	}
 	return db
 }
 

@@ -18,7 +18,6 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testdb.Main(m)) }
 
-
 const (
 	acme = platform.TenantID("org_acme")
 	beta = platform.TenantID("org_beta")

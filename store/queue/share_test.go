@@ -7,8 +7,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"testing/fstest"
+	"testing/synctest"
 	"time"
 
 	"github.com/acme/platform"
