@@ -108,7 +108,7 @@ func TestCluster(t *testing.T) {
 	ports := startCluster(t)
 	url := "redis://127.0.0.1:" + ports[0] + "?addr=127.0.0.1:" + ports[1]
 	openCluster := func(tb testing.TB, prefix string) *redis.Client {
-		return openWith(tb, redis.Config{URL: url, Cluster: true, Prefix: prefix, Timeout: 5 * time.Second})
+		return openWith(tb, redis.Config{URL: url, Cluster: true, Prefix: prefix})
 	}
 	t.Run("Cache", func(t *testing.T) {
 		storetest.Cache(t, func(tb testing.TB) storetest.CacheStore {
@@ -163,7 +163,7 @@ func TestCluster(t *testing.T) {
 			restrict(t, node, prefix, "+cluster", "+command")
 		}
 		own := strings.Replace(url, "redis://", "redis://"+prefix+":pass@", 1)
-		c := openWith(t, redis.Config{URL: own, Cluster: true, Prefix: prefix, Timeout: 5 * time.Second})
+		c := openWith(t, redis.Config{URL: own, Cluster: true, Prefix: prefix})
 		for name, call := range methods(c) {
 			if err := call(t.Context(), acme); err != nil {
 				t.Errorf("%s: %v", name, err)
@@ -173,7 +173,7 @@ func TestCluster(t *testing.T) {
 	// One unreachable node of the URL is no harm.
 	t.Run("OneAddressIsWrong", func(t *testing.T) {
 		bad := "redis://127.0.0.1:1?addr=127.0.0.1:" + ports[2]
-		c := openWith(t, redis.Config{URL: bad, Cluster: true, Prefix: newPrefix(), Timeout: 5 * time.Second})
+		c := openWith(t, redis.Config{URL: bad, Cluster: true, Prefix: newPrefix()})
 		set(t, c.Cache(), acme, "k", "v")
 		want(t, c.Cache(), acme, "k", "v")
 	})

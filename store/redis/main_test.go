@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -54,6 +55,7 @@ func open(tb testing.TB) *redis.Client {
 
 func openWith(tb testing.TB, cfg redis.Config) *redis.Client {
 	tb.Helper()
+	cfg.Timeout = cmp.Or(cfg.Timeout, 20*time.Second) // a busy machine is no outage
 	c, err := redis.Open(tb.Context(), cfg)
 	if err != nil {
 		tb.Fatal(err)

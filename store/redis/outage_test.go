@@ -36,7 +36,7 @@ func outages(tb testing.TB, s *teststack.Server) map[string][2]func() {
 func impatient(tb testing.TB, s *teststack.Server, prefix string) *redis.Client {
 	tb.Helper()
 	return openWith(tb, redis.Config{
-		URL: s.URL(), Prefix: prefix, Timeout: 200 * time.Millisecond, Retry: 20 * time.Millisecond, Heartbeat: 100 * time.Millisecond,
+		URL: s.URL(), Prefix: prefix, Timeout: time.Second, Retry: 20 * time.Millisecond, Heartbeat: 100 * time.Millisecond,
 	})
 }
 

@@ -180,7 +180,7 @@ func TestStopEndsSubscriptions(t *testing.T) {
 
 func TestSubscribeRefusesWithoutServer(t *testing.T) {
 	p := newProxy(t, server(t))
-	c := openWith(t, redis.Config{URL: p.url(), Prefix: newPrefix(), Timeout: 100 * time.Millisecond})
+	c := openWith(t, redis.Config{URL: p.url(), Prefix: newPrefix(), Timeout: time.Second})
 	p.listener.Close()
 	p.breakAll()
 	_, err := c.PubSub().Subscribe(t.Context(), acme, "topic")
