@@ -164,8 +164,6 @@ func TestTLSIsUsed(t *testing.T) {
 	defer listener.Close()
 	first := make(chan byte, 100)
 	var serving sync.WaitGroup
-	defer serving.Wait()
-	defer listener.Close()
 	serving.Go(func() {
 		for {
 			c, err := listener.Accept()
@@ -191,6 +189,8 @@ func TestTLSIsUsed(t *testing.T) {
 	if err := e.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
+	listener.Close()
+	serving.Wait()
 	close(first)
 	seen := 0
 	for b := range first {

@@ -16,9 +16,9 @@ import (
 func TestPausedBroker(t *testing.T) {
 	server := teststack.Start(t, teststack.KafkaServer)
 	cfg := config(t, server.URL())
-	cfg.Timeout = time.Second
+	publish(t, start(t, cfg), event(acme, "s", 0))
+	cfg.Timeout = 3 * time.Second
 	e := start(t, cfg)
-	publish(t, e, event(acme, "s", 0))
 	var in inbox
 	end := consume(t, e, "g", in.handle)
 	until(t, "the first event", func() bool { return in.distinct() == 1 })

@@ -10,12 +10,16 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 )
 
-// produceInTx writes one record as part of a transaction, which kafka-go cannot:
+// produceInTx writes one event as part of a transaction, which kafka-go cannot:
 // its batches have no producer, so it is written into the bytes.
 func produceInTx(tb testing.TB, c *kafkago.Client, topic, tx string, producer int, epoch int16) {
 	tb.Helper()
 	var buffer bytes.Buffer
-	set := protocol.RecordSet{Version: 2, Records: kafkago.NewRecordReader(kafkago.Record{Value: kafkago.NewBytes([]byte("aborted"))})}
+	header := func(name, value string) kafkago.Header { return kafkago.Header{Key: name, Value: []byte(value)} }
+	set := protocol.RecordSet{Version: 2, Records: kafkago.NewRecordReader(kafkago.Record{Headers: []kafkago.Header{
+		header("ce_specversion", "1.0"), header("ce_id", tx), header("ce_source", "/s"), header("ce_type", "t"),
+		header("ce_subject", "s"), header("ce_time", "2026-01-02T03:04:05Z"), header("ce_tenantid", "org_acme"),
+	}})}
 	if _, err := set.WriteTo(&buffer); err != nil {
 		tb.Fatal(err)
 	}
