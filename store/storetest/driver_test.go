@@ -38,14 +38,22 @@ func newMapCache(now func() time.Time) *mapCache {
 	return &mapCache{now: now, entries: map[cacheKey]cacheEntry{}}
 }
 
+// check is what every method of every port begins with.
+func check(ctx context.Context, tenant platform.TenantID) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return tenant.Validate()
+}
+
 // live returns the entry unless its time is over. The caller holds mu.
 func (c *mapCache) live(k cacheKey) (cacheEntry, bool) {
 	e, ok := c.entries[k]
 	return e, ok && c.now().Before(e.ends)
 }
 
-func (c *mapCache) Get(_ context.Context, tenant platform.TenantID, key string) ([]byte, bool, error) {
-	if err := tenant.Validate(); err != nil {
+func (c *mapCache) Get(ctx context.Context, tenant platform.TenantID, key string) ([]byte, bool, error) {
+	if err := check(ctx, tenant); err != nil {
 		return nil, false, err
 	}
 	c.mu.Lock()
@@ -57,17 +65,17 @@ func (c *mapCache) Get(_ context.Context, tenant platform.TenantID, key string) 
 	return append([]byte{}, e.value...), true, nil // the caller may change it
 }
 
-func (c *mapCache) Set(_ context.Context, tenant platform.TenantID, key string, value []byte, ttl time.Duration) error {
-	_, err := c.put(tenant, key, value, ttl, false)
+func (c *mapCache) Set(ctx context.Context, tenant platform.TenantID, key string, value []byte, ttl time.Duration) error {
+	_, err := c.put(ctx, tenant, key, value, ttl, false)
 	return err
 }
 
-func (c *mapCache) SetIfAbsent(_ context.Context, tenant platform.TenantID, key string, value []byte, ttl time.Duration) (bool, error) {
-	return c.put(tenant, key, value, ttl, true)
+func (c *mapCache) SetIfAbsent(ctx context.Context, tenant platform.TenantID, key string, value []byte, ttl time.Duration) (bool, error) {
+	return c.put(ctx, tenant, key, value, ttl, true)
 }
 
-func (c *mapCache) put(tenant platform.TenantID, key string, value []byte, ttl time.Duration, absent bool) (bool, error) {
-	if err := tenant.Validate(); err != nil {
+func (c *mapCache) put(ctx context.Context, tenant platform.TenantID, key string, value []byte, ttl time.Duration, absent bool) (bool, error) {
+	if err := check(ctx, tenant); err != nil {
 		return false, err
 	}
 	if ttl <= 0 {
@@ -83,8 +91,8 @@ func (c *mapCache) put(tenant platform.TenantID, key string, value []byte, ttl t
 	return true, nil
 }
 
-func (c *mapCache) Delete(_ context.Context, tenant platform.TenantID, keys ...string) error {
-	if err := tenant.Validate(); err != nil {
+func (c *mapCache) Delete(ctx context.Context, tenant platform.TenantID, keys ...string) error {
+	if err := check(ctx, tenant); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -95,8 +103,8 @@ func (c *mapCache) Delete(_ context.Context, tenant platform.TenantID, keys ...s
 	return nil
 }
 
-func (c *mapCache) Increment(_ context.Context, tenant platform.TenantID, key string, delta int64, ttl time.Duration) (int64, time.Duration, error) {
-	if err := tenant.Validate(); err != nil {
+func (c *mapCache) Increment(ctx context.Context, tenant platform.TenantID, key string, delta int64, ttl time.Duration) (int64, time.Duration, error) {
+	if err := check(ctx, tenant); err != nil {
 		return 0, 0, err
 	}
 	c.mu.Lock()
