@@ -16,16 +16,16 @@ import (
 // tenants. No call of a tenant uses it. It reads names and tokens; what is then
 // done to a row is done in the scope of its tenant.
 type acrossTenants struct {
-	heads, documents, parts, outbox, dropped, leases, dead *mongo.Collection
+	heads, documents, parts, outbox, dropped, leases, dead table
 }
 
 // prepare makes the indexes that find leftovers. They hold nothing but those.
 func (a acrossTenants) prepare(ctx context.Context) error {
 	for _, x := range []struct {
-		of    *mongo.Collection
+		of    table
 		field string
 	}{{a.heads, "pending"}, {a.heads, "building"}, {a.documents, "shell"}} {
-		_, err := x.of.Indexes().CreateOne(ctx, mongo.IndexModel{
+		_, err := x.of.c.Indexes().CreateOne(ctx, mongo.IndexModel{
 			Keys: bson.D{{Key: x.field, Value: 1}}, Options: options.Index().SetSparse(true),
 		})
 		if err != nil {
@@ -56,7 +56,7 @@ func (a acrossTenants) building(ctx context.Context) (map[string]*head, error) {
 
 func (a acrossTenants) findHeads(ctx context.Context, filter bson.D) (map[string]*head, error) {
 	out := make(map[string]*head)
-	err := table{a.heads}.find(ctx, filter, options.Find().SetLimit(sweepBatch), func(raw bson.Raw) (bool, error) {
+	err := a.heads.find(ctx, filter, options.Find().SetLimit(sweepBatch), func(raw bson.Raw) (bool, error) {
 		var h head
 		err := bson.Unmarshal(raw, &h)
 		out[idOf(raw)] = &h
@@ -65,23 +65,22 @@ func (a acrossTenants) findHeads(ctx context.Context, filter bson.D) (map[string
 	return out, err
 }
 
-// each shows rows that meet a filter, decoded into what make returns.
-func (acrossTenants) each(ctx context.Context, c *mongo.Collection, filter bson.D, row any, see func(id string) error) error {
-	type seen struct {
-		id  string
-		raw bson.Raw
-	}
-	var all []seen
-	err := table{c}.find(ctx, filter, options.Find().SetLimit(sweepBatch), func(raw bson.Raw) (bool, error) {
-		all = append(all, seen{idOf(raw), append(bson.Raw(nil), raw...)})
-		return true, nil
+// leftover is a row of any tenant.
+type leftover[R any] struct {
+	id  string
+	row R
+}
+
+// leftovers returns rows that meet a filter.
+func leftovers[R any](ctx context.Context, t table, filter bson.D) ([]leftover[R], error) {
+	var all []leftover[R]
+	err := t.find(ctx, filter, options.Find().SetLimit(sweepBatch), func(raw bson.Raw) (bool, error) {
+		l := leftover[R]{id: idOf(raw)}
+		err := bson.Unmarshal(raw, &l.row)
+		all = append(all, l)
+		return true, fault("decode", err)
 	})
-	for i := 0; i < len(all) && err == nil; i++ {
-		if err = bson.Unmarshal(all[i].raw, row); err == nil {
-			err = see(all[i].id)
-		}
-	}
-	return err
+	return all, err
 }
 
 // outboxRows shows the rows after one of any tenant and up to another one, in
@@ -92,7 +91,7 @@ func (a acrossTenants) outboxRows(ctx context.Context, from, to string, limit in
 		bounds = append(bounds, bson.E{Key: "$lte", Value: to})
 	}
 	opts := options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}).SetLimit(int64(limit))
-	return table{a.outbox}.find(ctx, bson.D{{Key: "_id", Value: bounds}}, opts, func(raw bson.Raw) (bool, error) {
+	return a.outbox.find(ctx, bson.D{{Key: "_id", Value: bounds}}, opts, func(raw bson.Raw) (bool, error) {
 		var row outboxRow
 		if err := bson.Unmarshal(raw, &row); err != nil {
 			return false, fault("decode", err)
@@ -110,10 +109,12 @@ type leaseRow struct {
 const leaseID = "relay"
 
 func (a acrossTenants) lease(ctx context.Context) (leaseRow, error) {
+	ctx, cancel := a.leases.bound(ctx)
+	defer cancel()
 	var row leaseRow
-	err := a.leases.FindOne(ctx, bson.D{{Key: "_id", Value: leaseID}}).Decode(&row)
+	err := a.leases.c.FindOne(ctx, bson.D{{Key: "_id", Value: leaseID}}).Decode(&row)
 	if errors.Is(err, mongo.ErrNoDocuments) {
-		_, err = a.leases.InsertOne(ctx, bson.D{{Key: "_id", Value: leaseID}, {Key: "owner", Value: ""}, {Key: "beat", Value: int64(0)}})
+		_, err = a.leases.c.InsertOne(ctx, bson.D{{Key: "_id", Value: leaseID}, {Key: "owner", Value: ""}, {Key: "beat", Value: int64(0)}})
 		if mongo.IsDuplicateKeyError(err) {
 			return a.lease(ctx)
 		}
@@ -123,7 +124,9 @@ func (a acrossTenants) lease(ctx context.Context) (leaseRow, error) {
 
 // swapLease makes next the lease where it is still was.
 func (a acrossTenants) swapLease(ctx context.Context, was, next leaseRow) (bool, error) {
-	res, err := a.leases.ReplaceOne(ctx, bson.D{
+	ctx, cancel := a.leases.bound(ctx)
+	defer cancel()
+	res, err := a.leases.c.ReplaceOne(ctx, bson.D{
 		{Key: "_id", Value: leaseID}, {Key: "owner", Value: was.Owner}, {Key: "beat", Value: was.Beat},
 	}, next)
 	if err != nil {
@@ -140,11 +143,15 @@ type deadRow struct {
 }
 
 func (a acrossTenants) bury(ctx context.Context, id string, row deadRow) error {
-	_, err := a.dead.UpdateOne(ctx, bson.D{{Key: "_id", Value: id}}, bson.D{{Key: "$set", Value: row}}, options.UpdateOne().SetUpsert(true))
+	ctx, cancel := a.dead.bound(ctx)
+	defer cancel()
+	_, err := a.dead.c.UpdateOne(ctx, bson.D{{Key: "_id", Value: id}}, bson.D{{Key: "$set", Value: row}}, options.UpdateOne().SetUpsert(true))
 	return fault("set aside", err)
 }
 
 func (a acrossTenants) trimDead(ctx context.Context, before int64) error {
-	_, err := a.dead.DeleteMany(ctx, bson.D{{Key: "died", Value: bson.D{{Key: "$lt", Value: before}}}})
+	ctx, cancel := a.dead.bound(ctx)
+	defer cancel()
+	_, err := a.dead.c.DeleteMany(ctx, bson.D{{Key: "died", Value: bson.D{{Key: "$lt", Value: before}}}})
 	return fault("trim", err)
 }

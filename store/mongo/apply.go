@@ -38,7 +38,7 @@ func (d *Documents) Get(ctx context.Context, tenant platform.TenantID, name, id 
 	switch {
 	case err != nil:
 		return store.Document{}, err
-	case h == nil || invalidID(id) != nil:
+	case h.none() || invalidID(id) != nil:
 		return store.Document{}, errNoDocument
 	}
 	if h.Redo != nil {

@@ -63,6 +63,9 @@ func (d *Documents) newBatch(sc scope, name string, base *head) (*batch, error) 
 // plan decides what the jobs come to, answers those that are refused and
 // returns the others.
 func (b *batch) plan(ctx context.Context, jobs []*job) ([]*job, error) {
+	if b.base.Version == 0 && !jobs[0].creates {
+		return jobs, errNoCollection
+	}
 	if jobs[0].alone != nil {
 		err := jobs[0].alone(ctx, b)
 		if err != nil && !b.fresh {

@@ -39,7 +39,7 @@ const changesAtOnce = 50
 // guard says is not made.
 func (t table) write(ctx context.Context, b *bulk) error {
 	for models := range slices.Chunk(b.models, changesAtOnce) {
-		_, err := t.c.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+		err := t.bulkWrite(ctx, models)
 		if mongo.IsDuplicateKeyError(err) {
 			err = t.writeSingly(ctx, models)
 		}
@@ -48,6 +48,13 @@ func (t table) write(ctx context.Context, b *bulk) error {
 		}
 	}
 	return nil
+}
+
+func (t table) bulkWrite(ctx context.Context, models []mongo.WriteModel) error {
+	ctx, cancel := t.bound(ctx)
+	defer cancel()
+	_, err := t.c.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+	return err
 }
 
 // putTries is how often a put is made: somebody may make the same row at the
@@ -59,7 +66,7 @@ const putTries = 3
 func (t table) writeSingly(ctx context.Context, models []mongo.WriteModel) error {
 	for i := range models {
 		for range putTries {
-			_, err := t.c.BulkWrite(ctx, models[i:i+1])
+			err := t.bulkWrite(ctx, models[i:i+1])
 			if err == nil {
 				break
 			}

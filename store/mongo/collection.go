@@ -149,7 +149,7 @@ func (d *Documents) listHeads(ctx context.Context, sc scope, names []string) (ma
 		if err := bson.Unmarshal(raw, &h); err != nil {
 			return fault("decode", err)
 		}
-		if h.Redo == nil || !h.Redo.Gone {
+		if !h.none() {
 			heads[rest(idOf(raw), 0)] = &h
 		}
 		return nil

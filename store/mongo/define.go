@@ -5,10 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
-	"time"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/background"
 	"github.com/acme/platform/store"
 )
 
@@ -33,71 +31,38 @@ func (d *Documents) PutCollection(ctx context.Context, tenant platform.TenantID,
 	return d.change(ctx, sc, c, events)
 }
 
+// create makes a collection: first a head that nobody sees yet, if there is
+// none, so that what follows is a commit like any other.
 func (d *Documents) create(ctx context.Context, sc scope, c store.Collection, events []platform.Event) (store.Collection, error) {
-	now := d.micros()
-	h := &head{Number: newName(), Seq: 1, Version: 1, Created: now, Updated: now, Indexed: 1, Recent: []string{newName()}}
-	var err error
-	if h.Indexes, err = keepIndexes(nil, c.Indexes, ""); err != nil {
-		return store.Collection{}, err
-	}
-	r := &redo{}
-	r.setSchema(h, c.Schema)
-	if err := r.emit(ctx, d, sc, events); err != nil {
-		return store.Collection{}, err
-	}
-	if !r.empty() {
-		h.Txn, h.Redo, h.Pending = h.Recent[0], r, true
-	}
-	out, err := h.public(c.Name, string(c.Schema))
-	if err != nil {
-		return store.Collection{}, err
-	}
-	switch made, err := d.insertHead(ctx, sc, c.Name, h); {
-	case err != nil:
-		return store.Collection{}, err
-	case !made:
-		return store.Collection{}, errCollectionExists
-	case h.Redo == nil:
-		return out, nil
-	}
-	if err := d.finishNew(context.WithoutCancel(ctx), sc, c.Name, h); err != nil {
-		d.log.WarnContext(ctx, "a commit is not carried out yet", slog.Any("error", err))
-	}
-	return out, nil
-}
-
-func (d *Documents) finishNew(ctx context.Context, sc scope, name string, h *head) error {
-	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
-	defer cancel()
-	if _, err := d.finish(ctx, sc, name, h); err != nil {
-		return err
-	}
-	return d.note(ctx, sc, name, h, h.Redo)
-}
-
-// insertHead makes a collection, and reports whether the name was free. An
-// error is KindUnavailable where the outcome cannot be known.
-func (d *Documents) insertHead(ctx context.Context, sc scope, name string, h *head) (bool, error) {
-	// What is left of a collection that is dropped goes first.
-	if _, err := d.settled(ctx, sc, name, writerPatience); err != nil {
-		return false, err
-	}
 	if err := ctx.Err(); err != nil {
-		return false, fault("create", err)
+		return store.Collection{}, fault("create", err)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.cfg.Timeout)
-	defer cancel()
-	made, err := d.heads.insert(ctx, sc.id(name), h)
-	for pause := time.Millisecond; err != nil && ctx.Err() == nil; pause *= 2 {
-		// The answer is lost. Made again it is the same row.
-		background.Sleep(ctx, d.jitter(pause))
-		made, err = d.heads.insert(ctx, sc.id(name), h)
+	var out store.Collection
+	j := &job{ctx: ctx, creates: true, alone: func(ctx context.Context, b *batch) (err error) {
+		if b.base.Version != 0 {
+			return errCollectionExists
+		}
+		if b.next.Indexes, err = keepIndexes(nil, c.Indexes, ""); err != nil {
+			return err
+		}
+		b.next.Version, b.next.Indexed, b.next.Created, b.next.Updated = 1, b.base.Seq+1, b.now, b.now
+		b.redo.setSchema(b.next, c.Schema)
+		if err := b.redo.emit(ctx, d, sc, events); err != nil {
+			return err
+		}
+		out, err = b.next.public(c.Name, string(c.Schema))
+		return err
+	}}
+	for {
+		err := d.do(sc, c.Name, j)
+		if !errors.Is(err, errNoCollection) {
+			return out, err
+		}
+		if _, err := d.heads.insert(ctx, sc.id(c.Name), head{Number: newName()}); err != nil {
+			return store.Collection{}, err
+		}
+		j = &job{ctx: ctx, creates: true, alone: j.alone}
 	}
-	if made || err != nil {
-		return made, err
-	}
-	other, err := d.head(ctx, sc, name)
-	return other != nil && other.Number == h.Number, err
 }
 
 // setSchema makes schema that of the collection.

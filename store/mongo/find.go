@@ -42,7 +42,7 @@ func (d *Documents) Count(ctx context.Context, tenant platform.TenantID, name st
 	sc := scope{tenant}
 	if filter.IsZero() {
 		h, err := d.head(ctx, sc, name)
-		if err == nil && (h == nil || h.Redo != nil && h.Redo.Gone) {
+		if err == nil && h.none() {
 			err = errNoCollection
 		}
 		if err != nil {
@@ -90,7 +90,7 @@ func (d *Documents) read(ctx context.Context, sc scope, name string, q *docquery
 		if err != nil {
 			return err
 		}
-		if h == nil {
+		if h.none() {
 			return errNoCollection
 		}
 		f, err := d.finder(sc, h, q, first)

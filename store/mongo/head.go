@@ -35,7 +35,7 @@ func (d *Documents) settled(ctx context.Context, sc scope, name string, patience
 			continue
 		}
 		done, err := d.finish(ctx, sc, name, h)
-		if err != nil || done && !h.Redo.Gone {
+		if err != nil || done {
 			return h, err
 		}
 	}
@@ -97,8 +97,7 @@ func (d *Documents) note(ctx context.Context, sc scope, name string, h *head, r 
 // is carried through whatever happens to ctx. An error is KindUnavailable where
 // the outcome cannot be known.
 func (d *Documents) commit(ctx context.Context, sc scope, name string, base, next *head, r *redo) (bool, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.cfg.Timeout)
-	defer cancel()
+	ctx = context.WithoutCancel(ctx)
 	follow(base, next)
 	if r.empty() {
 		next.Txn, next.Redo, next.Pending = "", nil, false
@@ -138,6 +137,8 @@ func stateOf(base *head) guard {
 // outcome finds out whether a commit came to be whose answer was lost. Where it
 // did not, it sees to it that it never will: the command may still be under way.
 func (d *Documents) outcome(ctx context.Context, sc scope, name string, base *head, txn string, lost error) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
+	defer cancel()
 	for pause := time.Millisecond; ctx.Err() == nil; pause = min(2*pause, time.Second) {
 		h, err := d.head(ctx, sc, name)
 		switch {

@@ -43,6 +43,8 @@ type job struct {
 	// alone is set for a call that changes something else than documents. It
 	// plans the whole commit.
 	alone func(ctx context.Context, b *batch) error
+	// creates is set for a call that is about a collection to be made.
+	creates bool
 
 	state jobState // under the lane's mu
 	done  chan struct{}
@@ -87,7 +89,7 @@ func (d *Documents) do(sc scope, name string, j *job) error {
 	l.jobs = append(l.jobs, j)
 	if !l.working {
 		l.working = true
-		d.working.Go(l.work) //nolint:contextcheck // it works for many calls
+		d.working.Go(l.work)
 	}
 	l.mu.Unlock()
 	d.mu.Unlock()
@@ -230,8 +232,7 @@ func (l *lane) together(jobs []*job) {
 // try plans and makes a commit of the jobs, and returns those that are to be
 // tried again. An error is that of all of them.
 func (l *lane) try(jobs []*job) ([]*job, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), l.d.cfg.Timeout)
-	defer cancel()
+	ctx := context.Background() // it works for many calls; each command is bounded
 	fresh := l.known == nil
 	if fresh {
 		h, err := l.d.settled(ctx, l.sc, l.name, writerPatience)
@@ -278,8 +279,6 @@ func (l *lane) commit(b *batch, jobs []*job) ([]*job, error) {
 		return jobs, nil
 	}
 	l.known, l.noted = b.next, b.next.Txn == ""
-	ctx, cancel := context.WithTimeout(ctx, l.d.cfg.Timeout)
-	defer cancel()
 	err = l.d.carryOut(ctx, l.sc, b.next, b.redo)
 	b.answer(jobs)
 	if err == nil {
@@ -306,9 +305,7 @@ func (l *lane) settle() {
 	if l.known == nil || l.noted {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), l.d.cfg.Timeout)
-	defer cancel()
-	if err := l.d.note(ctx, l.sc, l.name, l.known, &redo{}); err != nil {
+	if err := l.d.note(context.Background(), l.sc, l.name, l.known, &redo{}); err != nil {
 		l.known = nil
 		return
 	}

@@ -67,8 +67,8 @@ func New(cfg Config) (*Documents, error) {
 	if d.client == nil {
 		// Writes are not retried by the driver, which only a replica set could
 		// bear: the protocol has its own way to find out what became of one.
-		client, err := mongo.Connect(options.Client().SetRetryWrites(false).SetTimeout(cfg.Timeout).
-			SetServerSelectionTimeout(cfg.Timeout).SetAppName("platform-documents").ApplyURI(cfg.URL).SetRetryWrites(false))
+		client, err := mongo.Connect(options.Client().SetServerSelectionTimeout(cfg.Timeout).
+			SetAppName("platform-documents").ApplyURI(cfg.URL).SetRetryWrites(false))
 		if err != nil {
 			return nil, fmt.Errorf("mongo: %w", err)
 		}
@@ -85,7 +85,7 @@ func (d *Documents) bind() {
 	db := d.client.Database(d.cfg.Database, options.Database().
 		SetWriteConcern(&writeconcern.WriteConcern{W: writeconcern.WCMajority, Journal: &durable}).
 		SetReadConcern(readconcern.Local()).SetReadPreference(readpref.Primary()))
-	of := func(name string) table { return table{db.Collection(name)} }
+	of := func(name string) table { return table{db.Collection(name), d.cfg.Timeout} }
 	d.heads, d.schemas = of("collections"), of("schemas")
 	d.documents = of("documents")
 	d.entries, d.claims = of("entries"), of("claims")
@@ -93,10 +93,10 @@ func (d *Documents) bind() {
 	d.dropped = of("dropped")
 	// An order that is lost with a primary is lost with all that came after
 	// it, the commit that used it among them; so it need not be durable.
-	d.sequences = table{db.Collection("sequences", options.Collection().SetWriteConcern(writeconcern.W1()))}
+	d.sequences = table{db.Collection("sequences", options.Collection().SetWriteConcern(writeconcern.W1())), d.cfg.Timeout}
 	d.everyTenant = acrossTenants{
-		heads: d.heads.c, documents: d.documents.c, parts: d.parts.c, outbox: d.outbox.c, dropped: d.dropped.c,
-		leases: db.Collection("leases"), dead: db.Collection("outbox_dead"),
+		heads: d.heads, documents: d.documents, parts: d.parts, outbox: d.outbox, dropped: d.dropped,
+		leases: of("leases"), dead: of("outbox_dead"),
 	}
 }
 

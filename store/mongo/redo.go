@@ -78,7 +78,7 @@ func (d *Documents) spill(ctx context.Context, sc scope, name string, h *head, t
 	out := &redo{}
 	for ; len(raw) > 0; out.Parts++ {
 		n := min(partBytes, len(raw))
-		row := partRow{Data: bson.Binary{Data: raw[:n]}, Of: name, Number: h.Number, Seq: h.Seq}
+		row := partRow{partRef{name, h.Number, h.Seq}, bson.Binary{Data: raw[:n]}}
 		if _, err := d.parts.insert(ctx, partID(sc, txn, out.Parts), row); err != nil {
 			return nil, err
 		}

@@ -163,11 +163,9 @@ func refused(err error) bool {
 	if err == nil {
 		return false
 	}
-	switch platform.KindOf(err) {
-	case platform.KindInvalid, platform.KindMalformed, platform.KindNoTenant, platform.KindTooLarge:
-		return true
-	}
-	return false
+	kind := platform.KindOf(err)
+	return kind == platform.KindInvalid || kind == platform.KindMalformed ||
+		kind == platform.KindNoTenant || kind == platform.KindTooLarge
 }
 
 // singly publishes events one by one and sets aside those that are refused.

@@ -17,7 +17,8 @@ type head struct {
 	// and made again has another one.
 	Number string `bson:"number"`
 	// Seq counts the commits. With Number it names a state of the collection.
-	Seq     int64 `bson:"seq"`
+	Seq int64 `bson:"seq"`
+	// Version is 0 as long as the collection is about to be made.
 	Version int64 `bson:"version"`
 	Created int64 `bson:"created"`
 	Updated int64 `bson:"updated"`
@@ -39,6 +40,9 @@ type head struct {
 	// Pending is set with Redo, for the sweeper to find it.
 	Pending bool `bson:"pending,omitempty"`
 }
+
+// none reports whether there is no collection, or not any more.
+func (h *head) none() bool { return h == nil || h.Version == 0 || h.Redo != nil && h.Redo.Gone }
 
 // recentCommits is how many are remembered. A process that lost an answer and
 // finds the head further on than that cannot tell what became of its commit.
@@ -109,9 +113,13 @@ type schemaRow struct {
 // A partRow is a piece of a redo that is too large for the head: tenant, the
 // commit, the number of the piece.
 type partRow struct {
+	partRef `bson:",inline"`
+
 	Data bson.Binary `bson:"data"`
-	// Of, Number and Seq say which state of which collection the commit
-	// would follow.
+}
+
+// partRef says which state of which collection the commit would follow.
+type partRef struct {
 	Of     string `bson:"of"`
 	Number string `bson:"number"`
 	Seq    int64  `bson:"seq"`

@@ -107,68 +107,73 @@ func (s *sweeper) endBuilds(ctx context.Context) error {
 // removeShells removes the places of documents that nobody inserted.
 func (s *sweeper) removeShells(ctx context.Context) error {
 	old := s.d.cfg.Now().Add(-s.d.cfg.Grace).UnixMicro()
-	var row documentRow
-	filter := bson.D{{Key: "shell", Value: bson.D{{Key: "$gt", Value: ""}}}, {Key: "updated", Value: bson.D{{Key: "$lt", Value: old}}}}
-	return s.d.everyTenant.each(ctx, s.d.everyTenant.documents, filter, &row, func(id string) error {
-		sc, token := scopeOf(id), row.Token
-		number := firstPart(rest(id, 0))
-		gone := func() error {
-			return s.d.documents.drop(ctx, rowID{id}, guard{{Key: "token", Value: token}})
-		}
-		err := s.d.alone(ctx, sc, row.Shell, func(_ context.Context, b *batch) error {
-			if b.base.Number != number {
-				return errNoCollection
-			}
-			// As a commit, so that a call that means to fill it notices.
-			b.redo.Documents = []documentChange{{ID: readID(rest(id, 1)), From: token}}
-			return nil
-		})
-		row = documentRow{}
-		if errors.Is(err, errNoCollection) {
-			return gone()
-		}
-		return err
+	shells, err := leftovers[documentRow](ctx, s.d.everyTenant.documents, bson.D{
+		{Key: "shell", Value: bson.D{{Key: "$gt", Value: ""}}}, {Key: "updated", Value: bson.D{{Key: "$lt", Value: old}}},
 	})
+	for i := 0; i < len(shells) && err == nil; i++ {
+		err = s.removeShell(ctx, shells[i].id, shells[i].row)
+	}
+	return err
+}
+
+func (s *sweeper) removeShell(ctx context.Context, id string, row documentRow) error {
+	err := s.d.alone(ctx, scopeOf(id), row.Shell, func(_ context.Context, b *batch) error {
+		if b.base.Number != firstPart(rest(id, 0)) {
+			return errNoCollection
+		}
+		// As a commit, so that a call that means to fill it begins anew.
+		b.redo.Documents = []documentChange{{ID: readID(rest(id, 1)), From: row.Token}}
+		return nil
+	})
+	if errors.Is(err, errNoCollection) {
+		return s.d.documents.drop(ctx, rowID{id}, guard{{Key: "token", Value: row.Token}})
+	}
+	return err
 }
 
 // removeParts removes the large commits that never came to be.
 func (s *sweeper) removeParts(ctx context.Context) error {
+	parts, err := leftovers[partRef](ctx, s.d.everyTenant.parts, bson.D{})
+	if err != nil {
+		return err
+	}
 	seen := make(map[string]bool)
-	var row partRow
-	err := s.d.everyTenant.each(ctx, s.d.everyTenant.parts, bson.D{}, &row, func(id string) error {
-		sc := scopeOf(id)
-		h, err := s.d.head(ctx, sc, row.Of)
+	for _, p := range parts {
+		sc := scopeOf(p.id)
+		h, err := s.d.head(ctx, sc, p.row.Of)
 		if err != nil {
 			return err
 		}
 		switch {
-		case h != nil && h.Number == row.Number && h.Txn == firstPart(rest(id, 0)):
-			return nil // it is at work
-		case h == nil || h.Number != row.Number || h.Seq > row.Seq:
-			return s.d.parts.drop(ctx, rowID{id}, nil)
-		case s.parts[id]:
+		case h != nil && h.Number == p.row.Number && h.Txn == firstPart(rest(p.id, 0)):
+			// It is being carried out.
+		case h == nil || h.Number != p.row.Number || h.Seq > p.row.Seq:
+			err = s.d.parts.drop(ctx, rowID{p.id}, nil)
+		case s.parts[p.id]:
 			// It may yet come to be, unless something else does.
-			return s.d.alone(ctx, sc, row.Of, func(context.Context, *batch) error { return nil })
+			err = s.d.alone(ctx, sc, p.row.Of, func(context.Context, *batch) error { return nil })
+		default:
+			seen[p.id] = true
 		}
-		seen[id] = true
-		return nil
-	})
+		if err != nil {
+			return err
+		}
+	}
 	s.parts = seen
-	return err
+	return nil
 }
 
 // clearDropped clears what was dropped, again after some time, for who came
 // late, and then forgets it.
 func (s *sweeper) clearDropped(ctx context.Context) error {
 	old := s.d.cfg.Now().Add(-s.d.cfg.Grace).UnixMicro()
-	var row dropRow
-	return s.d.everyTenant.each(ctx, s.d.everyTenant.dropped, bson.D{}, &row, func(id string) error {
-		sc := scopeOf(id)
-		if err := s.d.clearNumber(ctx, sc, rest(id, 0)); err != nil || row.At >= old {
-			return err
+	all, err := leftovers[dropRow](ctx, s.d.everyTenant.dropped, bson.D{})
+	for i := 0; i < len(all) && err == nil; i++ {
+		if err = s.d.clearNumber(ctx, scopeOf(all[i].id), rest(all[i].id, 0)); err == nil && all[i].row.At < old {
+			err = s.d.dropped.drop(ctx, rowID{all[i].id}, nil)
 		}
-		return s.d.dropped.drop(ctx, rowID{id}, nil)
-	})
+	}
+	return err
 }
 
 // clearNumber removes all rows of a collection or an index.

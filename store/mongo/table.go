@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -66,7 +67,15 @@ func (r rowRange) filter() bson.D {
 
 // table is a collection of the database. Rows are reached by a rowID or a
 // rowRange, so no statement is without its tenant.
-type table struct{ c *mongo.Collection }
+type table struct {
+	c *mongo.Collection
+	// timeout bounds each command.
+	timeout time.Duration
+}
+
+func (t table) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, t.timeout)
+}
 
 // guard is what else a row must be for a change of it to happen.
 type guard bson.D
@@ -77,6 +86,8 @@ func (id rowID) filter(g guard) bson.D {
 
 // get decodes a row into out and reports whether there is one.
 func (t table) get(ctx context.Context, id rowID, out any) (bool, error) {
+	ctx, cancel := t.bound(ctx)
+	defer cancel()
 	err := t.c.FindOne(ctx, id.filter(nil)).Decode(out)
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return false, nil
@@ -139,22 +150,32 @@ func idOf(raw bson.Raw) string {
 }
 
 func (t table) find(ctx context.Context, filter bson.D, opts *options.FindOptionsBuilder, see func(bson.Raw) (bool, error)) error {
-	rows, err := t.c.Find(ctx, filter, opts)
+	bound, cancel := t.bound(ctx)
+	defer func() { cancel() }()
+	rows, err := t.c.Find(bound, filter, opts)
 	if err != nil {
 		return fault("read", err)
 	}
 	// Its error tells nothing: what was read is read.
-	defer func() { _ = rows.Close(context.WithoutCancel(ctx)) }()
-	for rows.Next(ctx) {
+	defer func() { _ = rows.Close(context.WithoutCancel(bound)) }()
+	for {
+		if rows.RemainingBatchLength() == 0 { // the next is another command
+			cancel()
+			bound, cancel = t.bound(ctx)
+		}
+		if !rows.Next(bound) {
+			return fault("read", rows.Err())
+		}
 		if more, err := see(rows.Current); err != nil || !more {
 			return err
 		}
 	}
-	return fault("read", rows.Err())
 }
 
 // count counts the rows of a range, up to most.
 func (t table) count(ctx context.Context, r rowRange, most int) (int64, error) {
+	ctx, cancel := t.bound(ctx)
+	defer cancel()
 	opts := options.Count()
 	if most > 0 {
 		opts.SetLimit(int64(most))
@@ -166,6 +187,8 @@ func (t table) count(ctx context.Context, r rowRange, most int) (int64, error) {
 // insert adds a row whose _id is id, and reports whether it did: it does not
 // where there is one.
 func (t table) insert(ctx context.Context, id rowID, row any) (bool, error) {
+	ctx, cancel := t.bound(ctx)
+	defer cancel()
 	doc, err := withID(id, row)
 	if err != nil {
 		return false, err
@@ -198,6 +221,8 @@ func (t table) insertNew(ctx context.Context, rows []newRow) (bool, error) {
 	if len(rows) == 0 {
 		return true, nil
 	}
+	ctx, cancel := t.bound(ctx)
+	defer cancel()
 	docs := make([]any, len(rows))
 	for i, r := range rows {
 		doc, err := withID(r.id, r.row)
@@ -234,6 +259,8 @@ func onlyDuplicates(err error) bool {
 // swap replaces the row where it is as the guard says, and reports whether it
 // did.
 func (t table) swap(ctx context.Context, id rowID, g guard, row any) (bool, error) {
+	ctx, cancel := t.bound(ctx)
+	defer cancel()
 	res, err := t.c.ReplaceOne(ctx, id.filter(g), row)
 	if err != nil {
 		return false, fault("replace", err)
@@ -243,6 +270,8 @@ func (t table) swap(ctx context.Context, id rowID, g guard, row any) (bool, erro
 
 // set changes fields of the row where it is as the guard says.
 func (t table) set(ctx context.Context, id rowID, g guard, change bson.D) (bool, error) {
+	ctx, cancel := t.bound(ctx)
+	defer cancel()
 	res, err := t.c.UpdateOne(ctx, id.filter(g), change)
 	if err != nil {
 		return false, fault("update", err)
@@ -252,6 +281,8 @@ func (t table) set(ctx context.Context, id rowID, g guard, change bson.D) (bool,
 
 // next counts up a row and returns the number it has come to, from 1.
 func (t table) next(ctx context.Context, id rowID) (int64, error) {
+	ctx, cancel := t.bound(ctx)
+	defer cancel()
 	var row struct {
 		N int64 `bson:"n"`
 	}
@@ -265,12 +296,16 @@ func (t table) next(ctx context.Context, id rowID) (int64, error) {
 
 // drop removes the row where it is as the guard says.
 func (t table) drop(ctx context.Context, id rowID, g guard) error {
+	ctx, cancel := t.bound(ctx)
+	defer cancel()
 	_, err := t.c.DeleteOne(ctx, id.filter(g))
 	return fault("delete", err)
 }
 
 // dropAll removes the rows with the ids.
 func (t table) dropAll(ctx context.Context, ids []rowID) error {
+	ctx, cancel := t.bound(ctx)
+	defer cancel()
 	if len(ids) == 0 {
 		return nil
 	}
@@ -284,6 +319,8 @@ func (t table) dropAll(ctx context.Context, ids []rowID) error {
 
 // clear removes the rows of a range.
 func (t table) clear(ctx context.Context, r rowRange) error {
+	ctx, cancel := t.bound(ctx)
+	defer cancel()
 	_, err := t.c.DeleteMany(ctx, r.filter())
 	return fault("delete", err)
 }
