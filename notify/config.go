@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -34,6 +35,17 @@ type Config struct {
 	// tenant can switch one off, not change it. They cannot refer to a
 	// template.
 	Rules []Rule
+	// PubSub tells the live streams of all processes that an inbox has
+	// changed. Without it the route notify.inbox.stream is not offered.
+	PubSub store.PubSub
+	// StreamTTL ends a live stream, so that its client connects again with the
+	// credential that it has by then: 1 s to 1 h, zero is 5 min. It bounds for
+	// how long one that has ended hears of its inbox where nothing in front
+	// of the service ends the request with the credential.
+	StreamTTL time.Duration
+	// MaxStreams bounds the live streams of this process, each a goroutine
+	// and a connection; zero is 10,000. One user has at most 20.
+	MaxStreams int
 	// AllowPrivateNetworks lets webhooks go to loopback and private
 	// addresses, and over plain http. It hands every tenant who may write
 	// endpoints a way to the services of this machine and its network: set it
@@ -113,6 +125,8 @@ func (cfg Config) withDefaults() (Config, error) {
 	check.Need(cfg.Directory != nil, "Directory", "must be set")
 	check.Need(cfg.DisableAfter >= 0, "DisableAfter", "must not be negative")
 	check.Need(cfg.SecretGrace >= 0, "SecretGrace", "must not be negative")
+	check.Need(cfg.StreamTTL == 0 || cfg.StreamTTL >= time.Second && cfg.StreamTTL <= time.Hour, "StreamTTL", "must be from 1s to 1h")
+	check.Need(cfg.MaxStreams >= 0, "MaxStreams", "must not be negative")
 	if cfg.SMTP != nil {
 		smtp := *cfg.SMTP
 		cfg.SMTP = &smtp
@@ -144,6 +158,8 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.SecretGrace == 0 {
 		cfg.SecretGrace = 24 * time.Hour
 	}
+	cfg.StreamTTL = cmp.Or(cfg.StreamTTL, 5*time.Minute)
+	cfg.MaxStreams = cmp.Or(cfg.MaxStreams, 10_000)
 	if cfg.Notices.IsZero() {
 		cfg.Notices = rolesOwnerAdmin()
 	}

@@ -31,3 +31,32 @@ func Client(allowPrivate bool) *http.Client { return newHTTPClient(allowPrivate)
 
 // ErrPrivateAddress is what it refuses with.
 var ErrPrivateAddress = errPrivateAddress
+
+// Streams is how many live streams there are, and to how many tenants the
+// service listens for them.
+func (s *Service) Streams() (streams, tenants int) {
+	s.live.mu.Lock()
+	defer s.live.mu.Unlock()
+	return s.live.streams, len(s.live.feeds)
+}
+
+// Changes collects changed inboxes as the service does until they are published.
+type Changes struct{ c *changes }
+
+// NewChanges returns an empty one.
+func NewChanges() Changes { return Changes{newChanges()} }
+
+// Add notes changed inboxes.
+func (c Changes) Add(tenant platform.TenantID, users ...string) { c.c.add(tenant, users...) }
+
+// Take returns how many users of each tenant have changed, -1 for all of them.
+func (c Changes) Take() map[platform.TenantID]int {
+	out := make(map[platform.TenantID]int)
+	for tenant, users := range c.c.take() {
+		out[tenant] = len(users)
+		if users == nil {
+			out[tenant] = -1
+		}
+	}
+	return out
+}

@@ -80,6 +80,7 @@ type world struct {
 	t      testing.TB
 	place  *testdb.Place
 	db     testdb.DB
+	owns   bool // the db
 	events *sqlevents.Events
 	queue  *queue.Queue
 	svc    *notify.Service
@@ -98,6 +99,21 @@ func open(t testing.TB, place *testdb.Place, people *people, configure func(*not
 // an earlier world left behind can begin; nil is the real one.
 func reopen(t testing.TB, place *testdb.Place, people *people, configure func(*notify.Config), way http.RoundTripper) *world {
 	t.Helper()
+	w := openOn(t, place, place.Open(t), people, configure, way)
+	w.owns = true
+	return w
+}
+
+// replica is another process over the same data, with the same people.
+func (w *world) replica(configure func(*notify.Config)) *world {
+	w.t.Helper()
+	r := openOn(w.t, w.place, w.place.Another(w.t, w.db), w.people, configure, nil)
+	w.t.Cleanup(r.close)
+	return r
+}
+
+func openOn(t testing.TB, place *testdb.Place, db testdb.DB, people *people, configure func(*notify.Config), way http.RoundTripper) *world {
+	t.Helper()
 	ctx := context.Background()
 	must := func(err error) {
 		t.Helper()
@@ -105,11 +121,10 @@ func reopen(t testing.TB, place *testdb.Place, people *people, configure func(*n
 			t.Fatal(err)
 		}
 	}
-	w := &world{t: t, people: people, place: place}
+	w := &world{t: t, people: people, place: place, db: db}
 	// One process needs no looks at what others did; days of them would take
 	// long even in a bubble.
 	var err error
-	w.db = place.Open(t)
 	w.events, err = sqlevents.New(sqlevents.Config{DB: w.db, Interval: time.Hour, Lease: 3 * time.Hour})
 	must(err)
 	relay, err := outbox.New(outbox.Config{DB: w.db, Events: w.events, Interval: time.Hour})
@@ -125,7 +140,7 @@ func reopen(t testing.TB, place *testdb.Place, people *people, configure func(*n
 	if way != nil {
 		w.svc.SetTransport(way)
 	}
-	w.p, err = platform.New(platform.Config{}, w.db, w.events, relay, w.queue, w.svc)
+	w.p, err = platform.New(platform.Config{}, w.events, relay, w.queue, w.svc)
 	must(err)
 	must(w.p.Start(ctx))
 	w.mux = http.NewServeMux()
@@ -140,6 +155,12 @@ func (w *world) close() {
 	defer cancel()
 	if err := w.p.Stop(ctx); err != nil {
 		w.t.Errorf("stop: %v", err)
+	}
+	if !w.owns {
+		return
+	}
+	if err := w.db.Close(); err != nil {
+		w.t.Errorf("close the store: %v", err)
 	}
 }
 

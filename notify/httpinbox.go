@@ -40,6 +40,9 @@ func (s *Service) registerInbox() {
 	handle(s, operation("notify.inbox.list", http.MethodGet, "/v1/notify/inbox", "", "List one's own inbox, newest first"), s.httpInbox)
 	handle(s, operation("notify.inbox.read", http.MethodPost, "/v1/notify/inbox/{id}/read", "", "Mark a message of one's inbox as read"), s.httpRead)
 	handle(s, operation("notify.inbox.readAll", http.MethodPost, "/v1/notify/inbox/read-all", "", "Mark one's whole inbox as read"), s.httpReadAll)
+	if s.live != nil {
+		s.registerStream()
+	}
 }
 
 func (s *Service) httpInbox(ctx context.Context, p platform.Principal, in *inboxInput) (*ok[inboxWire], error) {

@@ -141,7 +141,7 @@ WHERE tenant = ? AND user_id = ? AND created_at = ? AND message_id = ? AND read_
 		if err != nil {
 			return fmt.Errorf("notify: mark as read: %w", err)
 		}
-		return subtractUnread(ctx, tx, user, n)
+		return s.subtractUnread(ctx, tx, user, n)
 	})
 	return item, err
 }
@@ -173,7 +173,7 @@ WHERE tenant = ? AND user_id = ? AND read_at IS NULL AND created_at <= ? AND (cr
 			if err != nil {
 				return fmt.Errorf("notify: mark all as read: %w", err)
 			}
-			return subtractUnread(ctx, tx, user, n)
+			return s.subtractUnread(ctx, tx, user, n)
 		})
 		if err != nil {
 			return total, err
@@ -183,7 +183,7 @@ WHERE tenant = ? AND user_id = ? AND read_at IS NULL AND created_at <= ? AND (cr
 	return total, nil
 }
 
-func subtractUnread(ctx context.Context, tx store.Tx, user string, n int) error {
+func (s *Service) subtractUnread(ctx context.Context, tx store.Tx, user string, n int) error {
 	if n == 0 {
 		return nil
 	}
@@ -191,6 +191,7 @@ func subtractUnread(ctx context.Context, tx store.Tx, user string, n int) error 
 	if err != nil {
 		return fmt.Errorf("notify: count unread: %w", err)
 	}
+	s.inboxChanged(tx, []string{user})
 	return nil
 }
 

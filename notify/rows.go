@@ -141,7 +141,7 @@ func (s *Service) write(ctx context.Context, tx store.Tx, plans []*plan) error {
 	if err := insertInbox.exec(ctx, tx, inbox); err != nil {
 		return fmt.Errorf("notify: write inbox: %w", err)
 	}
-	if err := addUnread(ctx, tx, unread); err != nil {
+	if err := s.addUnread(ctx, tx, unread); err != nil {
 		return err
 	}
 	if err := insertDeliveries.exec(ctx, tx, deliveries); err != nil {
@@ -184,15 +184,26 @@ func (s *Service) enqueueDelivery(ctx context.Context, tx store.Tx, id string, c
 
 // addUnread raises the counters that the inbox list answers from, by user: two
 // messages to the same people must not wait for each other.
-func addUnread(ctx context.Context, tx store.Tx, unread map[string]int) error {
+func (s *Service) addUnread(ctx context.Context, tx store.Tx, unread map[string]int) error {
+	users := slices.Sorted(maps.Keys(unread))
 	rows := make([]any, 0, len(unread)*insertUnread.width)
-	for _, user := range slices.Sorted(maps.Keys(unread)) {
+	for _, user := range users {
 		rows = append(rows, tx.Tenant(), user, unread[user])
 	}
 	if err := insertUnread.exec(ctx, tx, rows); err != nil {
 		return fmt.Errorf("notify: count unread: %w", err)
 	}
+	s.inboxChanged(tx, users)
 	return nil
+}
+
+// inboxChanged tells the live streams of users, after the commit.
+func (s *Service) inboxChanged(tx store.Tx, users []string) {
+	if s.live == nil || len(users) == 0 {
+		return
+	}
+	tenant := tx.Tenant()
+	tx.AfterCommit(func() { s.live.outbox.add(tenant, users...) })
 }
 
 func joinChannels(channels []Channel) string {

@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"embed"
+	"errors"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -32,6 +33,7 @@ type Service struct {
 	books  *books
 	people *directoryCache
 	client *http.Client
+	live   *live // nil without a PubSub
 
 	group   background.Group
 	last    atomic.Int64 // the newest creation time given, in microseconds
@@ -52,6 +54,9 @@ func New(cfg Config) (*Service, error) {
 	}
 	if s.books, err = newBooks(cfg); err != nil {
 		return nil, err
+	}
+	if cfg.PubSub != nil {
+		s.live = newLive(cfg.PubSub, cfg.MaxStreams, cfg.Logger)
 	}
 	// How often a delivery is tried is decided here and not by the queue, which
 	// counts failures to record an attempt, too.
@@ -85,12 +90,28 @@ func (s *Service) Start(ctx context.Context) error {
 		return err
 	}
 	s.group.Go(s.read) //nolint:contextcheck // it outlives the start
+	if s.live != nil {
+		s.live.start() //nolint:contextcheck // it outlives the start
+	}
 	return nil
 }
 
-// Stop ends the reading of the stream. Deliveries end with the queue.
+// EndStreams ends the live streams and refuses new ones. A host calls it when its
+// server begins to shut down ([http.Server.RegisterOnShutdown]), which would wait
+// for them.
+func (s *Service) EndStreams() {
+	if s.live != nil {
+		s.live.end()
+	}
+}
+
+// Stop ends the reading of the stream, and the live streams. Deliveries end with
+// the queue.
 func (s *Service) Stop(ctx context.Context) error {
 	err := s.group.Stop(ctx)
+	if s.live != nil {
+		err = errors.Join(err, s.live.stop(ctx))
+	}
 	s.client.CloseIdleConnections()
 	return err
 }

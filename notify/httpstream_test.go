@@ -1,0 +1,447 @@
+package notify_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/notify"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/memory"
+)
+
+// client is the other end of a stream. It takes what is written at once, or as
+// little as the test wants.
+type client struct {
+	header http.Header
+	status int
+	lines  chan string   // each event or comment, without the line ends
+	stuck  chan struct{} // while it is not closed, nothing is taken
+
+	mu       sync.Mutex
+	deadline time.Time
+}
+
+func newClient() *client {
+	c := &client{header: http.Header{}, lines: make(chan string, 100), stuck: make(chan struct{})}
+	close(c.stuck)
+	return c
+}
+
+func (c *client) Header() http.Header { return c.header }
+
+func (c *client) WriteHeader(status int) { c.status = status }
+
+func (c *client) Flush() {}
+
+func (c *client) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline = t
+	return nil
+}
+
+func (c *client) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	left := time.Until(c.deadline)
+	c.mu.Unlock()
+	select {
+	case <-c.stuck:
+	case <-time.After(left):
+		return 0, os.ErrDeadlineExceeded
+	}
+	c.lines <- strings.ReplaceAll(strings.TrimSpace(string(b)), "\n", " ")
+	return len(b), nil
+}
+
+// event waits for the next event and returns its data.
+func (c *client) event(t testing.TB) (unread int, latest string) {
+	t.Helper()
+	for {
+		select {
+		case line := <-c.lines:
+			if line == ":" {
+				continue
+			}
+			data, ok := strings.CutPrefix(line, "event: inbox data: ")
+			var e struct {
+				Unread int
+				Latest string
+			}
+			if err := json.Unmarshal([]byte(data), &e); !ok || err != nil {
+				t.Fatalf("got %q, %v", line, err)
+			}
+			return e.Unread, e.Latest
+		case <-time.After(20 * time.Second):
+			t.Fatal("no event came")
+		}
+	}
+}
+
+// stream connects a user and returns the client, a function by which the client
+// leaves, and a channel that is closed when the handler has returned.
+func (w *world) stream(tenant platform.TenantID, user string) (c *client, leave func(), ended chan struct{}) {
+	c = newClient()
+	leave, ended = w.connect(c, tenant, user)
+	return c, leave, ended
+}
+
+func (w *world) connect(c *client, tenant platform.TenantID, user string) (leave func(), ended chan struct{}) {
+	ctx, leave := context.WithCancel(platform.WithPrincipal(context.Background(),
+		platform.Principal{Tenant: tenant, Subject: user, Kind: platform.PrincipalUser}))
+	ended = make(chan struct{})
+	go func() {
+		defer close(ended)
+		w.mux.ServeHTTP(c, httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/notify/inbox/stream", nil))
+	}()
+	return leave, ended
+}
+
+func (w *world) send(tenant platform.TenantID, users ...string) string {
+	w.t.Helper()
+	m, err := w.svc.Send(context.Background(), tenant, notify.Message{
+		To: notify.Audience{Users: users}, Channels: []notify.Channel{notify.ChannelInbox}, Title: "Hi",
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return m.ID
+}
+
+// withBus configures a service that speaks to others over bus.
+func withBus(bus store.PubSub) func(*notify.Config) {
+	return func(c *notify.Config) { c.PubSub = bus }
+}
+
+// What one process commits reaches the streams of another, those of the user
+// and the tenant alone, and so does what the user reads there.
+func TestStreamAcrossProcesses(t *testing.T) {
+	bus := memory.NewPubSub()
+	a := start(t, withBus(bus))
+	b := a.replica(withBus(bus))
+	old := a.send(acme, "ann")
+	ann, leaveAnn, annEnded := b.stream(acme, "ann")
+	bob, leaveBob, bobEnded := b.stream(acme, "bob")
+	// A user of the other tenant with the same id.
+	twin, leaveTwin, twinEnded := b.stream(other, "ann")
+	if n, latest := ann.event(t); n != 1 || latest != old {
+		t.Errorf("at first: %d, %s", n, latest)
+	}
+	for _, c := range []*client{bob, twin} {
+		if n, latest := c.event(t); n != 0 || latest != "" {
+			t.Errorf("at first: %d, %s", n, latest)
+		}
+	}
+	id := a.send(acme, "ann", "bob")
+	if n, latest := ann.event(t); n != 2 || latest != id {
+		t.Errorf("after a message: %d, %s", n, latest)
+	}
+	if n, latest := bob.event(t); n != 1 || latest != id {
+		t.Errorf("bob, after a message: %d, %s", n, latest)
+	}
+	if _, err := a.svc.Read(context.Background(), acme, "ann", id); err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := ann.event(t); n != 1 {
+		t.Errorf("after reading: %d", n)
+	}
+	if n, err := a.svc.ReadAll(context.Background(), acme, "ann"); err != nil || n != 1 {
+		t.Errorf("read %d, %v", n, err)
+	}
+	if n, _ := ann.event(t); n != 0 {
+		t.Errorf("after reading all: %d", n)
+	}
+	for _, c := range []*client{ann, bob, twin} {
+		if c.header.Get("Content-Type") != "text/event-stream" || c.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("header %v", c.header)
+		}
+	}
+	for leave, ended := range map[*func()]chan struct{}{&leaveAnn: annEnded, &leaveBob: bobEnded, &leaveTwin: twinEnded} {
+		(*leave)()
+		<-ended
+	}
+	if len(twin.lines)+len(bob.lines)+len(ann.lines) != 0 {
+		t.Errorf("another's changes came: %d, %d, %d", len(twin.lines), len(bob.lines), len(ann.lines))
+	}
+	if streams, tenants := b.svc.Streams(); streams != 0 || tenants != 0 {
+		t.Errorf("%d streams and %d subscriptions are left", streams, tenants)
+	}
+}
+
+// A transaction that fails tells nobody, and one that is seen has happened.
+func TestStreamAfterCommit(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		bus := memory.NewPubSub()
+		w := start(t, withBus(bus))
+		c, leave, ended := w.stream(acme, "ann")
+		c.event(t)
+		refused := errors.New("no")
+		sendIn := func(result error) error {
+			return w.db.InTenant(context.Background(), acme, func(ctx context.Context, tx store.Tx) error {
+				if _, err := w.svc.SendIn(ctx, tx, notify.Message{
+					To: notify.Audience{Users: []string{"ann"}}, Channels: []notify.Channel{notify.ChannelInbox}, Title: "Hi",
+				}); err != nil {
+					return err
+				}
+				return result
+			})
+		}
+		if err := sendIn(refused); !errors.Is(err, refused) {
+			t.Fatal(err)
+		}
+		if err := sendIn(nil); err != nil {
+			t.Fatal(err)
+		}
+		if n, _ := c.event(t); n != 1 {
+			t.Errorf("%d messages", n)
+		}
+		leave()
+		<-ended
+	})
+}
+
+func TestStreamTime(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := start(t, func(c *notify.Config) { c.PubSub, c.StreamTTL = memory.NewPubSub(), 50 * time.Second })
+		began := time.Now()
+		c, leave, ended := w.stream(acme, "ann")
+		defer leave()
+		<-ended
+		if took := time.Since(began); took != 50*time.Second {
+			t.Errorf("it ended after %v", took)
+		}
+		var lines []string
+		for len(c.lines) > 0 {
+			lines = append(lines, <-c.lines)
+		}
+		if want := []string{`event: inbox data: {"unread":0,"latest":""}`, ":", ":"}; !slices.Equal(lines, want) {
+			t.Errorf("got %q", lines)
+		}
+	})
+}
+
+// A client that does not read costs one event of memory and ten seconds; the
+// others are served meanwhile.
+func TestSlowStream(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := start(t, withBus(memory.NewPubSub()))
+		slow, leaveSlow, slowEnded := w.stream(acme, "ann")
+		defer leaveSlow()
+		brisk, leaveBrisk, briskEnded := w.stream(acme, "ann")
+		slow.event(t)
+		brisk.event(t)
+		synctest.Wait()
+		slow.stuck = make(chan struct{})
+		last := ""
+		for n := range 20 {
+			last = w.send(acme, "ann")
+			if unread, _ := brisk.event(t); unread != n+1 {
+				t.Fatalf("event %d: %d unread", n, unread)
+			}
+		}
+		close(slow.stuck) // it reads again: what it missed is one event
+		if unread, _ := slow.event(t); unread != 1 {
+			t.Errorf("the event that was being written has %d", unread)
+		}
+		if unread, latest := slow.event(t); unread != 20 || latest != last {
+			t.Errorf("got %d, %s", unread, latest)
+		}
+		synctest.Wait()
+		if len(slow.lines) != 0 {
+			t.Errorf("%d more events", len(slow.lines))
+		}
+		slow.stuck = make(chan struct{})
+		began := time.Now()
+		w.send(acme, "ann")
+		<-slowEnded
+		if took := time.Since(began); took != 10*time.Second {
+			t.Errorf("a client that does not read was kept for %v", took)
+		}
+		leaveBrisk()
+		<-briskEnded
+	})
+}
+
+func TestStreamLimits(t *testing.T) {
+	w := start(t, func(c *notify.Config) { c.PubSub, c.MaxStreams = memory.NewPubSub(), 22 })
+	var leaves []func()
+	var ends []chan struct{}
+	open := func(tenant platform.TenantID, user string) {
+		c, leave, ended := w.stream(tenant, user)
+		c.event(t)
+		leaves, ends = append(leaves, leave), append(ends, ended)
+	}
+	for range 20 {
+		open(acme, "ann")
+	}
+	refused := func(user string, status int) {
+		t.Helper()
+		if out := w.want(status, acme, user, "GET", "/v1/notify/inbox/stream", nil); out["code"] != "too_many_streams" {
+			t.Errorf("got %v", out)
+		}
+	}
+	refused("ann", 429)
+	open(acme, "bob")
+	open(other, "ann")
+	refused("cat", 503)
+	for i, leave := range leaves {
+		leave()
+		<-ends[i]
+	}
+	if streams, tenants := w.svc.Streams(); streams != 0 || tenants != 0 {
+		t.Errorf("%d streams and %d subscriptions are left", streams, tenants)
+	}
+}
+
+// frail is a PubSub that can be away, and loses its subscribers then.
+type frail struct {
+	*memory.PubSub
+	mu   sync.Mutex
+	away bool
+	subs []store.Subscription
+}
+
+func (f *frail) Subscribe(ctx context.Context, tenant platform.TenantID, topic string) (store.Subscription, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.away {
+		return nil, errors.New("away")
+	}
+	sub, err := f.PubSub.Subscribe(ctx, tenant, topic)
+	f.subs = append(f.subs, sub)
+	return sub, err
+}
+
+func (f *frail) set(away bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.away = away
+	for _, s := range f.subs {
+		if away {
+			_ = s.Close()
+		}
+	}
+}
+
+// A PubSub that is away refuses new streams; those that there are come to know
+// what they missed when it is back.
+func TestStreamWithoutPubSub(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		bus := &frail{PubSub: memory.NewPubSub()}
+		w := start(t, withBus(bus))
+		bus.set(true)
+		if out := w.want(503, acme, "ann", "GET", "/v1/notify/inbox/stream", nil); out["code"] != "live_unavailable" {
+			t.Errorf("got %v", out)
+		}
+		bus.set(false)
+		c, leave, ended := w.stream(acme, "ann")
+		c.event(t)
+		bus.set(true)
+		id := w.send(acme, "ann")
+		time.Sleep(10 * time.Second)
+		if len(c.lines) != 0 {
+			t.Fatalf("got %q", <-c.lines)
+		}
+		bus.set(false)
+		if n, latest := c.event(t); n != 1 || latest != id {
+			t.Errorf("got %d, %s", n, latest)
+		}
+		leave()
+		<-ended
+	})
+}
+
+// The streams end with the service, and earlier where the host's server shuts
+// down.
+func TestStreamsEnd(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := start(t, withBus(memory.NewPubSub()))
+		c, leave, ended := w.stream(acme, "ann")
+		defer leave()
+		c.event(t)
+		w.svc.EndStreams()
+		<-ended
+		w.want(503, acme, "ann", "GET", "/v1/notify/inbox/stream", nil)
+	})
+}
+
+// Without a PubSub there is no route, and over a real server the stream comes
+// event by event.
+func TestStreamOverHTTP(t *testing.T) {
+	if res := start(t, nil).request(acme, "ann", "GET", "/v1/notify/inbox/stream", nil); res.StatusCode != 404 {
+		t.Errorf("without a PubSub: %d", res.StatusCode)
+	}
+	w := start(t, withBus(memory.NewPubSub()))
+	w.want(401, "", "", "GET", "/v1/notify/inbox/stream", nil)
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.mux.ServeHTTP(rw, r.WithContext(platform.WithPrincipal(r.Context(),
+			platform.Principal{Tenant: acme, Subject: "ann", Kind: platform.PrincipalUser})))
+	}))
+	defer server.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/v1/notify/inbox/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := server.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	lines := bufio.NewScanner(res.Body)
+	data := func() string {
+		for lines.Scan() {
+			if text, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+				return text
+			}
+		}
+		return ""
+	}
+	if got := data(); got != `{"unread":0,"latest":""}` {
+		t.Errorf("got %q", got)
+	}
+	id := w.send(acme, "ann")
+	if got := data(); got != `{"unread":1,"latest":"`+id+`"}` {
+		t.Errorf("got %q", got)
+	}
+	cancel()
+	eventually(t, "the end of the stream", func() bool { streams, _ := w.svc.Streams(); return streams == 0 })
+}
+
+// What waits to be published is bounded.
+func TestChangesAreBounded(t *testing.T) {
+	c := notify.NewChanges()
+	many := make([]string, 600)
+	for i := range many {
+		many[i] = platform.NewID("usr")
+	}
+	c.Add(acme, many...)
+	c.Add(acme, "ann")
+	c.Add(other, many...)
+	c.Add(other, many...) // 1,200 names, before it is known that they are the same
+	c.Add(other, "ann")
+	if got := c.Take(); got[acme] != 601 || got[other] != -1 || len(got) != 2 {
+		t.Errorf("got %v", got)
+	}
+	for range 10_001 {
+		c.Add(platform.TenantID(platform.NewID("org")), "ann")
+	}
+	if got := c.Take(); len(got) != 10_000 {
+		t.Errorf("%d tenants", len(got))
+	}
+	if got := c.Take(); len(got) != 0 {
+		t.Errorf("got %v again", got)
+	}
+}
