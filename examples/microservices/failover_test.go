@@ -10,7 +10,8 @@ import (
 
 // failover kills one replica of each process while callers read and write. Reads
 // go on as if nothing was; what was acknowledged is there, once, and each record
-// leads to one message. Then the killed come back and the others are killed.
+// leads to one message. Then the killed come back and the others are killed, and
+// in the end all of one service.
 func (v *visit) failover() {
 	t, ann := v.t, v.ann
 	ann.want(http.StatusCreated, "POST", "/v1/data/collections", object{"name": "load"}, nil)
@@ -20,11 +21,11 @@ func (v *visit) failover() {
 	l := startLoad(t, first, second)
 	roles := append(services(), roleGateway)
 	for _, role := range roles {
-		l.progress(20, 5)
+		l.progress(20, 3)
 		v.replicas[role][0].kill()
-		l.progress(40, 10)
+		l.progress(40, 6)
 	}
-	l.progress(100, 5)
+	l.progress(50, 3)
 	l.end()
 	for _, what := range l.refused {
 		t.Errorf("a read was refused: %s", what)
@@ -66,6 +67,16 @@ func (v *visit) failover() {
 		if told[id] != 1 {
 			t.Errorf("%d messages about %s", told[id], id)
 		}
+	}
+
+	// Without any user process only what it serves is away.
+	v.replicas[roleUser][0].kill()
+	if a := first.do("GET", "/v1/me", nil); a.status != http.StatusBadGateway && a.status != http.StatusServiceUnavailable {
+		t.Errorf("a service that is away: %d %s", a.status, a.body)
+	}
+	first.want(http.StatusOK, "GET", "/v1/data/collections/load", nil, nil)
+	if n := counted(t, first, "load"); n != len(l.events) {
+		t.Errorf("%d events are counted without the user processes, want %d", n, len(l.events))
 	}
 }
 
