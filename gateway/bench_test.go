@@ -73,3 +73,18 @@ func BenchmarkCacheHit(b *testing.B) {
 	cfg.RateLimit = gateway.Rate{Requests: 1 << 60, Period: time.Hour}
 	measure(b, newGateway(b, cfg, r))
 }
+
+// What forwarding costs without the network: choosing a replica, the signed
+// assertion, and the headers.
+func BenchmarkUpstream(b *testing.B) {
+	u := remote("http://a.test", "http://b.test")
+	u.Transport = tripper(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusNoContent, Header: make(http.Header), Body: http.NoBody, Request: r}, nil
+	})
+	u.Routes[0].Path = "/v1/things/{id}"
+	cfg := config()
+	cfg.RateLimit = gateway.Rate{Requests: 1 << 60, Period: time.Hour}
+	_, cfg.AssertionKey = keys()
+	cfg.Upstreams = []gateway.Upstream{u}
+	measure(b, newGateway(b, cfg))
+}

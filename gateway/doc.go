@@ -18,6 +18,15 @@
 // Whatever the gateway itself refuses is application/problem+json (RFC 9457),
 // unknown paths and wrong methods included.
 //
+// # Services in other processes
+//
+// An [Upstream] is one or more replicas of a service elsewhere; [UpstreamOf]
+// makes it of the service's own code. Its operations are checked, limited and
+// described like all others. What goes on to the service is who calls, signed
+// for it and for 60 s, and never the credential; the service believes nothing
+// else where it puts [VerifyAssertion] before its handlers. Replicas take
+// turns, and one that cannot be reached is passed over.
+//
 // # What the host's server must do
 //
 // The gateway opens no listener. The host's [http.Server] must bound how long
