@@ -8,7 +8,8 @@ import (
 
 // Health is what [Platform.Health] found.
 type Health struct {
-	// Ready reports whether the platform is started and every check passed.
+	// Ready reports whether the platform is started and every check passed
+	// that is not of an [Optional] module.
 	Ready bool
 	// Modules holds the outcome of each module that can be checked, by name;
 	// a nil error is good.
@@ -43,6 +44,9 @@ func (p *Platform) Health(ctx context.Context) Health {
 			mu.Lock()
 			defer mu.Unlock()
 			h.Modules[m.Name()] = err
+			if o, ok := c.(Optional); ok && o.Optional() {
+				return
+			}
 			h.Ready = h.Ready && err == nil
 		})
 	}

@@ -12,7 +12,7 @@ import (
 
 // Module is a part of a platform: a store, a service, a gateway, or a part of
 // the host's own. What more it can do it says by implementing [Starter],
-// [Stopper], [Checker], [Router], [Describer] or [HealthReporter].
+// [Stopper], [Checker], [Optional], [Router], [Describer] or [HealthReporter].
 type Module interface {
 	// Name is unique in a platform, lower case, stable: it appears in logs,
 	// in health reports and in errors.
@@ -38,6 +38,15 @@ type Checker interface {
 	// Check returns nil where the module can serve. It is called often and
 	// must honour ctx.
 	Check(ctx context.Context) error
+}
+
+// Optional is a [Checker] without which the platform still serves, if slower or
+// later: a failed check of it is reported and leaves the platform ready. A
+// cache whose absence costs time is one, and a stream that events wait for.
+type Optional interface {
+	Checker
+	// Optional reports whether that is so; it does not change.
+	Optional() bool
 }
 
 // Router is a [Module] that serves HTTP.

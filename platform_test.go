@@ -186,6 +186,29 @@ func TestHealth(t *testing.T) {
 	})
 }
 
+// spare is a part that the platform can do without.
+type spare struct {
+	part
+	optional bool
+}
+
+func (s spare) Optional() bool { return s.optional }
+
+func TestHealthOfAnOptionalModule(t *testing.T) {
+	for _, optional := range []bool{true, false} {
+		var log []string
+		away := errors.New("away")
+		p, _ := platform.New(platform.Config{}, spare{part{name: "spare", log: &log, checkErr: away}, optional})
+		if err := p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if h := p.Health(t.Context()); h.Ready != optional || !errors.Is(h.Modules["spare"], away) {
+			t.Errorf("optional is %v: %+v", optional, h)
+		}
+		_ = p.Stop(t.Context())
+	}
+}
+
 type reporter struct {
 	bare
 	health func(context.Context) platform.Health

@@ -34,7 +34,10 @@ var (
 	RedisServer = Kind{
 		name: "redis", image: "redis:8-alpine", port: "6379/tcp",
 		cmd:   []string{"redis-server", "--appendonly", "yes", "--appendfsync", "always"},
-		ready: func(string) wait.Strategy { return listening("6379/tcp") },
+		// The port is open before the server answers.
+		ready: func(string) wait.Strategy {
+			return wait.ForLog("Ready to accept connections").WithPollInterval(20 * time.Millisecond)
+		},
 	}
 	MongoServer = Kind{
 		name: "mongo", image: "mongo:8", port: "27017/tcp",

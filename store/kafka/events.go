@@ -112,6 +112,10 @@ func (e *Events) Stop(ctx context.Context) error {
 	return errors.Join(err, background.Wait(ctx, &e.leaving))
 }
 
+// Optional implements [platform.Optional]: without Kafka events wait in the outbox
+// and calls succeed.
+func (e *Events) Optional() bool { return true }
+
 // Check reports whether every partition has a leader that answers.
 func (e *Events) Check(ctx context.Context) error {
 	partitions, err := e.partitions(ctx, e.cfg.Topic)

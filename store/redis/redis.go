@@ -25,9 +25,9 @@ type Client struct {
 }
 
 var (
-	_ platform.Module  = (*Client)(nil)
-	_ platform.Checker = (*Client)(nil)
-	_ platform.Stopper = (*Client)(nil)
+	_ platform.Module   = (*Client)(nil)
+	_ platform.Optional = (*Client)(nil)
+	_ platform.Stopper  = (*Client)(nil)
 )
 
 // Open returns a client of a server that answers: a wrong address or password
@@ -69,6 +69,10 @@ func (c *Client) Check(ctx context.Context) error {
 	defer cancel()
 	return translate(ctx, c.ping(asked))
 }
+
+// Optional implements [platform.Optional]: without Redis caches miss, limits are
+// each process's own, and live messages wait for nobody; the rest goes on.
+func (c *Client) Optional() bool { return true }
 
 func (c *Client) ping(ctx context.Context) error { return c.redis.Ping(ctx).Err() }
 
