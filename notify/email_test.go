@@ -125,7 +125,11 @@ func (p *postOffice) open(t *testing.T, tlsConfig *tls.Config) {
 	srv.Domain, srv.TLSConfig = "mx.example.com", tlsConfig
 	done := make(chan struct{})
 	go func() { defer close(done); _ = srv.Serve(l) }()
-	t.Cleanup(func() { _ = srv.Close(); <-done })
+	t.Cleanup(func() {
+		_ = l.Close() // the server may not know of it yet
+		_ = srv.Close()
+		<-done
+	})
 }
 
 func (p *postOffice) config() *notify.SMTP {

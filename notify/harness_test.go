@@ -11,7 +11,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/acme/platform"
@@ -66,13 +65,6 @@ func (p *people) Recipients(_ context.Context, t platform.TenantID, to notify.Au
 		}
 	}
 	return out, nil
-}
-
-// bubble runs a test in a bubble of synctest, over a place that was made outside.
-func bubble(t *testing.T, test func(*testing.T)) {
-	t.Helper()
-	testdb.Prepare(t)
-	synctest.Test(t, test)
 }
 
 // world is a platform with the service in it.

@@ -82,7 +82,7 @@ func TestChangesMeanwhile(t *testing.T) {
 		before        func(w *world)
 		first, second func(w *world) error
 		code          string // of second
-		after         func(t *testing.T, w *world)
+		after         func(w *world)
 	}{
 		"the last endpoint": {
 			before: func(w *world) {
@@ -121,9 +121,9 @@ func TestChangesMeanwhile(t *testing.T) {
 				w.exec(`INSERT INTO notify_endpoint_secrets (tenant, endpoint_id, secret, created_at) VALUES (?, 'end_1', 'old', 1)`, string(acme))
 			},
 			first: rotate, second: rotate,
-			after: func(t *testing.T, w *world) {
+			after: func(w *world) {
 				if n := w.count(`SELECT count(*) FROM notify_endpoint_secrets WHERE expires_at IS NULL`); n != 1 {
-					t.Errorf("%d secrets without an end", n)
+					w.t.Errorf("%d secrets without an end", n)
 				}
 			},
 		},
@@ -134,17 +134,17 @@ func TestChangesMeanwhile(t *testing.T) {
 			},
 			first:  rotate,
 			second: func(w *world) error { return w.svc.DeleteEndpoint(ctx, acme, "ann", "end_1") },
-			after: func(t *testing.T, w *world) {
+			after: func(w *world) {
 				if n := w.count(`SELECT count(*) FROM notify_endpoint_secrets`); n != 0 {
-					t.Errorf("%d secrets of no endpoint", n)
+					w.t.Errorf("%d secrets of no endpoint", n)
 				}
 			},
 		},
 		"a message of one id": {
 			first: send, second: send,
-			after: func(t *testing.T, w *world) {
+			after: func(w *world) {
 				if got := w.inbox(acme, "bob"); got.Unread != 1 || len(got.Items) != 1 {
-					t.Errorf("got %+v", got)
+					w.t.Errorf("got %+v", got)
 				}
 			},
 		},
@@ -160,7 +160,7 @@ func TestChangesMeanwhile(t *testing.T) {
 			wantCode(t, errFirst, "")
 			wantCode(t, errSecond, c.code)
 			if c.after != nil {
-				c.after(t, w)
+				c.after(w)
 			}
 		})
 	}

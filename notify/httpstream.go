@@ -63,11 +63,10 @@ func (s *Service) serveStream(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // nginx would keep events until it has many
 	out := eventWriter{w: w, rc: http.NewResponseController(w)}
-	if err := out.inbox(current); err != nil {
-		return nil //nolint:nilerr // the client has left
+	if out.inbox(current) == nil {
+		s.follow(ctx, p, st, &out, current)
 	}
-	s.follow(ctx, p, st, &out, current)
-	return nil
+	return nil // whatever happened, the answer has begun
 }
 
 // follow writes until the client leaves or does not read, the service stops, or

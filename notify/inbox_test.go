@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/notify"
 )
 
@@ -97,7 +99,8 @@ func TestReadAllInBatches(t *testing.T) {
 }
 
 func TestSend(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		w := start(t, nil)
 		body := map[string]any{
 			"id": "my-1", "to": map[string]any{"roles": []string{"member"}}, "channels": []string{"inbox"}, "title": "Hi", "body": "There",

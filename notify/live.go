@@ -81,7 +81,7 @@ func (l *live) stop(ctx context.Context) error {
 // open returns a stream that is woken by every change from now on. The caller
 // must close it. Its error is of KindLimited or KindUnavailable.
 func (l *live) open(ctx context.Context, tenant platform.TenantID, user string) (*stream, error) {
-	s, err := l.join(tenant, user)
+	s, err := l.join(tenant, user) //nolint:contextcheck // the subscription outlives the stream that begins it
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/acme/platform"
@@ -15,7 +16,10 @@ import (
 
 // A platform that ends while deliveries wait goes on with them, and an event
 // that comes again after the restart is known.
-func TestRestart(t *testing.T) { bubble(t, testRestart) }
+func TestRestart(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, testRestart)
+}
 
 func testRestart(t *testing.T) {
 	place := testdb.NewPlace(t)
@@ -51,7 +55,10 @@ func testRestart(t *testing.T) {
 }
 
 // A delivery that the end of the process interrupts is not an attempt.
-func TestStopWhileSending(t *testing.T) { bubble(t, testStopWhileSending) }
+func TestStopWhileSending(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, testStopWhileSending)
+}
 
 func testStopWhileSending(t *testing.T) {
 	place := testdb.NewPlace(t)
@@ -80,7 +87,10 @@ type transport func(*http.Request) (*http.Response, error)
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // SendIn sends with the caller's transaction or not at all.
-func TestSendIn(t *testing.T) { bubble(t, testSendIn) }
+func TestSendIn(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, testSendIn)
+}
 
 func testSendIn(t *testing.T) {
 	w := start(t, nil)

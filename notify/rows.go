@@ -23,15 +23,15 @@ type bulk struct {
 var bulkSizes = [...]int{64, 16, 4, 1}
 
 // upsert adds to each statement what happens where a row is there already.
-func (b bulk) upsert(clause string) bulk {
+func (b *bulk) upsert(clause string) *bulk {
 	for i := range b.texts {
 		b.texts[i] += " ON CONFLICT " + clause
 	}
 	return b
 }
 
-func newBulk(table string, columns ...string) bulk {
-	b := bulk{width: len(columns)}
+func newBulk(table string, columns ...string) *bulk {
+	b := &bulk{width: len(columns)}
 	head := "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES "
 	row := "(?" + strings.Repeat(", ?", len(columns)-1) + ")"
 	for i, n := range bulkSizes {

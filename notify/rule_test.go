@@ -5,9 +5,11 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/notify"
 )
 
@@ -19,7 +21,10 @@ func builtin() notify.Rule {
 	}
 }
 
-func TestRuleToInbox(t *testing.T) { bubble(t, testRuleToInbox) }
+func TestRuleToInbox(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, testRuleToInbox)
+}
 
 func testRuleToInbox(t *testing.T) {
 	w := start(t, func(c *notify.Config) { c.Rules = []notify.Rule{builtin()} })
@@ -53,7 +58,10 @@ func TestSameEventTwice(t *testing.T) {
 	}
 }
 
-func TestRulesOverHTTP(t *testing.T) { bubble(t, testRulesOverHTTP) }
+func TestRulesOverHTTP(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, testRulesOverHTTP)
+}
 
 func testRulesOverHTTP(t *testing.T) {
 	w := start(t, func(c *notify.Config) { c.Rules = []notify.Rule{builtin()} })
@@ -123,7 +131,10 @@ func TestBadRules(t *testing.T) {
 
 // A text that cannot be made is set aside where its owner sees it, and what
 // comes after it arrives.
-func TestRuleThatCannotBeRendered(t *testing.T) { bubble(t, testUnrenderable) }
+func TestRuleThatCannotBeRendered(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, testUnrenderable)
+}
 
 func testUnrenderable(t *testing.T) {
 	w := start(t, nil)
@@ -139,7 +150,10 @@ func testUnrenderable(t *testing.T) {
 }
 
 // A rule does not hear of what this service does.
-func TestRulesDoNotFeedThemselves(t *testing.T) { bubble(t, testNoLoop) }
+func TestRulesDoNotFeedThemselves(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, testNoLoop)
+}
 
 func testNoLoop(t *testing.T) {
 	w := start(t, nil)
@@ -153,7 +167,10 @@ func testNoLoop(t *testing.T) {
 }
 
 // While the directory is away the stream goes on, and the message comes later.
-func TestDirectoryAway(t *testing.T) { bubble(t, testDirectoryAway) }
+func TestDirectoryAway(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, testDirectoryAway)
+}
 
 func testDirectoryAway(t *testing.T) {
 	w := start(t, func(c *notify.Config) { c.Rules = []notify.Rule{builtin()} })
@@ -181,7 +198,10 @@ func testDirectoryAway(t *testing.T) {
 
 // The directory is asked once for many events, and again after one of the user
 // service or after a while.
-func TestDirectoryCache(t *testing.T) { bubble(t, testDirectoryCache) }
+func TestDirectoryCache(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, testDirectoryCache)
+}
 
 func testDirectoryCache(t *testing.T) {
 	w := start(t, func(c *notify.Config) { c.Rules = []notify.Rule{builtin()} })
@@ -210,7 +230,10 @@ func testDirectoryCache(t *testing.T) {
 	}
 }
 
-func TestTemplatesOverHTTP(t *testing.T) { bubble(t, testTemplatesOverHTTP) }
+func TestTemplatesOverHTTP(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, testTemplatesOverHTTP)
+}
 
 func testTemplatesOverHTTP(t *testing.T) {
 	w := start(t, nil)

@@ -11,9 +11,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/notify"
 )
 
@@ -107,7 +109,10 @@ func until(t *testing.T, what string, check func() bool) {
 	t.Fatalf("never happened: %s", what)
 }
 
-func TestEventsToWebhook(t *testing.T) { bubble(t, testEventsToWebhook) }
+func TestEventsToWebhook(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, testEventsToWebhook)
+}
 
 func testEventsToWebhook(t *testing.T) {
 	w, r, id, secret := webhooks(t, "data.record.*", "user.signed_up")
@@ -154,7 +159,10 @@ func testEventsToWebhook(t *testing.T) {
 	}
 }
 
-func TestRetrySchedule(t *testing.T) { bubble(t, testRetrySchedule) }
+func TestRetrySchedule(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, testRetrySchedule)
+}
 
 func testRetrySchedule(t *testing.T) {
 	w, r, id, _ := webhooks(t, "data.*", "notify.message")
@@ -215,7 +223,8 @@ func TestAnswers(t *testing.T) {
 		"not a public number": {func(int) (*http.Response, error) { return nil, notify.ErrPrivateAddress }, false, 0, "blocked_address"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			testdb.Prepare(t)
+			synctest.Test(t, func(t *testing.T) {
 				w, r, id, _ := webhooks(t, "data.*", "notify.message")
 				r.set(c.answer)
 				w.emit(recordCreated(acme, 1))
@@ -241,7 +250,10 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestGone(t *testing.T) { bubble(t, testGone) }
+func TestGone(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, testGone)
+}
 
 func testGone(t *testing.T) {
 	w, r, id, _ := webhooks(t, "data.*", "notify.message")
@@ -277,7 +289,10 @@ func testGone(t *testing.T) {
 	}
 }
 
-func TestFailingTooLong(t *testing.T) { bubble(t, testFailingTooLong) }
+func TestFailingTooLong(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, testFailingTooLong)
+}
 
 func testFailingTooLong(t *testing.T) {
 	w, r, id, _ := webhooksUntil(t, 6*time.Hour, "data.*")
@@ -312,7 +327,10 @@ func testFailingTooLong(t *testing.T) {
 }
 
 // A success in between starts the count again.
-func TestFailingIsForgotten(t *testing.T) { bubble(t, testFailingIsForgotten) }
+func TestFailingIsForgotten(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, testFailingIsForgotten)
+}
 
 func testFailingIsForgotten(t *testing.T) {
 	w, r, id, _ := webhooks(t, "data.*", "notify.message")
@@ -333,7 +351,10 @@ func testFailingIsForgotten(t *testing.T) {
 	})
 }
 
-func TestRotation(t *testing.T) { bubble(t, testRotation) }
+func TestRotation(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, testRotation)
+}
 
 func testRotation(t *testing.T) {
 	w, r, id, first := webhooks(t, "data.*", "notify.message")
@@ -372,7 +393,10 @@ func testRotation(t *testing.T) {
 	}
 }
 
-func TestMessageToWebhook(t *testing.T) { bubble(t, testMessageToWebhook) }
+func TestMessageToWebhook(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, testMessageToWebhook)
+}
 
 func testMessageToWebhook(t *testing.T) {
 	w, r, id, secret := webhooks(t, notify.MessageEventType)
@@ -399,7 +423,10 @@ func testMessageToWebhook(t *testing.T) {
 	eventually(t, "the rule's", func() bool { return len(r.all()) == 2 && strings.Contains(string(r.all()[1].body), `"title":"rec_9"`) })
 }
 
-func TestDeletedEndpoint(t *testing.T) { bubble(t, testDeletedEndpoint) }
+func TestDeletedEndpoint(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, testDeletedEndpoint)
+}
 
 func testDeletedEndpoint(t *testing.T) {
 	w, r, id, _ := webhooks(t, "data.*", "notify.message")
