@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -73,6 +74,55 @@ func TestBrokerRestarts(t *testing.T) {
 	until(t, "all events", func() bool { return in.distinct() == each*len(subjects) })
 	in.wantOrder(t, each)
 	t.Logf("%d duplicates", in.duplicates())
+}
+
+// Connections that broke while they were idle cost the caller nothing: Publish
+// tries again by itself.
+func TestPublishTriesAgain(t *testing.T) {
+	broker := teststack.Kafka(t)
+	cfg := config(t, broker)
+	var w wire
+	cfg.Dial = w.dial
+	e := start(t, cfg)
+	for n := range 10 {
+		publish(t, e, events(acme, n, n+1, subjects...)...)
+		w.drop()
+	}
+}
+
+// Stop ends what is under way, tries again or not, and nothing of it is left: the
+// package's tests end with a look for goroutines.
+func TestStopUnderLoad(t *testing.T) {
+	broker := teststack.Kafka(t)
+	cfg := config(t, broker)
+	var w wire
+	cfg.Dial = w.dial
+	e := start(t, cfg)
+	var in inbox
+	consuming := make(chan error, 1)
+	go func() { consuming <- e.Consume(t.Context(), "g", in.handle) }()
+	var publishing sync.WaitGroup
+	for i := range 20 {
+		publishing.Go(func() {
+			for n := 0; ; n++ {
+				if err := e.Publish(t.Context(), event(acme, subjects[i%len(subjects)], n)); err != nil {
+					if platform.KindOf(err) != platform.KindUnavailable {
+						t.Errorf("Publish: %v", err)
+					}
+					return
+				}
+			}
+		})
+	}
+	until(t, "progress", func() bool { return in.distinct() > 100 })
+	w.drop()
+	if err := e.Stop(t.Context()); err != nil {
+		t.Errorf("Stop: %v", err)
+	}
+	publishing.Wait()
+	if err := <-consuming; err == nil {
+		t.Error("Consume must say that the stream was stopped under it")
+	}
 }
 
 // committed is how many events the group g has finished for good.

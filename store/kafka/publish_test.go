@@ -54,13 +54,21 @@ func TestWireFormat(t *testing.T) {
 	cfg := config(t, broker)
 	e := start(t, cfg)
 	publish(t, e, event(acme, "rec_1", 7))
-	// murmur2("org_acme/rec_1") modulo 4, as Java's DefaultPartitioner has it.
-	partition := (kafkago.Murmur2Balancer{}).Balance(kafkago.Message{Key: []byte("org_acme/rec_1")}, 0, 1, 2, 3)
-	all := get(t, broker, cfg.Topic, partition)
-	if len(all) != 1 {
-		t.Fatalf("%d records in partition %d", len(all), partition)
+	for i := range 40 {
+		publish(t, e, event(acme, fmt.Sprint("rec_", i+2), 0))
 	}
-	m := all[0]
+	var m kafkago.Message
+	for partition := range 4 {
+		for _, got := range get(t, broker, cfg.Topic, partition) {
+			// murmur2 modulo 4, as Java's DefaultPartitioner has it.
+			if want := (kafkago.Murmur2Balancer{}).Balance(kafkago.Message{Key: got.Key}, 0, 1, 2, 3); partition != want {
+				t.Errorf("%s is in partition %d, not %d", got.Key, partition, want)
+			}
+			if string(got.Key) == "org_acme/rec_1" {
+				m = got
+			}
+		}
+	}
 	got := map[string]string{}
 	for _, h := range m.Headers {
 		got[h.Key] = string(h.Value)
