@@ -17,16 +17,18 @@ import (
 // TestJourney is the way of a stranger through the whole, by HTTP alone.
 func TestJourney(t *testing.T) { everywhere(t, journey) }
 
-func journey(t *testing.T, _ setup, at place) {
+func journey(t *testing.T, set setup, at place) {
 	s := start(t, at)
 	ann, bob := s.signUp("ann@example.com", "Ann's"), s.signUp("bob@example.com", "Bob's")
 
 	t.Run("records", func(t *testing.T) {
-		raw, n := movies(t)
+		raw, n := movies(t, set)
 		ann.want(http.StatusCreated, "POST", "/v1/data/collections", map[string]any{
 			"name": "movies", "indexes": []any{map[string]any{"fields": []string{"Major Genre", "-IMDB Rating"}}},
 		}, nil)
+		began := time.Now()
 		importAll(t, ann, "movies", "application/json", raw, n)
+		t.Logf("%d records were imported in %v", n, time.Since(began).Round(time.Millisecond))
 		exportEquals(t, ann, "movies", raw)
 		pagesAreWhole(t, ann, "movies", raw)
 	})
@@ -39,7 +41,7 @@ func journey(t *testing.T, _ setup, at place) {
 		again := start(t, s.at)
 		old := again.client(ann.token)
 		old.want(http.StatusOK, "GET", "/v1/me", nil, nil) // the token outlives the process
-		raw, _ := movies(t)
+		raw, _ := movies(t, set)
 		exportEquals(t, again.logIn("ann@example.com"), "movies", raw)
 	})
 }

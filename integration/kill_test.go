@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,7 +26,7 @@ func killUnderLoad(t *testing.T, set setup, at place) {
 	for _, name := range []string{"created", "imported"} {
 		c.want(http.StatusCreated, "POST", "/v1/data/collections", map[string]any{"name": name}, nil)
 	}
-	var acked ledger
+	acked := ledger{lines: set.atMost(importSize, 50)}
 	rounds := set.kills()
 	recovery := time.Duration(0)
 	for round := range rounds {
@@ -50,6 +51,7 @@ type ledger struct {
 	tried   map[string]bool   // tokens of creates that were sent, acknowledged or not
 	imports []int             // numbers of imports that were acknowledged
 	sent    int               // imports that were begun
+	lines   int               // of each import; zero is importSize
 	events  map[string]bool
 	unsure  map[string]bool // events that were sent without an answer
 }
@@ -60,6 +62,7 @@ const importSize = 400
 func (l *ledger) begin() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.lines = cmp.Or(l.lines, importSize)
 	if l.created == nil {
 		l.created, l.tried, l.events, l.unsure = map[string]string{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	}
@@ -154,7 +157,7 @@ func (l *ledger) importMany(ctx context.Context, c *client, acks *atomic.Int64) 
 		n := l.sent
 		l.sent++
 		l.mu.Unlock()
-		a, err := c.try(ctx, "POST", "/v1/data/collections/imported/records/import?key=k", "application/x-ndjson", importFile(n))
+		a, err := c.try(ctx, "POST", "/v1/data/collections/imported/records/import?key=k", "application/x-ndjson", importFile(n, l.lines))
 		if err != nil || a.status != http.StatusOK {
 			return
 		}
@@ -166,10 +169,10 @@ func (l *ledger) importMany(ctx context.Context, c *client, acks *atomic.Int64) 
 }
 
 // importFile is the n-th file, line by line, so that the kill hits it midway.
-func importFile(n int) io.Reader {
+func importFile(n, lines int) io.Reader {
 	r, w := io.Pipe()
 	go func() {
-		for i := range importSize {
+		for i := range lines {
 			if _, err := fmt.Fprintf(w, "{\"k\":\"f%d-%d\",\"n\":%d}\n", n, i, i); err != nil {
 				return
 			}
@@ -202,13 +205,13 @@ func (l *ledger) check(t *testing.T, c *client) (unanswered int) {
 	}
 	imported := everyRecord(t, c, "imported")
 	for _, n := range l.imports {
-		for i := range importSize {
+		for i := range l.lines {
 			if _, ok := imported[fmt.Sprintf("f%d-%d", n, i)]; !ok {
 				t.Fatalf("record %d of the acknowledged import %d is lost", i, n)
 			}
 		}
 	}
-	unanswered = len(ids) - len(l.created) + len(imported) - importSize*len(l.imports) + l.checkEvents(t, c)
+	unanswered = len(ids) - len(l.created) + len(imported) - l.lines*len(l.imports) + l.checkEvents(t, c)
 	checkInbox(t, c, len(ids))
 	return unanswered
 }

@@ -15,7 +15,7 @@ import (
 
 // replicated runs the test with two replicas on each set-up that makes them
 // one: with PostgreSQL and Redis.
-func replicated(t *testing.T, flags []string, test func(t *testing.T, at place, one, two *server)) {
+func replicated(t *testing.T, flags []string, test func(t *testing.T, set setup, at place, one, two *server)) {
 	t.Helper()
 	for _, s := range setups {
 		if s.name == embedded || s.name == "postgres" {
@@ -23,7 +23,7 @@ func replicated(t *testing.T, flags []string, test func(t *testing.T, at place, 
 		}
 		t.Run(s.name, func(t *testing.T) {
 			at := s.place(t)
-			test(t, at, start(t, at, flags...), start(t, at, flags...))
+			test(t, s, at, start(t, at, flags...), start(t, at, flags...))
 		})
 	}
 }
@@ -35,7 +35,7 @@ func (c *client) on(s *server) *client { return s.client(c.token) }
 // found them good. Without a message between the two the other one would go on
 // accepting each for as long as it keeps verdicts, which is 5 s.
 func TestRevocationCrosses(t *testing.T) {
-	replicated(t, nil, func(t *testing.T, _ place, one, two *server) {
+	replicated(t, nil, func(t *testing.T, _ setup, _ place, one, two *server) {
 		one.signUp("ann@example.com", "Ann's")
 		var took []time.Duration
 		for range 10 {
@@ -59,12 +59,43 @@ func TestRevocationCrosses(t *testing.T) {
 	})
 }
 
+// TestLiveUpdateCrosses follows inboxes at one replica while records are created
+// at the other. Each organization hears of its own.
+func TestLiveUpdateCrosses(t *testing.T) {
+	replicated(t, nil, func(t *testing.T, _ setup, _ place, one, two *server) {
+		ann, bob := one.signUp("ann@example.com", "Ann's"), one.signUp("bob@example.com", "Bob's")
+		ofAnn, ofBob := ann.on(two).follow(), bob.on(two).follow()
+		if a, b := ofAnn.next(), ofBob.next(); a.Unread != 0 || b.Unread != 0 {
+			t.Fatalf("the streams begin with %+v and %+v", a, b)
+		}
+		var took []time.Duration
+		for n := range 5 {
+			if n == 0 {
+				ann.want(http.StatusCreated, "POST", "/v1/data/collections", map[string]any{"name": "notes"}, nil)
+			}
+			ann.want(http.StatusCreated, "POST", "/v1/data/collections/notes/records", map[string]any{"data": map[string]any{}}, nil)
+			created := time.Now()
+			for seen := ofAnn.next(); seen.Unread != n+1; seen = ofAnn.next() {
+				if seen.Unread > n+1 {
+					t.Fatalf("after %d records it says %+v", n+1, seen)
+				}
+			}
+			took = append(took, time.Since(created))
+		}
+		t.Logf("a live update took %v", took)
+		addRecords(bob, "notes", 0, 1)
+		if seen := ofBob.next(); seen.Unread != 1 {
+			t.Errorf("after one record of its own the other organization's stream says %+v", seen)
+		}
+	})
+}
+
 // TestLimitsAreShared makes more requests than pass, of several callers at
 // once, over both replicas.
 func TestLimitsAreShared(t *testing.T) {
 	const limit, signIns = 40, 8
 	flags := []string{"--rate-limit", fmt.Sprint(limit), "--sign-in-limit", fmt.Sprint(signIns)}
-	replicated(t, flags, func(t *testing.T, _ place, one, two *server) {
+	replicated(t, flags, func(t *testing.T, _ setup, _ place, one, two *server) {
 		ann, bob := one.signUp("ann@example.com", "Ann's"), two.signUp("bob@example.com", "Bob's")
 		began := time.Now()
 		count := func(c *client, n int, do func(*client) (answer, error)) map[int]int {
@@ -115,7 +146,7 @@ func TestLimitsAreShared(t *testing.T) {
 // while deliveries are under way takes none of them for abandoned.
 func TestJobsRunOnce(t *testing.T) {
 	flags := []string{"--webhooks-to-private"}
-	replicated(t, flags, func(t *testing.T, at place, one, two *server) {
+	replicated(t, flags, func(t *testing.T, _ setup, at place, one, two *server) {
 		const records = 50
 		r := &receiver{open: make(chan struct{}), attempts: map[string]int{}, under: map[string]int{}, heard: map[string]int{}}
 		hook := httptest.NewServer(r)
@@ -234,14 +265,14 @@ func (r *receiver) size() int {
 // under load, starts it anew while the other goes on serving, and at last kills
 // both: nothing that either has acknowledged is lost or doubled.
 func TestKillReplicas(t *testing.T) {
-	replicated(t, nil, func(t *testing.T, at place, one, two *server) {
+	replicated(t, nil, func(t *testing.T, set setup, at place, one, two *server) {
 		c := one.signUp("ann@example.com", "Ann's")
 		for _, name := range []string{"created", "imported"} {
 			c.want(http.StatusCreated, "POST", "/v1/data/collections", map[string]any{"name": name}, nil)
 		}
 		replicas := []*server{one, two}
-		const rounds = 4
-		var acked ledger
+		rounds := set.atMost(4, 2)
+		acked := ledger{lines: set.atMost(importSize, 50)}
 		for round := range rounds {
 			victim, other := round%2, 1-round%2
 			again := make(chan struct{})

@@ -13,16 +13,20 @@ import (
 )
 
 // movies returns a JSON array of records of mixed types and their number.
-func movies(t *testing.T) ([]byte, int) {
+func movies(t *testing.T, set setup) ([]byte, int) {
 	t.Helper()
+	n := set.atMost(3201, 300)
 	if raw, ok := realData(t, "movies.json"); ok {
 		var all []json.RawMessage
 		if err := json.Unmarshal(raw, &all); err != nil {
 			t.Fatal(err)
 		}
-		return raw, len(all)
+		some, err := json.Marshal(all[:n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return some, n
 	}
-	const n = 3201
 	r := rand.New(rand.NewPCG(1, 2))
 	maybe := func(v any) any {
 		if r.IntN(4) == 0 {

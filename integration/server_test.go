@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -23,7 +24,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 var kills = flag.Int("kills", 0, "how often TestKill kills the server; 0 is 25 times over the embedded stores and 5 over others")
 
@@ -254,6 +255,75 @@ func (c *client) want(status int, method, path string, body, v any) answer {
 		a.into(c.t, v)
 	}
 	return a
+}
+
+// stream is a live stream of the caller's inbox.
+type stream struct {
+	t      *testing.T
+	events chan inboxEvent // closed when it has ended
+}
+
+type inboxEvent struct {
+	Unread int
+	Latest string
+}
+
+// follow opens a live stream of the inbox, which ends with the test.
+func (c *client) follow() *stream {
+	c.t.Helper()
+	req, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, c.url+"/v1/notify/inbox/stream", nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		c.t.Fatalf("follow the inbox: %s", resp.Status)
+	}
+	s := &stream{t: c.t, events: make(chan inboxEvent)}
+	c.t.Cleanup(func() {
+		for range s.events { // the context of the test has ended, and so does it
+		}
+	})
+	go func() {
+		defer close(s.events)
+		defer resp.Body.Close()
+		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+			var e inboxEvent
+			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok && json.Unmarshal([]byte(data), &e) == nil {
+				s.events <- e
+			}
+		}
+	}()
+	return s
+}
+
+// next waits for an event.
+func (s *stream) next() inboxEvent {
+	s.t.Helper()
+	select {
+	case e, ok := <-s.events:
+		if !ok {
+			s.t.Fatal("the stream has ended")
+		}
+		return e
+	case <-time.After(patience):
+		s.t.Fatal("the stream says nothing")
+	}
+	return inboxEvent{}
+}
+
+// ended waits for the end and reports whether nothing came before it.
+func (s *stream) ended() bool {
+	select {
+	case _, more := <-s.events:
+		return !more
+	case <-time.After(patience):
+		return false
+	}
 }
 
 type tokens struct {

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"flag"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -20,6 +21,9 @@ type place []string
 
 // folder is the embedded place.
 func folder(dir string) place { return place{"--data", dir} }
+
+// full has the stand-in of MongoDB, which is slow, do as much as MongoDB.
+var full = flag.Bool("full", false, "make no less of the tests where a stand-in of MongoDB is slow")
 
 // setup is a choice of stores. The tests of what every choice promises run on
 // each of setups.
@@ -50,6 +54,17 @@ func everywhere(t *testing.T, test func(t *testing.T, s setup, at place)) {
 	}
 }
 
+// slow reports whether records are kept by a stand-in of MongoDB.
+func (s setup) slow() bool { return s.name == "all" && teststack.MongoFlavour() != "" && !*full }
+
+// atMost is n, or the lesser of n and few where records are slow.
+func (s setup) atMost(n, few int) int {
+	if s.slow() {
+		return min(n, few)
+	}
+	return n
+}
+
 // kills is how often TestKill kills a server of the set-up.
 func (s setup) kills() int {
 	switch {
@@ -60,7 +75,7 @@ func (s setup) kills() int {
 	case s.name == embedded:
 		return 25
 	}
-	return 5
+	return s.atMost(5, 2)
 }
 
 // of returns the value of a flag, "" where it is not there.

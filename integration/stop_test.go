@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/acme/platform/internal/teststack"
 )
 
 // TestStopUnderLoad ends the server with SIGTERM in the middle of imports,
@@ -14,15 +16,15 @@ import (
 // answers: it has exactly what it acknowledged.
 func TestStopUnderLoad(t *testing.T) { everywhere(t, stopUnderLoad) }
 
-func stopUnderLoad(t *testing.T, _ setup, at place) {
+func stopUnderLoad(t *testing.T, set setup, at place) {
 	s := start(t, at)
 	c := s.signUp("ann@example.com", "Ann's")
 	for _, name := range []string{"created", "imported"} {
 		c.want(http.StatusCreated, "POST", "/v1/data/collections", map[string]any{"name": name}, nil)
 	}
-	var acked ledger
+	acked := ledger{lines: set.atMost(importSize, 50)}
 	slowest := time.Duration(0)
-	for round := range 5 {
+	for round := range set.atMost(5, 2) {
 		load(s.client(c.token), round, &acked, func() {
 			began := time.Now()
 			if code := s.stop(); code != 0 {
@@ -47,7 +49,10 @@ func stopUnderLoad(t *testing.T, _ setup, at place) {
 // open. The request is cut in time for the rest to end as it should.
 func TestStopWithClientThatHangs(t *testing.T) { everywhere(t, stopWithClientThatHangs) }
 
-func stopWithClientThatHangs(t *testing.T, _ setup, at place) {
+func stopWithClientThatHangs(t *testing.T, set setup, at place) {
+	if set.slow() {
+		teststack.SkipCase(t, "mongo", "a commit of 500 records takes longer than the server has to stop")
+	}
 	s := start(t, at, "--shutdown-timeout", "4s")
 	c := s.signUp("ann@example.com", "Ann's")
 	c.want(http.StatusCreated, "POST", "/v1/data/collections", map[string]any{"name": "notes"}, nil)
@@ -84,4 +89,20 @@ func stopWithClientThatHangs(t *testing.T, _ setup, at place) {
 	}
 	c = start(t, s.at).logIn("ann@example.com")
 	c.want(http.StatusOK, "GET", "/v1/data/collections/notes/records/one", nil, nil)
+}
+
+// TestStopWithStream stops the server while a client follows its inbox: the
+// stream ends, and holds up nothing.
+func TestStopWithStream(t *testing.T) {
+	s := start(t, folder(t.TempDir()))
+	stream := s.signUp("ann@example.com", "Ann's").follow()
+	if first := stream.next(); first.Unread != 0 {
+		t.Errorf("the stream of a new inbox begins with %+v", first)
+	}
+	if code := s.stop(); code != 0 || strings.Contains(s.logged(), "cut off") {
+		t.Errorf("exit code %d\n%s", code, s.logged())
+	}
+	if !stream.ended() {
+		t.Error("the stream goes on")
+	}
 }

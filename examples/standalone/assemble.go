@@ -24,6 +24,8 @@ type assembly struct {
 	stores   *stores
 	platform *platform.Platform
 	gateway  *gateway.Gateway
+	// endStreams ends answers that have no end of their own.
+	endStreams func()
 }
 
 // assemble opens the stores and wires the modules. Closing the stores is the
@@ -67,7 +69,7 @@ func wire(o options, log *slog.Logger, s *stores) (assembly, error) {
 	}
 	messages, err = notify.New(notify.Config{
 		DB: s.db, Events: s.events, Queue: jobs, Directory: directory{users}, SMTP: smtp, Rules: builtinRules,
-		AllowPrivateNetworks: o.webhooksToPrivate, Logger: log,
+		PubSub: s.pubsub, AllowPrivateNetworks: o.webhooksToPrivate, Logger: log,
 	})
 	if err != nil {
 		return assembly{}, err
@@ -90,7 +92,7 @@ func wire(o options, log *slog.Logger, s *stores) (assembly, error) {
 	if err != nil {
 		return assembly{}, err
 	}
-	return assembly{stores: s, platform: p, gateway: gw}, nil
+	return assembly{stores: s, platform: p, gateway: gw, endStreams: messages.EndStreams}, nil
 }
 
 // gateway is the configuration of the edge.

@@ -41,6 +41,7 @@ func serve(ctx context.Context, o options, _, stderr io.Writer) error {
 	if err != nil {
 		return errors.Join(err, server.Close())
 	}
+	server.RegisterOnShutdown(a.endStreams)
 	door.open(withClient(a.gateway, o.trustedProxies))
 	log.InfoContext(ctx, "listening", slog.String("addr", addr), slog.String("docs", "http://"+addr+"/docs"),
 		slog.String("stores", a.stores.describe(o)))

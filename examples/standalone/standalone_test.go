@@ -134,5 +134,6 @@ var contract = map[string]string{
 	"analytics.query.breakdown": "POST /v1/analytics/query/breakdown", "analytics.query.uniques": "POST /v1/analytics/query/uniques",
 	"notify.messages.send": "POST /v1/notify/messages", "notify.messages.get": "GET /v1/notify/messages/{id}", "notify.messages.list": "GET /v1/notify/messages",
 	"notify.inbox.list": "GET /v1/notify/inbox", "notify.inbox.read": "POST /v1/notify/inbox/{id}/read", "notify.inbox.readAll": "POST /v1/notify/inbox/read-all",
-	"health.live": "GET /livez", "health.ready": "GET /readyz", "openapi": "GET /openapi.json", "docs": "GET /docs",
+	"notify.inbox.stream": "GET /v1/notify/inbox/stream",
+	"health.live":         "GET /livez", "health.ready": "GET /readyz", "openapi": "GET /openapi.json", "docs": "GET /docs",
 }
