@@ -27,7 +27,7 @@ func (d *Documents) Audit(ctx context.Context) (wrong, left []string, err error)
 			return err
 		}
 		n := int64(0)
-		for id, row := range map[string]documentRow(d.rowsOf(ctx, sc, h, &err)) {
+		for id, row := range d.rowsOf(ctx, sc, h, &err) {
 			at := sc.id(h.Number, spellID(id)).text
 			if row.Shell != "" {
 				left = append(left, "a shell "+at)

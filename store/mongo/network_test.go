@@ -116,7 +116,7 @@ func (w *wire) Write(b []byte) (int, error) {
 	n.mu.Lock()
 	if n.dead {
 		n.mu.Unlock()
-		w.Conn.Close()
+		w.Close()
 		return 0, errCut
 	}
 	fail := false
@@ -130,14 +130,14 @@ func (w *wire) Write(b []byte) (int, error) {
 		case lostRequest:
 			n.dead = true
 			n.mu.Unlock()
-			w.Conn.Close()
+			w.Close()
 			return 0, errCut
 		case lostAnswer:
 			n.dead, w.dying = true, true
 		case late:
 			n.held = bytes.Clone(b)
 			n.mu.Unlock()
-			w.Conn.Close()
+			w.Close()
 			return 0, errCut
 		}
 	}
@@ -148,7 +148,7 @@ func (w *wire) Write(b []byte) (int, error) {
 func (w *wire) Read(b []byte) (int, error) {
 	c, err := w.Conn.Read(b)
 	if w.dying && err == nil {
-		w.Conn.Close()
+		w.Close()
 		return 0, errCut
 	}
 	return c, err
