@@ -27,6 +27,22 @@
 // subject. A rule looks its audience up at most five seconds before it uses
 // it; an event of the user service makes the next look-up fresh.
 //
+// # Live updates
+//
+// With [Config.PubSub] a user can be told of changes of the inbox as they
+// happen: a stream of server-sent events, each with the number of unread messages
+// and the id of the latest one. A message on the PubSub only wakes the streams,
+// of whatever process; what they tell they read from the store, so nothing that
+// is lost, doubled or late on the way is ever wrong, and a client that connects
+// again needs no place to go on from. A change whose message is lost shows with
+// the next. A stream ends after [Config.StreamTTL].
+//
+// # Several processes
+//
+// Any number of processes may serve one store. What must not happen twice at
+// once, such as the last free place of a limit, the transactions see to
+// themselves.
+//
 // # Webhooks and private networks
 //
 // Tenants choose the addresses that webhooks go to. The address that is
