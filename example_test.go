@@ -25,7 +25,8 @@ func (*visits) Name() string { return "visits" }
 // Start makes the table. A program keeps the files in a folder and embeds it.
 func (v *visits) Start(ctx context.Context) error {
 	return v.db.Migrate(ctx, store.Migrations{Component: "visits", Files: fstest.MapFS{
-		"sqlite/0001_visits.sql": {Data: []byte("CREATE TABLE visits (tenant TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;")},
+		"sqlite/0001_visits.sql":   {Data: []byte("CREATE TABLE visits (tenant TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;")},
+		"postgres/0001_visits.sql": {Data: []byte(`CREATE TABLE visits (tenant TEXT COLLATE "C" PRIMARY KEY, n BIGINT NOT NULL);`)},
 	}})
 }
 
@@ -41,7 +42,7 @@ func (v *visits) Routes() []platform.Route {
 func (v *visits) Count(ctx context.Context, tenant platform.TenantID) (n int, err error) {
 	err = v.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		return tx.QueryRow(ctx, `INSERT INTO visits (tenant, n) VALUES (?, 1)
-			ON CONFLICT (tenant) DO UPDATE SET n = n + 1 RETURNING n`, tx.Tenant()).Scan(&n)
+			ON CONFLICT (tenant) DO UPDATE SET n = visits.n + 1 RETURNING n`, tx.Tenant()).Scan(&n)
 	})
 	return n, err
 }
