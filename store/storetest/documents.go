@@ -312,6 +312,12 @@ func documentsTenants(p *probe, s DocumentsStore) {
 	_, err := s.Find(p.ctx, tenantB, "things", store.Query{Limit: 1})
 	p.kind(err, platform.KindNotFound, "another tenant's collection")
 	p.collection(s, tenantB, "things", index)
+	p.collection(s, tenantB, "more")
+	if all, err := s.Collections(p.ctx, tenantA); err != nil || len(all) != 1 {
+		p.errorf("the collections of both tenants: %+v, %v", all, err)
+	}
+	_, err = s.Collections(p.ctx, tenantA, "more")
+	p.kind(err, platform.KindNotFound, "another tenant's collection by its name")
 	p.apply(s, tenantA, store.Change{Op: store.OpInsert, ID: "x", Data: json.RawMessage(`{"n":1,"of":"a"}`)})
 	_, err = s.Get(p.ctx, tenantB, "things", "x")
 	p.kind(err, platform.KindNotFound, "another tenant's document")

@@ -47,6 +47,7 @@ func TestDocumentsFindsFaults(t *testing.T) {
 	finds(t, documentsCases, []broken[DocumentsStore]{
 		{"one tenant for all", "TenantsAreApart", with(func(d store.Documents) store.Documents { return oneTenantDocuments{d} })},
 		{"reads of another tenant", "TenantsAreApart", with(func(d store.Documents) store.Documents { return peepingDocuments{d} })},
+		{"lists the collections of all", "TenantsAreApart", with(func(d store.Documents) store.Documents { return listingDocuments{d} })},
 		{"versions are not compared", "OneWinnerPerVersion", changed(func(c *store.Change) { c.IfVersion = 0 })},
 		{"stale changes are made", "RefusedChanges", changed(func(c *store.Change) { c.IfVersion = 0 })},
 		{"an insert replaces", "RefusedChanges", changed(func(c *store.Change) {
@@ -132,6 +133,18 @@ func (d peepingDocuments) Get(ctx context.Context, t platform.TenantID, c, id st
 		return d.Documents.Get(ctx, tenantA, c, id)
 	}
 	return doc, err
+}
+
+// listingDocuments lists the collections of another tenant too.
+type listingDocuments struct{ store.Documents }
+
+func (d listingDocuments) Collections(ctx context.Context, t platform.TenantID, names ...string) ([]store.Collection, error) {
+	all, err := d.Documents.Collections(ctx, t, names...)
+	if len(names) == 0 && t == tenantA && err == nil {
+		others, _ := d.Documents.Collections(ctx, tenantB)
+		all = append(all, others...)
+	}
+	return all, err
 }
 
 type oneByOneDocuments struct{ store.Documents }
