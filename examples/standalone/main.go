@@ -1,14 +1,16 @@
 // Command standalone is the platform as a server of its own: accounts,
-// documents, analytics and notifications behind the gateway, over one SQLite
-// file. It needs nothing installed.
+// documents, analytics and notifications behind the gateway. It needs nothing
+// installed: all data is in one SQLite file. PostgreSQL, MongoDB, Redis and Kafka
+// take the place of parts of it, each by a flag of its own.
 //
 //	standalone [serve] [--addr 127.0.0.1:8080] [--data acme-data]
 //	standalone openapi        print the OpenAPI document
 //	standalone healthcheck    exit 0 if a running server is ready
 //	standalone version
 //
-// Every flag can also be set in the environment: --log-format is
-// PLATFORM_LOG_FORMAT. A flag wins over the environment.
+// Every flag can also be set in the environment, or in a file that --config
+// names: --log-format is PLATFORM_LOG_FORMAT. A flag goes before the environment,
+// the environment before the file.
 package main
 
 import (
