@@ -115,26 +115,15 @@ type applier struct {
 	now     int64
 	index   *indexWriter
 	fresh   []*document.Record // to insert
-	rows    inserter
-	seqs    map[string]int64 // of the documents that were inserted
+	seqs    map[string]int64   // of the documents that were inserted, where they have one
 }
 
 func newApplier(tx store.Tx, tenant platform.TenantID, c *collection, dialect *dialect, now int64) *applier {
-	a := &applier{
+	return &applier{
 		tx: tx, tenant: tenant, c: c, dialect: dialect, now: now,
-		index: newIndexWriter(tx, tenant, c.indexes),
+		index: newIndexWriter(dialect.indexRows(tx, tenant), tx, tenant, c.indexes),
 		seqs:  make(map[string]int64),
 	}
-	a.rows = inserter{tx: tx, texts: &insertDocuments, columns: 7, returned: a.inserted}
-	return a
-}
-
-func (a *applier) inserted(rows *sql.Rows) error {
-	var id string
-	var seq int64
-	err := rows.Scan(&id, &seq)
-	a.seqs[id] = seq
-	return err
 }
 
 func (a *applier) apply(ctx context.Context, changes []store.Change) ([]store.Document, error) {
@@ -179,7 +168,7 @@ func (a *applier) batch(ctx context.Context, first int, changes []store.Change) 
 	// All writers take the documents in the same order, so that no two wait
 	// for each other.
 	slices.Sort(ids)
-	stored, err := fetch(ctx, a.tx, &a.dialect.selectForChange, a.tenant, a.c.number, ids)
+	stored, err := a.dialect.fetchForChange(ctx, a.tx, a.tenant, a.c.number, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -254,21 +243,38 @@ func (a *applier) one(ctx context.Context, ch *store.Change, stored map[string]r
 
 // insert writes the documents of a batch that were not there.
 func (a *applier) insert(ctx context.Context) error {
-	slices.SortFunc(a.fresh, func(x, y *document.Record) int { return cmp.Compare(x.ID, y.ID) })
-	for _, doc := range a.fresh {
-		err := a.rows.add(ctx, string(a.tenant), a.c.number, doc.ID, doc.Version, a.now, a.now, []byte(doc.Data))
-		if err != nil {
-			return err
-		}
+	if len(a.fresh) == 0 {
+		return nil
 	}
-	if err := a.rows.flush(ctx); err != nil {
+	slices.SortFunc(a.fresh, func(x, y *document.Record) int { return cmp.Compare(x.ID, y.ID) })
+	n, err := a.dialect.insert(ctx, a, a.fresh)
+	if err != nil {
 		return err
 	}
-	if len(a.seqs) < len(a.fresh) { // another writer has inserted one meanwhile
+	if n < int64(len(a.fresh)) {
 		return sqltx.Again(errRace)
 	}
 	a.fresh = a.fresh[:0]
 	return nil
+}
+
+// insertRows inserts documents and remembers their numbers.
+func insertRows(ctx context.Context, a *applier, docs []*document.Record) (inserted int64, err error) {
+	rows := inserter{tx: a.tx, texts: &insertDocuments, columns: 7, returned: func(rows *sql.Rows) error {
+		var id string
+		var seq int64
+		err := rows.Scan(&id, &seq)
+		a.seqs[id] = seq
+		inserted++
+		return err
+	}}
+	for _, doc := range docs {
+		err := rows.add(ctx, string(a.tenant), a.c.number, doc.ID, doc.Version, a.now, a.now, []byte(doc.Data))
+		if err != nil {
+			return 0, err
+		}
+	}
+	return inserted, rows.flush(ctx)
 }
 
 func (a *applier) replace(ctx context.Context, next *document.Record, version int64) error {

@@ -151,10 +151,10 @@ func (d *Documents) save(ctx context.Context, tx store.Tx, tenant platform.Tenan
 // fill writes the rows of new indexes for all documents there are.
 func (d *Documents) fill(ctx context.Context, tx store.Tx, tenant platform.TenantID, number int64, fresh []*index) (*marks, error) {
 	const batch = 500
-	w := newIndexWriter(tx, tenant, fresh)
+	w := newIndexWriter(d.dialect.indexRows(tx, tenant), tx, tenant, fresh)
 	after := ""
 	for {
-		docs, err := page(ctx, tx, tenant, number, after, batch)
+		docs, err := page(ctx, tx, d.dialect.selectPage, tenant, number, after, batch)
 		if err != nil {
 			return nil, err
 		}

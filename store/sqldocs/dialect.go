@@ -6,6 +6,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/document"
 	"github.com/acme/platform/store/internal/docquery"
 	"github.com/acme/platform/store/internal/sqltx"
 )
@@ -21,26 +22,41 @@ type dialect struct {
 	// selectMarked reads a collection to set its marks, beside other writers
 	// who do.
 	selectMarked string
-	// selectForChange reads documents and keeps other writers from them. The
-	// ids are in order, and so are the locks.
-	selectForChange texts
+	// selectPage reads documents after an id.
+	selectPage string
+	// fetchForChange reads documents by their ids and keeps other writers from
+	// them. The ids are in order, and so are the locks.
+	fetchForChange func(ctx context.Context, tx store.Tx, tenant platform.TenantID, number int64, ids []string) (map[string]row, error)
+	// insert writes new documents, and returns how many: not those whose id
+	// another writer has used meanwhile.
+	insert func(ctx context.Context, a *applier, docs []*document.Record) (int64, error)
+	// indexRows writes rows of indexes.
+	indexRows func(tx store.Tx, tenant platform.TenantID) indexRows
 	// source is what answers queries.
 	source func(s *source) docquery.Source
 }
 
 var onSQLite = dialect{
-	selectMarked:    selectCollection,
-	selectForChange: selectDocuments,
-	source:          func(s *source) docquery.Source { return s },
+	selectMarked: selectCollection,
+	selectPage: `SELECT seq, id, version, created_at, updated_at, data FROM documents
+		WHERE tenant = ? AND collection = ? AND id > ? ORDER BY id LIMIT ?`,
+	fetchForChange: fetch,
+	insert:         insertRows,
+	indexRows:      newValueRows,
+	source:         func(s *source) docquery.Source { return s },
 }
 
 var onPostgres = dialect{
 	shareCollection: `SELECT pg_advisory_xact_lock_shared(?)`,
 	holdCollection:  `SELECT pg_advisory_xact_lock(?)`,
 	selectMarked:    selectCollection + ` FOR UPDATE`,
-	selectForChange: statementTexts(
-		`SELECT seq, id, version, created_at, updated_at, data FROM documents WHERE tenant = ? AND collection = ? AND id IN (`,
-		`?`, `) ORDER BY id FOR UPDATE`),
+	selectPage: `SELECT 0, id, version, created_at, updated_at, data FROM documents
+		WHERE tenant = ? AND collection = ? AND id > ? ORDER BY id LIMIT ?`,
+	fetchForChange: fetchLocked,
+	insert:         insertArrays,
+	indexRows: func(tx store.Tx, tenant platform.TenantID) indexRows {
+		return &arrayRows{tx: tx, tenant: tenant}
+	},
 	source: func(s *source) docquery.Source { return &postgresSource{s} },
 }
 

@@ -18,15 +18,47 @@ type indexWriter struct {
 	tx      store.Tx
 	tenant  platform.TenantID
 	indexes []*index
-	rows    inserter
+	rows    indexRows
 	marks   marks
 }
 
-func newIndexWriter(tx store.Tx, tenant platform.TenantID, indexes []*index) *indexWriter {
-	return &indexWriter{
-		tx: tx, tenant: tenant, indexes: indexes, marks: marks{},
-		rows: inserter{tx: tx, texts: &insertIndexRows, columns: 5},
+func newIndexWriter(rows indexRows, tx store.Tx, tenant platform.TenantID, indexes []*index) *indexWriter {
+	return &indexWriter{tx: tx, tenant: tenant, indexes: indexes, rows: rows, marks: marks{}}
+}
+
+// indexRows writes rows of indexes, some of them no earlier than flush says.
+type indexRows interface {
+	insert(ctx context.Context, number int64, key []byte, id string, seq int64) error
+	remove(ctx context.Context, number int64, key []byte, id string) error
+	flush(ctx context.Context) error
+}
+
+// valueRows inserts many rows at once and removes one after the other.
+type valueRows struct {
+	inserter
+
+	tenant platform.TenantID
+}
+
+func newValueRows(tx store.Tx, tenant platform.TenantID) indexRows {
+	return &valueRows{inserter{tx: tx, texts: &insertIndexRows, columns: 5}, tenant}
+}
+
+func (r *valueRows) insert(ctx context.Context, number int64, key []byte, id string, seq int64) error {
+	return r.add(ctx, string(r.tenant), number, key, id, seq)
+}
+
+func (r *valueRows) remove(ctx context.Context, number int64, key []byte, id string) error {
+	// Rows that wait may be among those to remove.
+	if err := r.flush(ctx); err != nil {
+		return err
 	}
+	_, err := r.tx.Exec(ctx, `DELETE FROM document_index WHERE tenant = ? AND number = ? AND sort_key = ? AND id = ?`,
+		string(r.tenant), number, key, id)
+	if err != nil {
+		return fmt.Errorf("sqldocs: delete from an index: %w", err)
+	}
+	return nil
 }
 
 // marks are new bits of storedIndex by the number of the index.
@@ -89,18 +121,12 @@ func (w *indexWriter) update(ctx context.Context, seq int64, old, doc *document.
 func (w *indexWriter) replace(ctx context.Context, x *index, seq int64, id string, was, is document.Entries) error {
 	gone, come := differ(was.Keys, is.Keys)
 	for _, key := range gone {
-		// Rows that wait may be among those to delete.
-		if err := w.flush(ctx); err != nil {
+		if err := w.rows.remove(ctx, x.Number, key, id); err != nil {
 			return err
-		}
-		_, err := w.tx.Exec(ctx, `DELETE FROM document_index WHERE tenant = ? AND number = ? AND sort_key = ? AND id = ?`,
-			string(w.tenant), x.Number, key, id)
-		if err != nil {
-			return fmt.Errorf("sqldocs: delete from an index: %w", err)
 		}
 	}
 	for _, key := range come {
-		if err := w.rows.add(ctx, string(w.tenant), x.Number, key, id, seq); err != nil {
+		if err := w.rows.insert(ctx, x.Number, key, id, seq); err != nil {
 			return err
 		}
 	}

@@ -16,26 +16,78 @@ type postgresSource struct{ *source }
 // maxPiece is how many rows are read at once at most.
 const maxPiece = 1024
 
-// The part in parentheses goes through the index alone, in order; LATERAL and
-// OFFSET 0 leave the planner no other way than to look up each document of it. A
-// join of the tables may be planned as one of all documents, since there are no
-// statistics of how many there are in a collection.
+// LATERAL and OFFSET 0 leave the planner no other way than to look up each
+// document by itself. It does not know how many documents a collection has, and
+// where it believes in a few reads all of them. In a join the part with LIMIT
+// goes through the index alone, in order.
 const (
 	joinPieceForward = `SELECT i.sort_key, i.id, d.version, d.created_at, d.updated_at, d.data
-		FROM (SELECT sort_key, id, seq FROM document_index
+		FROM (SELECT sort_key, id FROM document_index
 			WHERE tenant = ? AND number = ? AND (sort_key, id) > (?, ?) AND sort_key < ?
 			ORDER BY sort_key, id LIMIT ?) i
 		CROSS JOIN LATERAL (SELECT version, created_at, updated_at, data FROM documents
-			WHERE seq = i.seq AND tenant = ? AND collection = ? OFFSET 0) d
+			WHERE tenant = ? AND collection = ? AND id = i.id OFFSET 0) d
 		ORDER BY i.sort_key, i.id`
 	joinPieceBackward = `SELECT i.sort_key, i.id, d.version, d.created_at, d.updated_at, d.data
-		FROM (SELECT sort_key, id, seq FROM document_index
+		FROM (SELECT sort_key, id FROM document_index
 			WHERE tenant = ? AND number = ? AND (sort_key, id) < (?, ?) AND sort_key >= ?
 			ORDER BY sort_key DESC, id DESC LIMIT ?) i
 		CROSS JOIN LATERAL (SELECT version, created_at, updated_at, data FROM documents
-			WHERE seq = i.seq AND tenant = ? AND collection = ? OFFSET 0) d
+			WHERE tenant = ? AND collection = ? AND id = i.id OFFSET 0) d
 		ORDER BY i.sort_key DESC, i.id DESC`
+	fetchByID = `SELECT 0, d.id, d.version, d.created_at, d.updated_at, d.data FROM unnest(?::text[]) AS k (id)
+		CROSS JOIN LATERAL (SELECT id, version, created_at, updated_at, data FROM documents
+			WHERE tenant = ? AND collection = ? AND id = k.id OFFSET 0) d`
+	fetchLockedByID = `SELECT 0, d.id, d.version, d.created_at, d.updated_at, d.data FROM unnest(?::text[]) AS k (id)
+		CROSS JOIN LATERAL (SELECT id, version, created_at, updated_at, data FROM documents
+			WHERE tenant = ? AND collection = ? AND id = k.id OFFSET 0 FOR UPDATE) d`
 )
+
+// Entries implements [docquery.Source].
+func (s *postgresSource) Entries(ctx context.Context, index int, span docquery.Span, n int) ([]docquery.Entry, error) {
+	number := s.c.indexes[index].Number
+	if span.Backward {
+		return entries(s.tx.Query(ctx, `SELECT sort_key, id, 0 FROM document_index
+			WHERE tenant = ? AND number = ? AND sort_key >= ? AND sort_key < ?
+			ORDER BY sort_key DESC, id DESC LIMIT ?`, string(s.tenant), number, span.After.Key, span.To, n))
+	}
+	return entries(s.tx.Query(ctx, `SELECT sort_key, id, 0 FROM document_index
+		WHERE tenant = ? AND number = ? AND (sort_key, id) > (?, ?) AND sort_key < ?
+		ORDER BY sort_key, id LIMIT ?`, string(s.tenant), number, span.After.Key, span.After.ID, span.To, n))
+}
+
+// Fetch implements [docquery.Source].
+func (s *postgresSource) Fetch(ctx context.Context, _ int, entries []docquery.Entry) ([]*document.Record, error) {
+	ids := make([]string, len(entries))
+	for i := range entries {
+		ids[i] = entries[i].ID
+	}
+	rows, err := records(s.tx.Query(ctx, fetchByID, ids, string(s.tenant), s.c.number))
+	found := make(map[string]*document.Record, len(rows))
+	for i := range rows {
+		found[rows[i].ID] = &rows[i].Record
+	}
+	out := make([]*document.Record, len(entries))
+	for i, id := range ids {
+		out[i] = found[id]
+	}
+	return out, err
+}
+
+// Complete implements [docquery.Source].
+func (s *postgresSource) Complete(ctx context.Context, shown []document.Record) ([]document.Record, error) {
+	places := make(map[string]int, len(shown))
+	ids := make([]string, len(shown))
+	for i := range shown {
+		ids[i] = shown[i].ID
+		places[ids[i]] = i
+	}
+	rows, err := records(s.tx.Query(ctx, fetchByID, ids, string(s.tenant), s.c.number))
+	for _, r := range rows {
+		shown[places[r.ID]] = r.Record
+	}
+	return shown, err
+}
 
 // Join implements [docquery.Source].
 func (s *postgresSource) Join(ctx context.Context, index int, span docquery.Span, filter document.Filter, see docquery.SeeEntry) error {

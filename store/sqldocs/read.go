@@ -38,13 +38,12 @@ type row struct {
 	seq int64
 }
 
-// fetch returns the documents with the given ids, as far as they are there, by
-// one of the statements for that.
-func fetch(ctx context.Context, tx store.Tx, by *texts, tenant platform.TenantID, number int64, ids []string) (map[string]row, error) {
+// fetch returns the documents with the given ids, as far as they are there.
+func fetch(ctx context.Context, tx store.Tx, tenant platform.TenantID, number int64, ids []string) (map[string]row, error) {
 	found := make(map[string]row, len(ids))
 	err := inLots(ids, func(i int, args []any) error {
 		args = append([]any{string(tenant), number}, args...)
-		rows, err := records(tx.Query(ctx, by[i], args...))
+		rows, err := records(tx.Query(ctx, selectDocuments[i], args...))
 		for _, r := range rows {
 			found[r.ID] = r
 		}
@@ -90,9 +89,8 @@ func inLots[T any](values []T, f func(i int, args []any) error) error {
 }
 
 // page returns the documents after an id, in their order.
-func page(ctx context.Context, tx store.Tx, tenant platform.TenantID, number int64, after string, limit int) ([]row, error) {
-	return records(tx.Query(ctx, `SELECT seq, id, version, created_at, updated_at, data FROM documents
-		WHERE tenant = ? AND collection = ? AND id > ? ORDER BY id LIMIT ?`, string(tenant), number, after, limit))
+func page(ctx context.Context, tx store.Tx, text string, tenant platform.TenantID, number int64, after string, limit int) ([]row, error) {
+	return records(tx.Query(ctx, text, string(tenant), number, after, limit))
 }
 
 // records reads and closes rows.

@@ -74,7 +74,7 @@ func (s *source) CountEntries(ctx context.Context, index int, r document.Range, 
 }
 
 // Fetch implements [docquery.Source].
-func (s *source) Fetch(ctx context.Context, _ int, entries []docquery.Entry) ([]*document.Record, error) {
+func (s *source) Fetch(ctx context.Context, entries []docquery.Entry) ([]*document.Record, error) {
 	seqs := make([]int64, len(entries))
 	for i, e := range entries {
 		seqs[i] = e.Ref
@@ -95,7 +95,7 @@ func (s *source) Complete(ctx context.Context, shown []document.Record) ([]docum
 	for i := range shown {
 		ids[i] = shown[i].ID
 	}
-	rows, err := fetch(ctx, s.tx, &selectDocuments, s.tenant, s.c.number, ids)
+	rows, err := fetch(ctx, s.tx, s.tenant, s.c.number, ids)
 	for i, id := range ids {
 		shown[i] = rows[id].Record
 	}
