@@ -16,6 +16,7 @@ type Gateway struct {
 	cfg     Config
 	handler http.Handler
 	proxies []*proxy
+	streams streams
 	health  atomic.Pointer[func(context.Context) platform.Health]
 }
 
@@ -36,7 +37,7 @@ func New(cfg Config, routers ...platform.Router) (*Gateway, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg}
+	g := &Gateway{cfg: cfg, streams: streams{open: make(map[*eventBody]struct{})}}
 	client := ClientAddress(cfg.TrustedProxies...)
 	sources, err := g.sources(routers, client)
 	if err != nil {
@@ -107,7 +108,7 @@ func (g *Gateway) sources(routers []platform.Router, client clientFunc) ([]*sour
 	}
 	for _, u := range g.cfg.Upstreams {
 		u = u.withDefaults(g.cfg.Timeout)
-		p, err := newProxy(u, g.cfg, client)
+		p, err := newProxy(u, g.cfg, client, &g.streams)
 		if err != nil {
 			return nil, err
 		}
@@ -198,6 +199,12 @@ func (g *Gateway) Name() string { return "gateway" }
 func (g *Gateway) ReportHealth(health func(context.Context) platform.Health) {
 	g.health.Store(&health)
 }
+
+// EndStreams ends the streams of server-sent events that upstreams send, and
+// each new one, so that their clients connect again elsewhere. It is for
+// [http.Server.RegisterOnShutdown]: a server that stops waits for its requests,
+// and these would go on. Streams of handlers in this process are theirs to end.
+func (g *Gateway) EndStreams() { g.streams.end() }
 
 // Stop ends the idle connections to upstreams. Requests are ended by whoever
 // serves the gateway.

@@ -24,12 +24,13 @@ type proxy struct {
 	reverse  *httputil.ReverseProxy
 	client   func(*http.Request) netip.Addr
 	signer   *assertionSigner // nil without a key
+	streams  *streams
 	log      *slog.Logger
 }
 
 // newProxy expects an upstream with its defaults that passed its check.
-func newProxy(u Upstream, cfg Config, client func(*http.Request) netip.Addr) (*proxy, error) {
-	p := &proxy{upstream: u, client: client, log: cfg.Logger, balance: &balancer{transport: u.Transport}}
+func newProxy(u Upstream, cfg Config, client func(*http.Request) netip.Addr, live *streams) (*proxy, error) {
+	p := &proxy{upstream: u, client: client, log: cfg.Logger, balance: &balancer{transport: u.Transport}, streams: live}
 	if p.balance.transport == nil {
 		p.balance.transport = newTransport(u)
 	}
@@ -137,6 +138,7 @@ func (p *proxy) answered(resp *http.Response) error {
 		h.Set("Location", l)
 	}
 	p.upstream.Response.apply(h)
+	p.streams.follow(resp)
 	return nil
 }
 
