@@ -1,6 +1,7 @@
 package mongo
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"strings"
@@ -62,40 +63,29 @@ func (s *source) CountEntries(ctx context.Context, i int, r document.Range, most
 	return s.d.entries.count(ctx, s.rows(s.indexes[i], span), most)
 }
 
-// Fetch implements [docquery.Source]. An entry whose document does not have
-// the key is one of an earlier state.
-func (s *source) Fetch(ctx context.Context, i int, entries []docquery.Entry) ([]*document.Record, error) {
-	x := s.indexes[i]
-	found := make(map[string]fetched, len(entries))
-	var ids []rowID
+// Fetch implements [docquery.Source].
+func (s *source) Fetch(ctx context.Context, entries []docquery.Entry) ([]*document.Record, error) {
+	found := make(map[string]*document.Record, len(entries))
+	ids := make([]rowID, 0, len(entries))
 	for _, e := range entries {
 		if _, double := found[e.ID]; !double {
-			found[e.ID] = fetched{}
+			found[e.ID] = nil
 			ids = append(ids, s.sc.id(s.number, spellID(e.ID)))
 		}
 	}
 	err := s.d.documents.many(ctx, ids, func(raw bson.Raw) error {
 		id, row, err := readDocument(raw)
-		if err != nil || row.Shell != "" {
-			return fault("decode", err)
+		if err == nil && row.Shell == "" {
+			r := row.record(id)
+			found[id] = &r
 		}
-		r := row.record(id)
-		keys, err := x.Keys.Keys(&r)
-		found[id] = fetched{&r, keys.Keys}
-		return err
+		return fault("decode", err)
 	})
 	out := make([]*document.Record, len(entries))
 	for i, e := range entries {
-		if f := found[e.ID]; slices.ContainsFunc(f.keys, func(k []byte) bool { return string(k) == string(e.Key) }) {
-			out[i] = f.record
-		}
+		out[i] = found[e.ID]
 	}
 	return out, err
-}
-
-type fetched struct {
-	record *document.Record
-	keys   [][]byte
 }
 
 // Join implements [docquery.Source].
@@ -106,12 +96,12 @@ func (s *source) Join(ctx context.Context, i int, span docquery.Span, filter doc
 		if err != nil || len(entries) == 0 {
 			return err
 		}
-		records, err := s.Fetch(ctx, i, entries)
+		records, err := s.Fetch(ctx, entries)
 		if err != nil {
 			return err
 		}
 		for j, rec := range records {
-			if rec == nil || !filter.MatchRecord(rec) {
+			if rec == nil || !filter.MatchRecord(rec) || !has(s.indexes[i], rec, entries[j].Key) {
 				continue
 			}
 			if more, err := see(entries[j].Key, rec); err != nil || !more {
@@ -129,6 +119,13 @@ func (s *source) Join(ctx context.Context, i int, span docquery.Span, filter doc
 			r.from, r.open = end, true
 		}
 	}
+}
+
+// has reports whether a record has a key. An entry of which it does not is one
+// of an earlier state.
+func has(x *index, r *document.Record, key []byte) bool {
+	all, err := x.Keys.Keys(r)
+	return err == nil && slices.ContainsFunc(all.Keys, func(k []byte) bool { return bytes.Equal(k, key) })
 }
 
 // Scan implements [docquery.Source].

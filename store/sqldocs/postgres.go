@@ -57,7 +57,7 @@ func (s *postgresSource) Entries(ctx context.Context, index int, span docquery.S
 }
 
 // Fetch implements [docquery.Source].
-func (s *postgresSource) Fetch(ctx context.Context, _ int, entries []docquery.Entry) ([]*document.Record, error) {
+func (s *postgresSource) Fetch(ctx context.Context, entries []docquery.Entry) ([]*document.Record, error) {
 	ids := make([]string, len(entries))
 	for i := range entries {
 		ids[i] = entries[i].ID

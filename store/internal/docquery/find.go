@@ -15,8 +15,7 @@ type Finder struct {
 	// Lot is how many records are fetched at once.
 	Lot int
 	// Stale is set where there may be entries whose record does not have the
-	// key any more, which Fetch and Join leave out. Entries alone then tell no
-	// number.
+	// key any more. Entries alone then tell nothing.
 	Stale bool
 }
 

@@ -85,17 +85,19 @@ func (l *leastIDs) see(p *plan) visit {
 	}
 }
 
-// show makes a visit of entries one of the records that meet the filter.
-func (f *Finder) show(p *plan, see func(Entry, *document.Record) (bool, error)) visit {
+// show makes a visit of entries one of the records that meet the filter. Only
+// the first part of a key need be the record's where part is set: of several
+// entries in one place, only one is shown, perhaps a stale one.
+func (f *Finder) show(p *plan, part bool, see func(Entry, *document.Record) (bool, error)) visit {
 	return func(ctx context.Context, got []Entry) (bool, error) {
 		got = p.filter(got)
 		for lot := range slices.Chunk(got, f.Lot) {
-			records, err := f.Source.Fetch(ctx, p.place, lot)
+			records, err := f.Source.Fetch(ctx, lot)
 			if err != nil {
 				return false, err
 			}
 			for i, r := range records {
-				if r == nil || !f.Query.filter.MatchRecord(r) {
+				if r == nil || !f.Query.filter.MatchRecord(r) || f.Stale && !p.has(r, lot[i].Key, part) {
 					continue
 				}
 				if more, err := see(lot[i], r); err != nil || !more {
@@ -105,6 +107,19 @@ func (f *Finder) show(p *plan, see func(Entry, *document.Record) (bool, error)) 
 		}
 		return true, nil
 	}
+}
+
+// has reports whether a record has a key, or with part one in the same place.
+func (p *plan) has(r *document.Record, key []byte, part bool) bool {
+	all, err := p.x.Keys.Keys(r)
+	if err != nil {
+		return false // it could not have been stored
+	}
+	if !part {
+		return slices.ContainsFunc(all.Keys, func(k []byte) bool { return bytes.Equal(k, key) })
+	}
+	prefix := p.prefix(key)
+	return slices.ContainsFunc(all.Keys, func(k []byte) bool { return bytes.HasPrefix(k, prefix) })
 }
 
 // filter drops entries that the checks do not let through.
@@ -119,7 +134,7 @@ func (p *plan) filter(got []Entry) []Entry {
 // key. A record may come more than once where a field has many values.
 func (f *Finder) within(ctx context.Context, p *plan, see SeeEntry) error {
 	if p.checked() {
-		return f.unordered(ctx, p, f.show(p, func(e Entry, r *document.Record) (bool, error) { return see(e.Key, r) }))
+		return f.unordered(ctx, p, f.show(p, false, func(e Entry, r *document.Record) (bool, error) { return see(e.Key, r) }))
 	}
 	for _, r := range p.ranges {
 		if err := f.Source.Join(ctx, p.place, spanOf(r, false), f.Query.filter, see); err != nil {

@@ -17,7 +17,7 @@ func (f *Finder) ordered(ctx context.Context, p *plan, see See) error {
 	if f.Query.after != nil {
 		start = &Place{Key: p.prefixOf(f.Query.sort, f.Query.afterKeys), ID: f.Query.after.ID}
 	}
-	show := f.show(p, func(_ Entry, r *document.Record) (bool, error) { return see(r) })
+	show := f.show(p, true, func(_ Entry, r *document.Record) (bool, error) { return see(r) })
 	for i := range p.ranges {
 		r := p.ranges[i]
 		if p.backward {

@@ -18,12 +18,13 @@ type Source interface {
 	// CountEntries counts the entries with a key in r, up to most; where most
 	// is 0, all.
 	CountEntries(ctx context.Context, index int, r document.Range, most int) (int64, error)
-	// Join shows the records of the entries in s that meet the filter, in the
-	// direction of s, until see wants no more. The key is valid until see
+	// Join shows the records of the entries in s that meet the filter and have
+	// the key, in the direction of s, until see wants no more. The key is valid until see
 	// returns, and nil where s.Keyless.
 	Join(ctx context.Context, index int, s Span, filter document.Filter, see SeeEntry) error
-	// Fetch returns the record of each entry, nil where there is none.
-	Fetch(ctx context.Context, index int, entries []Entry) ([]*document.Record, error)
+	// Fetch returns the record of each entry, nil where there is none. It need
+	// not look whether the record has the key.
+	Fetch(ctx context.Context, entries []Entry) ([]*document.Record, error)
 	// Scan shows the records of the collection that meet the filter, until see
 	// wants no more.
 	Scan(ctx context.Context, s Scan, filter document.Filter, see See) error
