@@ -245,7 +245,7 @@ func TestOneInserts(t *testing.T) {
 					t.Errorf("upsert: %v", err)
 					return
 				}
-				upserted.Add(int32(applied[0].Version)) //nolint:gosec // it is small
+				upserted.Add(int32(applied[0].Version))
 			})
 		}
 		writers.Wait()
