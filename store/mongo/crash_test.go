@@ -287,9 +287,11 @@ func comesLate(t *testing.T, name string, other *mongo.Documents, tenant platfor
 	if state(t, other, tenant) == "gone" {
 		prepare(t, other, tenant)
 	}
-	// What the call inserted is removed, what it removed is there again.
+	// What the call inserted is removed, what it removed is there again, and
+	// the unique value that it took has another owner.
 	for _, ch := range []store.Change{
-		change(store.OpUpsert, "a", `{"n":1,"u":"c"}`), change(store.OpDelete, "new", ``), change(store.OpDelete, "l1", ``),
+		change(store.OpUpsert, "a", `{"n":1,"u":"z"}`), change(store.OpDelete, "new", ``), change(store.OpDelete, "l1", ``),
+		change(store.OpUpsert, "other", `{"n":4,"u":"c"}`),
 		change(store.OpUpsert, "b", `{"n":5,"u":"b"}`), change(store.OpDelete, "b", ``), change(store.OpInsert, "b", `{"n":2,"u":"x"}`),
 	} {
 		if _, err := other.Apply(t.Context(), tenant, "c", []store.Change{ch}, nil); err != nil && !errors.Is(err, platform.ErrNotFound) {
