@@ -29,7 +29,7 @@ var withoutTenant = map[string]string{
 var tenantNotFirst = map[string]string{
 	"outbox":    "the relay empties it in one order for all tenants",
 	"event_log": "consumers read it in one order for all tenants",
-	"documents": "rows are reached by seq; (tenant, collection, id) is unique beside it",
+	"documents": "on SQLite rows are reached by seq; (tenant, collection, id) is unique beside it",
 }
 
 // acrossTenants are the statements on a tenant's table that name no tenant, by
@@ -49,6 +49,12 @@ var acrossTenants = map[string]string{
 	"user/invitation.go user_invitations":      "the token names the invitation, and the invitation its tenant",
 	"user/login.go user_memberships":           "a login asks in which organizations a person is",
 	"user/login.go user_organizations":         "the same",
+}
+
+// onlySQLite are the columns that PostgreSQL has no use for, and why.
+var onlySQLite = map[string]string{
+	"documents.seq":      "its rowid; there a row is reached by its key",
+	"document_index.seq": "it leads to the rowid",
 }
 
 type table struct {
@@ -121,6 +127,7 @@ func TestEveryTableHasItsTenant(t *testing.T) {
 	}
 	for name, tab := range all["sqlite"] {
 		a, b := slices.Sorted(slices.Values(tab.columns)), slices.Sorted(slices.Values(all["postgres"][name].columns))
+		a = slices.DeleteFunc(a, func(column string) bool { return onlySQLite[name+"."+column] != "" })
 		if !slices.Equal(a, b) {
 			t.Errorf("table %s has the columns %v on SQLite and %v on PostgreSQL", name, a, b)
 		}
