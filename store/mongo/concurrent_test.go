@@ -227,3 +227,36 @@ func TestBuildBesideWriters(t *testing.T) {
 	}
 	audit(t, all[1], false)
 }
+
+// TestGiveUp has a call give up that waits behind another one, whose commit the
+// network holds back.
+func TestGiveUp(t *testing.T) {
+	n := &network{}
+	docs := openOn(t, database(t), n, func(cfg *mongo.Config) { cfg.Timeout = 10 * time.Second })
+	collection(t, docs, tenant, "c")
+	n.arm(1, late) // after the shell
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if _, err := docs.Apply(t.Context(), tenant, "c", []store.Change{change(store.OpInsert, "first", `{}`)}, nil); err != nil {
+			t.Errorf("the first call: %v", err)
+		}
+	})
+	until(t, "the commit of the first call", n.hit)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	_, err := docs.Apply(ctx, tenant, "c", []store.Change{change(store.OpInsert, "second", `{}`)}, nil)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the second call: %v", err)
+	}
+	wg.Wait()
+	if _, err := docs.Apply(t.Context(), tenant, "c", []store.Change{change(store.OpInsert, "third", `{}`)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.release(); err != nil {
+		t.Fatal(err)
+	}
+	page, err := docs.Find(t.Context(), tenant, "c", store.Query{Limit: 10})
+	if err != nil || len(page.Documents) != 2 || page.Documents[0].ID != "first" || page.Documents[1].ID != "third" {
+		t.Errorf("found %+v, %v", page.Documents, err)
+	}
+}

@@ -21,7 +21,7 @@ import (
 )
 
 // openOn returns documents whose commands go through a network.
-func openOn(t *testing.T, name string, n *network) *mongo.Documents {
+func openOn(t *testing.T, name string, n *network, change ...func(*mongo.Config)) *mongo.Documents {
 	t.Helper()
 	c, err := driver.Connect(options.Client().ApplyURI(teststack.Mongo(t)).SetRetryWrites(false).SetRetryReads(false).
 		SetServerSelectionTimeout(300 * time.Millisecond).SetTimeout(2 * time.Second).SetDialer(n))
@@ -29,9 +29,9 @@ func openOn(t *testing.T, name string, n *network) *mongo.Documents {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Disconnect(context.Background()) })
-	return open(t, name, func(cfg *mongo.Config) {
+	return open(t, name, append([]func(*mongo.Config){func(cfg *mongo.Config) {
 		cfg.URL, cfg.Client, cfg.Interval, cfg.Timeout = "", c, time.Hour, 300*time.Millisecond
-	})
+	}}, change...)...)
 }
 
 func fields(sort string) []document.SortField {

@@ -150,26 +150,39 @@ func idOf(raw bson.Raw) string {
 }
 
 func (t table) find(ctx context.Context, filter bson.D, opts *options.FindOptionsBuilder, see func(bson.Raw) (bool, error)) error {
-	bound, cancel := t.bound(ctx)
-	defer func() { cancel() }()
-	rows, err := t.c.Find(bound, filter, opts)
+	rows, err := t.open(ctx, filter, opts)
 	if err != nil {
 		return fault("read", err)
 	}
-	// Its error tells nothing: what was read is read.
-	defer func() { _ = rows.Close(context.WithoutCancel(bound)) }()
-	for {
-		if rows.RemainingBatchLength() == 0 { // the next is another command
-			cancel()
-			bound, cancel = t.bound(ctx)
-		}
-		if !rows.Next(bound) {
-			return fault("read", rows.Err())
-		}
+	defer t.close(ctx, rows)
+	for t.advance(ctx, rows) {
 		if more, err := see(rows.Current); err != nil || !more {
 			return err
 		}
 	}
+	return fault("read", rows.Err())
+}
+
+func (t table) open(ctx context.Context, filter bson.D, opts *options.FindOptionsBuilder) (*mongo.Cursor, error) {
+	ctx, cancel := t.bound(ctx)
+	defer cancel()
+	return t.c.Find(ctx, filter, opts)
+}
+
+// advance goes to the next row, for which another command may be needed.
+func (t table) advance(ctx context.Context, rows *mongo.Cursor) bool {
+	if rows.RemainingBatchLength() == 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = t.bound(ctx)
+		defer cancel()
+	}
+	return rows.Next(ctx)
+}
+
+func (t table) close(ctx context.Context, rows *mongo.Cursor) {
+	ctx, cancel := t.bound(context.WithoutCancel(ctx))
+	defer cancel()
+	_ = rows.Close(ctx) // what was read is read
 }
 
 // count counts the rows of a range, up to most.
