@@ -8,7 +8,8 @@ import (
 )
 
 // Cache keeps small values for a while. It may lose any of them at any time.
-// Keys are of one tenant; NoTenant serves what belongs to none.
+// Keys are of one tenant; NoTenant serves what belongs to none. A key names a
+// value or a counter, never both.
 type Cache interface {
 	// Get returns a value and whether there is one. The caller may change it.
 	Get(ctx context.Context, tenant platform.TenantID, key string) ([]byte, bool, error)
@@ -58,6 +59,7 @@ type Subscription interface {
 type Message struct {
 	Payload []byte
 	// Dropped is how many messages before this one were lost because the
-	// receiver was slow.
+	// receiver was slow; a connection that was lost and made anew counts as
+	// one, whatever was missed.
 	Dropped int
 }

@@ -18,11 +18,14 @@ type Events interface {
 	// of which each event reaches one: at least once, in order per tenant and
 	// subject, from the oldest event that the group has not finished; a new
 	// group begins with the oldest that is kept. It blocks until ctx is done,
-	// then returns nil, or until the stream fails for good.
+	// then returns nil, or until the stream fails for good. A call of Consume
+	// calls h by one goroutine at a time, unless its driver was told otherwise.
 	Consume(ctx context.Context, group string, h EventHandler) error
 }
 
 // EventHandler works on a batch of events, of one or more tenants. A nil
 // return finishes the whole batch; an error has it delivered again, after a
-// pause that grows. What can never succeed the handler must set aside itself.
+// pause that grows. What can never succeed the handler must set aside itself. The
+// failure of a dependency keeps its kind, such as platform.KindUnavailable: a
+// driver that sets events aside after many failures does not count those.
 type EventHandler func(ctx context.Context, batch []platform.Event) error
