@@ -61,7 +61,7 @@ func (d *Documents) newBatch(sc scope, name string, base *head) (*batch, error) 
 }
 
 // plan decides what the jobs come to, answers those that are refused and
-// returns the others.
+// returns the others, with an error too.
 func (b *batch) plan(ctx context.Context, jobs []*job) ([]*job, error) {
 	if b.base.Version == 0 && !jobs[0].creates {
 		return jobs, errNoCollection
@@ -310,13 +310,6 @@ func (b *batch) makeShells(ctx context.Context) error {
 		err = errMoved
 	}
 	return err
-}
-
-// answer tells the callers what was committed.
-func (b *batch) answer(jobs []*job) {
-	for _, j := range jobs {
-		close(j.done)
-	}
 }
 
 // invalidID refuses an id that BSON cannot hold.

@@ -260,3 +260,59 @@ func TestGiveUp(t *testing.T) {
 		t.Errorf("found %+v, %v", page.Documents, err)
 	}
 }
+
+// TestLateCommitOfARefusedCall holds back the commit of a call that is tried
+// again and then refused: the commit must not come to be when it arrives.
+func TestLateCommitOfARefusedCall(t *testing.T) {
+	n := &network{}
+	docs := openOn(t, database(t), n, func(cfg *mongo.Config) { cfg.Timeout = 10 * time.Second })
+	collection(t, docs, tenant, "c")
+	n.arm(2, late) // after the number of the events and the shell
+	calls := 0
+	_, err := docs.Apply(t.Context(), tenant, "c", []store.Change{change(store.OpInsert, "x", `{}`)}, func([]store.Document) []platform.Event {
+		calls++
+		return []platform.Event{event([]platform.TenantID{tenant, other}[calls-1], "1", "x")}
+	})
+	if err == nil || calls != 2 {
+		t.Fatalf("built events %d times, %v; the network saw %v", calls, err, n.log)
+	}
+	if err := n.release(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := docs.Get(t.Context(), tenant, "c", "x"); !errors.Is(err, platform.ErrNotFound) {
+		t.Errorf("the change of a refused call: %v", err)
+	}
+}
+
+// TestRefusedBesideOthers has calls that are refused, that lose a race for a
+// new document, and that are made, together in the same commits.
+func TestRefusedBesideOthers(t *testing.T) {
+	name := database(t)
+	all := []*mongo.Documents{open(t, name), open(t, name)}
+	collection(t, all[0], tenant, "c")
+	var made, refused atomic.Int32
+	for round := range 6 {
+		var wg sync.WaitGroup
+		for w := range 12 {
+			wg.Go(func() {
+				id := fmt.Sprintf("r%d.%d", round, w/4) // two of each process want the same
+				_, err := all[w%2].Apply(t.Context(), tenant, "c", []store.Change{
+					change(store.OpInsert, id, `{}`), change(store.OpInsert, id+"b", `{}`),
+				}, nil)
+				switch {
+				case err == nil:
+					made.Add(1)
+				case errors.Is(err, &platform.Error{Kind: platform.KindConflict, Code: "exists"}):
+					refused.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	if made.Load() != 6*3 || refused.Load() != 6*9 {
+		t.Errorf("%d calls were made, %d refused", made.Load(), refused.Load())
+	}
+	audit(t, all[0], false)
+}

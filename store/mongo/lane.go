@@ -254,9 +254,9 @@ func (l *lane) try(jobs []*job) ([]*job, error) {
 	case errors.Is(err, errMoved), errors.Is(err, errNotFresh):
 		l.settle()
 		l.known = nil
-		return jobs, nil
+		return left, nil
 	case err != nil:
-		return jobs, err
+		return left, err
 	case len(left) == 0:
 		return nil, nil
 	}
@@ -280,7 +280,7 @@ func (l *lane) commit(b *batch, jobs []*job) ([]*job, error) {
 	}
 	l.known, l.noted = b.next, b.next.Txn == ""
 	err = l.d.carryOut(ctx, l.sc, b.next, b.redo)
-	b.answer(jobs)
+	end(jobs, nil)
 	if err == nil {
 		err = l.d.tidy(ctx, l.sc, b.next, b.redo)
 	}
