@@ -1,5 +1,5 @@
 // Command report sums up what tests noted in the file that PLATFORM_TEST_REPORT
-// named: on which images they ran, and what was left out, and why.
+// named: the images of the servers, and what was left out, and why.
 //
 //	go run ./internal/teststack/report <FILE
 package main
@@ -59,7 +59,7 @@ func summarize(r io.Reader, w io.Writer) error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(images)) {
-		fmt.Fprintln(w, "ran on", name)
+		fmt.Fprintln(w, "image of", name)
 	}
 	for _, f := range figures {
 		fmt.Fprintln(w, f)

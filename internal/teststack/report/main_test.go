@@ -10,7 +10,7 @@ func TestSummarize(t *testing.T) {
 		{"", "left out: nothing\n"},
 		{
 			"image\tkafka\tapache/kafka:4\t\nimage\tmongo\tferret:1\tferretdb\nimage\tkafka\tapache/kafka:4\t\n",
-			"ran on kafka: apache/kafka:4\nran on mongo: ferret:1, with ferretdb in the place of the real one\nleft out: nothing\n",
+			"image of kafka: apache/kafka:4\nimage of mongo: ferret:1, with ferretdb in the place of the real one\nleft out: nothing\n",
 		},
 		{
 			"skipped\tredis\tTestA\tno engine\nskipped\tmongo\tTestB/x\tno $lookup\nskipped\tredis\tTestC\tno engine\nbroken\nskipped\tredis\tTestC\t" +
