@@ -64,15 +64,13 @@ func (s *Service) verify(ctx context.Context, credential string) (platform.Princ
 	}
 	tenant := platform.TenantID(c.Org)
 	var roles string
-	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
-		return tx.QueryRow(ctx, `SELECT m.roles FROM user_memberships m
-			JOIN user_organizations o ON o.tenant = m.tenant
-			JOIN user_accounts a ON a.id = m.user_id
-			JOIN user_sessions x ON x.user_id = m.user_id AND x.organization = m.tenant
-			WHERE m.tenant = ? AND m.user_id = ? AND x.id = ? AND x.revoked_at = 0 AND x.ends_at > ?
-			AND m.status = 'active' AND o.status = 'active' AND a.status = 'active'`,
-			c.Org, c.Subject, c.Session, micros(s.now())).Scan(&roles)
-	}, store.ReadOnly)
+	err = store.ReadRow(ctx, s.db, tenant, `SELECT m.roles FROM user_memberships m
+		JOIN user_organizations o ON o.tenant = m.tenant
+		JOIN user_accounts a ON a.id = m.user_id
+		JOIN user_sessions x ON x.user_id = m.user_id AND x.organization = m.tenant
+		WHERE m.tenant = ? AND m.user_id = ? AND x.id = ? AND x.revoked_at = 0 AND x.ends_at > ?
+		AND m.status = 'active' AND o.status = 'active' AND a.status = 'active'`,
+		[]any{c.Org, c.Subject, c.Session, micros(s.now())}, &roles)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = errBadCredential()
 	}
