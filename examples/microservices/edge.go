@@ -12,6 +12,7 @@ import (
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/postgres"
 	"github.com/acme/platform/store/queue"
+	"github.com/acme/platform/store/redis"
 	"github.com/acme/platform/user"
 )
 
@@ -32,7 +33,7 @@ func (p *process) gateway(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	described, err := p.describe(db, users)
+	described, err := p.describe(db, live, users)
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +54,7 @@ func (p *process) gateway(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	p.add(users, gw)
+	p.endStreams = gw.EndStreams
 	return gw, nil
 }
 
@@ -60,7 +62,7 @@ func (p *process) gateway(ctx context.Context) (http.Handler, error) {
 // who may call them, limits, OpenAPI. All of that is in the code, so the
 // gateway asks nobody and starts before the services do. Of these services only
 // the users' is ever started; the others stand on stores that are not there.
-func (p *process) describe(db *postgres.DB, users *user.Service) ([]platform.Router, error) {
+func (p *process) describe(db *postgres.DB, live *redis.Client, users *user.Service) ([]platform.Router, error) {
 	noDocuments, noEvents := struct{ store.Documents }{}, struct{ store.Events }{}
 	records, err := data.New(data.Config{Documents: noDocuments})
 	if err != nil {
@@ -74,7 +76,7 @@ func (p *process) describe(db *postgres.DB, users *user.Service) ([]platform.Rou
 	if err != nil {
 		return nil, err
 	}
-	messages, err := p.messages(db, noEvents, jobs, users)
+	messages, err := p.messages(db, live, noEvents, jobs, users)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ func TestMicroservices(t *testing.T) {
 		{"journey", (*visit).journey},
 		{"invitation", (*visit).invitation},
 		{"revocation", (*visit).revocation},
+		{"stream", (*visit).stream},
 		{"isolation", (*visit).isolation},
 		{"assertion", (*visit).assertion},
 		{"failover", (*visit).failover},

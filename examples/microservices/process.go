@@ -23,23 +23,29 @@ type process struct {
 	modules []platform.Module
 	// opened are connected before their start.
 	opened []platform.Stopper
+
+	platform *platform.Platform
+	handler  http.Handler
+	// endStreams ends answers that have no end of their own; nil where there
+	// are none.
+	endStreams func()
 }
 
-// assemble makes the platform of one process and its handler. Connections are
-// the platform's to end, once it was started.
-func assemble(ctx context.Context, o options, log *slog.Logger) (*platform.Platform, http.Handler, error) {
+// assemble makes one process. Connections are the platform's to end, once it was
+// started.
+func assemble(ctx context.Context, o options, log *slog.Logger) (*process, error) {
 	p := &process{options: o, log: log}
-	handler, err := map[string]func(context.Context) (http.Handler, error){
+	var err error
+	p.handler, err = map[string]func(context.Context) (http.Handler, error){
 		roleGateway: p.gateway, roleUser: p.user, roleData: p.data, roleAnalytics: p.analytics, roleNotify: p.notify,
 	}[o.role](ctx)
-	var pl *platform.Platform
 	if err == nil {
-		pl, err = platform.New(platform.Config{Logger: log}, p.modules...)
+		p.platform, err = platform.New(platform.Config{Logger: log}, p.modules...)
 	}
 	if err != nil {
-		return nil, nil, errors.Join(err, p.close(ctx))
+		return nil, errors.Join(err, p.close(ctx))
 	}
-	return pl, handler, nil
+	return p, nil
 }
 
 func (p *process) add(modules ...platform.Module) { p.modules = append(p.modules, modules...) }

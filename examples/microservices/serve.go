@@ -24,19 +24,22 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 		return fmt.Errorf("listen on %s: %w", o.addr, err)
 	}
 	defer listener.Close()
-	p, handler, err := assemble(ctx, o, log)
+	p, err := assemble(ctx, o, log)
 	if err != nil {
 		return err
 	}
-	if err := p.Start(ctx); err != nil {
+	if err := p.platform.Start(ctx); err != nil {
 		return err
 	}
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           p.handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	if p.endStreams != nil {
+		server.RegisterOnShutdown(p.endStreams)
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -49,7 +52,7 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 	// ctx has ended or may end any moment: stopping has a time of its own.
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	return errors.Join(err, drain(stopCtx, server), p.Stop(stopCtx))
+	return errors.Join(err, drain(stopCtx, server), p.platform.Stop(stopCtx))
 }
 
 // drain lets the requests end that are under way, and cuts off those that take

@@ -45,7 +45,7 @@ func (p *process) user(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	if mail, err = p.messages(db, events, jobs, users); err != nil {
+	if mail, err = p.messages(db, live, events, jobs, users); err != nil {
 		return nil, err
 	}
 	p.add(users)
@@ -110,12 +110,13 @@ func (p *process) notify(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	messages, err := p.messages(db, events, jobs, users)
+	messages, err := p.messages(db, live, events, jobs, users)
 	if err != nil {
 		return nil, err
 	}
 	// The jobs come after the service whose handlers they call.
 	p.add(users, messages, jobs)
+	p.endStreams = messages.EndStreams
 	return p.serveToGateway(messages), nil
 }
 
@@ -128,8 +129,9 @@ func (p *process) users(db *postgres.DB, live *redis.Client, onInvitation onInvi
 	})
 }
 
-func (p *process) messages(db *postgres.DB, events store.Events, jobs *queue.Queue, users *user.Service) (*notify.Service, error) {
+func (p *process) messages(db *postgres.DB, live *redis.Client, events store.Events, jobs *queue.Queue, users *user.Service) (*notify.Service, error) {
 	return notify.New(notify.Config{
-		DB: db, Events: events, Queue: jobs, Directory: directory{users}, SMTP: p.smtp, Rules: rules(), Logger: p.log,
+		DB: db, Events: events, PubSub: live.PubSub(), Queue: jobs, Directory: directory{users},
+		SMTP: p.smtp, Rules: rules(), Logger: p.log,
 	})
 }

@@ -24,7 +24,8 @@ const patience = 90 * time.Second
 
 // stack is the whole: two replicas of each process over the four stores.
 type stack struct {
-	t       *testing.T
+	whole   *testing.T // with which the processes end
+	t       *testing.T // the step at present
 	program string
 	key     ed25519.PrivateKey
 	env     []string
@@ -42,7 +43,7 @@ func newStack(t *testing.T) *stack {
 		t.Fatal(err)
 	}
 	s := &stack{
-		t: t, program: filepath.Join(t.TempDir(), "microservices"), key: private, mail: receiveMail(t),
+		whole: t, t: t, program: filepath.Join(t.TempDir(), "microservices"), key: private, mail: receiveMail(t),
 		replicas: make(map[string][]*replica),
 	}
 	if out, err := exec.Command("go", "build", "-o", s.program, ".").CombinedOutput(); err != nil {
@@ -88,7 +89,7 @@ type replica struct {
 	log bytes.Buffer
 }
 
-// launch starts a process, which ends with the test.
+// launch starts a process, which ends with the whole test.
 func (s *stack) launch(role, addr string) *replica {
 	s.t.Helper()
 	r := &replica{
@@ -118,10 +119,10 @@ func (s *stack) launch(role, addr string) *replica {
 		}
 		_ = r.cmd.Wait()
 	}()
-	s.t.Cleanup(func() {
+	s.whole.Cleanup(func() {
 		r.kill()
-		if s.t.Failed() {
-			s.t.Logf("%s %s:\n%s", r.role, r.url, r.tail())
+		if s.whole.Failed() {
+			s.whole.Logf("%s %s:\n%s", r.role, r.url, r.tail())
 		}
 	})
 	return r
