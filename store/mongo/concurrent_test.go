@@ -174,13 +174,13 @@ func TestUniqueRaces(t *testing.T) {
 func TestBuildBesideWriters(t *testing.T) {
 	name := database(t)
 	all := []*mongo.Documents{open(t, name), open(t, name)}
-	all[0].FillBy(7)
+	all[0].FillBy(6)
 	c, err := all[0].PutCollection(t.Context(), tenant, store.Collection{Name: "c"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var first []store.Change
-	for i := range 40 {
+	for i := range 24 {
 		first = append(first, change(store.OpInsert, fmt.Sprintf("d%03d", i), fmt.Sprintf(`{"n":%d,"u":%d}`, i%7, i)))
 	}
 	if _, err := all[0].Apply(t.Context(), tenant, "c", first, nil); err != nil {
@@ -192,10 +192,10 @@ func TestBuildBesideWriters(t *testing.T) {
 	wg.Go(func() {
 		r := rand.New(rand.NewPCG(1, 1))
 		for ctx.Err() == nil {
-			i := r.IntN(40)
+			i := r.IntN(6) // those that a build comes to first
 			_, err := all[1].Apply(t.Context(), tenant, "c", []store.Change{
 				change(store.OpUpsert, fmt.Sprintf("d%03d", i), fmt.Sprintf(`{"n":[%d,%d],"u":%d}`, r.IntN(9), r.IntN(9), i)),
-				change(store.OpUpsert, fmt.Sprintf("e%03d", r.IntN(40)), `{"n":1}`),
+				change(store.OpUpsert, fmt.Sprintf("e%03d", r.IntN(12)), `{"n":1}`),
 			}, nil)
 			if err != nil {
 				t.Errorf("a change beside a build: %v", err)

@@ -20,7 +20,7 @@ func TestServerFaults(t *testing.T) {
 	server := teststack.Start(t, teststack.MongoServer)
 	s := &stream{}
 	docs := open(t, "faults", func(cfg *mongo.Config) {
-		cfg.URL, cfg.Timeout, cfg.Events, cfg.Lease = server.URL(), 300*time.Millisecond, s, time.Second
+		cfg.URL, cfg.Timeout, cfg.Events, cfg.Lease = server.URL(), time.Second, s, time.Second
 		cfg.MinBackoff, cfg.MaxBackoff = time.Millisecond, 50*time.Millisecond
 	})
 	if _, err := docs.PutCollection(t.Context(), tenant, store.Collection{Name: "c"}); err != nil {

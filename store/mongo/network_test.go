@@ -21,6 +21,8 @@ type network struct {
 	log      []string
 	held     []byte
 	addr     string
+	// before is called once, before a command that goes to a collection.
+	before map[string]func()
 }
 
 type failure int
@@ -29,14 +31,18 @@ const (
 	lostRequest failure = iota // the command does not arrive
 	lostAnswer                 // it is executed, and nobody hears of it
 	late                       // it arrives when release is called
+	deaf                       // as lostAnswer, but the process lives on
 )
 
-func (f failure) String() string { return [...]string{"lost request", "lost answer", "late"}[f] }
+func (f failure) String() string {
+	return [...]string{"lost request", "lost answer", "late", "deaf"}[f]
+}
 
 var errCut = errors.New("the network is cut")
 
-// arm makes the network fail at a write. Where it is late, only that command
-// fails; otherwise everything from then on, as when the process has died.
+// arm makes the network fail at a write. Where it is late or deaf, only that
+// command fails; otherwise everything from then on, as when the process has
+// died.
 func (n *network) arm(at int, mode failure) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -114,6 +120,12 @@ func (w *wire) Write(b []byte) (int, error) {
 	name, of := command(b)
 	n := w.n
 	n.mu.Lock()
+	if f := n.before[name+" "+of]; f != nil {
+		delete(n.before, name+" "+of)
+		n.mu.Unlock()
+		f()
+		n.mu.Lock()
+	}
 	if n.dead {
 		n.mu.Unlock()
 		w.Close()
@@ -134,6 +146,8 @@ func (w *wire) Write(b []byte) (int, error) {
 			return 0, errCut
 		case lostAnswer:
 			n.dead, w.dying = true, true
+		case deaf:
+			w.dying = true
 		case late:
 			n.held = bytes.Clone(b)
 			n.mu.Unlock()
