@@ -8,6 +8,7 @@ import (
 	"github.com/acme/platform/data"
 	"github.com/acme/platform/notify"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/memory"
 	"github.com/acme/platform/store/mongo"
 	"github.com/acme/platform/store/postgres"
 	"github.com/acme/platform/store/queue"
@@ -124,7 +125,7 @@ func (p *process) notify(ctx context.Context) (http.Handler, error) {
 // processes tell each other of revocations by Redis.
 func (p *process) users(db *postgres.DB, live *redis.Client, onInvitation onInvitation) (*user.Service, error) {
 	return user.New(user.Config{
-		DB: db, Issuer: p.publicURL, Cache: live.Cache(), PubSub: live.PubSub(), Logger: p.log,
+		DB: db, Issuer: p.publicURL, Cache: store.FallbackCache(live.Cache(), memory.NewCache(8<<20)), PubSub: live.PubSub(), Logger: p.log,
 		Client: clientFrom, OnInvitation: onInvitation,
 	})
 }

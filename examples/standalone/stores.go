@@ -23,6 +23,9 @@ import (
 // where they are in this process.
 const cacheBytes = 32 << 20
 
+// loginBytes bounds the counters of failed logins while Redis is away.
+const loginBytes = 8 << 20
+
 // lease is how long the work of a replica that was killed waits for another
 // one to take it over. It is renewed three times as often.
 const lease = 10 * time.Second
@@ -33,6 +36,7 @@ type stores struct {
 	db        store.Relational
 	documents store.Documents
 	cache     store.Cache
+	logins    store.Cache // counts failed logins, also while cache is away
 	pubsub    store.PubSub
 	events    store.Events
 
@@ -88,6 +92,7 @@ func (s *stores) openRelational(ctx context.Context, o options, log *slog.Logger
 func (s *stores) openLive(ctx context.Context, o options, log *slog.Logger) error {
 	if o.stores.redis == "" {
 		s.cache, s.pubsub = memory.NewCache(cacheBytes), memory.NewPubSub()
+		s.logins = s.cache
 		return nil
 	}
 	address, prefix, err := redisPrefix(o.stores.redis)
@@ -99,6 +104,7 @@ func (s *stores) openLive(ctx context.Context, o options, log *slog.Logger) erro
 		return err
 	}
 	s.cache, s.pubsub = client.Cache(), client.PubSub()
+	s.logins = store.FallbackCache(s.cache, memory.NewCache(loginBytes))
 	s.add(client)
 	s.opened = append(s.opened, client)
 	return nil

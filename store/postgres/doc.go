@@ -25,6 +25,9 @@
 // each logs in by itself: a leaked password of the runtime role then opens no
 // more than the runtime role can see.
 //
+// Roles belong to the server and not to a database: two owners who share a server
+// need different [Config].RuntimeRole and SystemRole.
+//
 // All tables are in one schema, by default "platform", apart from the host's.
 //
 // # Transactions

@@ -68,8 +68,13 @@ END $$;
 END $$;
 `, role, db.cfg.Schema)
 		if db.cfg.URL != "" && db.cfg.RuntimeURL == "" { // sessions of the owner take the role
+			// From version 16 on who made a role is a member that may not yet
+			// take it.
 			fmt.Fprintf(&b, `DO $$ BEGIN
-	IF NOT pg_has_role(current_user, '%[1]s', 'MEMBER') THEN GRANT %[1]s TO CURRENT_USER; END IF;
+	IF current_setting('server_version_num')::int < 160000 THEN
+		IF NOT pg_has_role(current_user, '%[1]s', 'MEMBER') THEN GRANT %[1]s TO CURRENT_USER; END IF;
+	ELSIF NOT pg_has_role(current_user, '%[1]s', 'SET') THEN EXECUTE 'GRANT %[1]s TO CURRENT_USER WITH SET TRUE';
+	END IF;
 END $$;
 `, role)
 		}

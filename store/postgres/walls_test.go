@@ -265,3 +265,35 @@ func TestThreeLoginsAndPoolsOfTheHost(t *testing.T) {
 		t.Errorf("the pools are swapped: %v", err)
 	}
 }
+
+// An owner that is no superuser, as managed databases give it, is enough.
+func TestAnOwnerWithoutPowers(t *testing.T) {
+	superURL := teststack.Postgres(t)
+	su := superuser(t, superURL)
+	database := superURL[strings.LastIndexByte(superURL, '/')+1 : strings.IndexByte(superURL, '?')]
+	owner := "owner_" + database
+	for _, statement := range []string{
+		"CREATE ROLE " + owner + " LOGIN CREATEROLE PASSWORD 'secret'",
+		"ALTER DATABASE " + database + " OWNER TO " + owner,
+	} {
+		_, err := su.ExecContext(t.Context(), statement)
+		must(t, err)
+	}
+	u, err := url.Parse(superURL)
+	must(t, err)
+	u.User = url.UserPassword(owner, "secret")
+	cfg := postgres.Config{URL: u.String(), RuntimeRole: "rt_" + database, SystemRole: "sys_" + database}
+	for range 2 { // the second finds all in place
+		db, err := postgres.Open(t.Context(), cfg)
+		must(t, err)
+		must(t, db.Migrate(t.Context(), things()))
+		must(t, execute(db, acme, insertThing+" ON CONFLICT DO NOTHING", acme, "x", "mine"))
+		if n := count(t, db, other, "things"); n != 0 {
+			t.Errorf("another tenant sees %d rows", n)
+		}
+		if n := count(t, db, acme, "things"); n != 1 {
+			t.Errorf("the tenant sees %d rows", n)
+		}
+		must(t, db.Close())
+	}
+}
