@@ -6,6 +6,8 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/acme/platform"
 )
 
 // Audit compares every row of the database with what the documents say. Wrong
@@ -142,3 +144,16 @@ func (d *Documents) Sweep(ctx context.Context, n int) error {
 // FillBy makes builds commit after n documents. It must be called before
 // anything else.
 func (d *Documents) FillBy(n int) { d.fillPiece = n }
+
+// Waiting returns how many calls wait for their turn to change a collection.
+func (d *Documents) Waiting(of platform.TenantID, name string) int {
+	d.mu.Lock()
+	l := d.lanes[laneKey{of, name}]
+	d.mu.Unlock()
+	if l == nil {
+		return 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.jobs)
+}

@@ -58,6 +58,9 @@ func (s *sweeper) finishCommits(ctx context.Context) error {
 	}
 	seen := make(map[string]string)
 	for id, h := range heads {
+		if h.Redo == nil { // noted since it was found
+			continue
+		}
 		if s.pending[id] != h.Txn {
 			seen[id] = h.Txn
 			continue
