@@ -21,6 +21,9 @@ type Route struct {
 	// Stream marks an operation that may take long and answers bit by bit;
 	// the gateway then sets no deadline for it.
 	Stream bool
+	// Live marks a Stream that has no end of its own; the gateway ends it when
+	// the caller's credential does.
+	Live bool
 	// Cacheable allows the gateway to keep answers of this GET, by caller,
 	// as far as their Cache-Control and ETag allow (RFC 9111).
 	Cacheable bool

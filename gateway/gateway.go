@@ -169,6 +169,9 @@ func (l layers) around(r platform.Route, s *source) http.Handler {
 	if s.proxy != nil {
 		timeout = s.proxy.upstream.Timeout
 	}
+	if r.Live && !r.Access.Public() {
+		chain = append(chain, Reverify(l.cfg.Verifier, liveCheck, log))
+	}
 	if !r.Stream {
 		chain = append(chain, Timeout(timeout, log))
 	}

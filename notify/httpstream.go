@@ -32,7 +32,7 @@ type inboxEvent struct {
 func (s *Service) registerStream() {
 	s.api.HandleHTTP(rest.Operation{
 		ID: "notify.inbox.stream", Method: http.MethodGet, Path: "/v1/notify/inbox/stream",
-		Access: platform.Authenticated(), Stream: true, Summary: "Be told of changes of one's own inbox",
+		Access: platform.Authenticated(), Stream: true, Live: true, Summary: "Be told of changes of one's own inbox",
 		Description: "Server-sent events. The first, and one after each change, is `inbox` with the number of unread messages " +
 			"and the id of the latest message; then list the inbox. Changes in quick succession may be one event. " +
 			"The stream ends by itself after a while: connect again.",

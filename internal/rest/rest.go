@@ -32,6 +32,7 @@ type Operation struct {
 	Status      int   // of success; zero is 200
 	MaxBody     int64 // bytes; zero is 1 MiB, negative is no limit
 	Stream      bool  // see platform.Route
+	Live        bool  // see platform.Route
 	Cacheable   bool  // see platform.Route
 }
 
@@ -189,7 +190,7 @@ func (a *API) OpenAPI() ([]byte, error) {
 func (a *API) route(op Operation, h http.Handler) {
 	a.routes = append(a.routes, platform.Route{
 		Operation: op.ID, Method: op.Method, Path: op.Path, Access: op.Access,
-		MaxBody: op.MaxBody, Stream: op.Stream, Cacheable: op.Cacheable,
+		MaxBody: op.MaxBody, Stream: op.Stream, Live: op.Live, Cacheable: op.Cacheable,
 		Summary: op.Summary, Handler: h,
 	})
 }

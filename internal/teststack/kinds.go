@@ -33,7 +33,7 @@ var (
 	}
 	RedisServer = Kind{
 		name: "redis", image: "redis:8-alpine", port: "6379/tcp",
-		cmd:   []string{"redis-server", "--appendonly", "yes", "--appendfsync", "always"},
+		cmd: []string{"redis-server", "--appendonly", "yes", "--appendfsync", "always"},
 		// The port is open before the server answers.
 		ready: func(string) wait.Strategy {
 			return wait.ForLog("Ready to accept connections").WithPollInterval(20 * time.Millisecond)

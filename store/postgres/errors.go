@@ -55,6 +55,8 @@ const (
 	codePrivilege        = "42501"
 	codeLockNotAvailable = "55P03"
 	codeDiskFull         = "53100"
+	codeCharacter        = "22021"
+	codeUntranslatable   = "22P05"
 )
 
 // translate gives an error of the database a kind where a caller can act on it.
@@ -92,6 +94,8 @@ func translateCode(ctx context.Context, e *pgconn.PgError, err error) error {
 		return platform.Errorf(platform.KindConflict, "unique", "it exists already").Because(err)
 	case codeForeignKey:
 		return platform.Errorf(platform.KindConflict, "reference", "it refers to what is not there, or is referred to").Because(err)
+	case codeCharacter, codeUntranslatable:
+		return platform.Errorf(platform.KindInvalid, "text", "texts are UTF-8 without the character U+0000").Because(err)
 	case codeReadOnly:
 		return fmt.Errorf("%w: %w", sqltx.ErrReadOnly, err)
 	case codeSerialization, codeDeadlock:

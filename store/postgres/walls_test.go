@@ -104,6 +104,12 @@ func TestReadRow(t *testing.T) {
 	if err := store.ReadRow(t.Context(), db, "a'b", "SELECT 1", nil, &body); platform.KindOf(err) != platform.KindNoTenant {
 		t.Errorf("a bad tenant: %v", err)
 	}
+	for _, id := range []string{"a\x00b", "\xff"} {
+		err := store.ReadRow(t.Context(), db, acme, "SELECT body FROM things WHERE tenant = ? AND id = ?", []any{acme, id}, &body)
+		if platform.KindOf(err) != platform.KindInvalid {
+			t.Errorf("an id that is no text: %v", err)
+		}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := store.ReadRow(ctx, db, acme, "SELECT 1", nil, &body); !errors.Is(err, context.Canceled) {
