@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -11,11 +12,34 @@ import (
 	"github.com/acme/platform/store/outbox"
 )
 
-// BenchmarkRelay measures events from the outbox to the stream of the same
-// store, in batches of 500.
+// onEach runs a benchmark on SQLite and on PostgreSQL, both with commits forced to
+// the disk.
+func onEach(b *testing.B, run func(*testing.B, testdb.DB)) {
+	b.Helper()
+	b.Run("sqlite", func(b *testing.B) { run(b, testdb.NewPlace(b).Open(b)) })
+	b.Run("postgres", func(b *testing.B) { run(b, testdb.OnServer(b).Open(b)) })
+}
+
+// BenchmarkRelay measures events from the outbox to the stream of the same store,
+// and to one that is elsewhere and takes no time.
 func BenchmarkRelay(b *testing.B) {
-	db := testdb.NewPlace(b).Open(b)
-	e := startEvents(b, db)
+	onEach(b, func(b *testing.B, db testdb.DB) {
+		b.Helper()
+		e := startEvents(b, db)
+		for _, batch := range []int{100, 500, 2000} {
+			b.Run(fmt.Sprintf("in the store %d", batch), func(b *testing.B) { benchmarkRelay(b, db, e, batch) })
+			b.Run(fmt.Sprintf("away %d", batch), func(b *testing.B) { benchmarkRelay(b, db, &nowhere{}, batch) })
+		}
+	})
+}
+
+// nowhere is a stream that takes everything.
+type nowhere struct{ remote }
+
+func (*nowhere) Publish(context.Context, ...platform.Event) error { return nil }
+
+func benchmarkRelay(b *testing.B, db store.Relational, e store.Events, batch int) {
+	b.Helper()
 	const total = 20_000
 	for b.Loop() {
 		b.StopTimer()
@@ -35,7 +59,7 @@ func BenchmarkRelay(b *testing.B) {
 			}
 		}
 		b.StartTimer()
-		r, err := outbox.New(outbox.Config{DB: db, Events: e})
+		r, err := outbox.New(outbox.Config{DB: db, Events: e, Batch: batch})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -56,5 +80,44 @@ func BenchmarkRelay(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/total, "ns/event")
+	b.ReportMetric(total*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+// BenchmarkEmit measures what an event adds to a transaction that writes two rows.
+func BenchmarkEmit(b *testing.B) {
+	onEach(b, func(b *testing.B, db testdb.DB) {
+		b.Helper()
+		for _, parallel := range []int{1, 16} {
+			for _, events := range []int{0, 1} {
+				b.Run(fmt.Sprintf("%d writers %d events", parallel, events), func(b *testing.B) {
+					b.SetParallelism(parallel)
+					b.RunParallel(func(pb *testing.PB) {
+						for pb.Next() {
+							if err := business(db, events); err != nil {
+								b.Error(err)
+							}
+						}
+					})
+				})
+			}
+		}
+	})
+}
+
+func business(db store.Relational, events int) error {
+	return db.InTenant(context.Background(), acme, func(ctx context.Context, tx store.Tx) error {
+		for range 2 { // rows of the inbox, which is there anyway
+			e := event(acme, 0)
+			e.ID = platform.NewID("evt")
+			if _, err := tx.Once(ctx, "bench", e); err != nil {
+				return err
+			}
+		}
+		if events == 0 {
+			return nil
+		}
+		e := event(acme, 0)
+		e.ID = platform.NewID("evt")
+		return tx.Emit(ctx, e)
+	})
 }

@@ -11,9 +11,16 @@ import (
 	"github.com/acme/platform/store/queue"
 )
 
-func benchQueue(b *testing.B, workers int, h queue.Handler) (store.Relational, *queue.Queue) {
+// onEach runs a benchmark on SQLite and on PostgreSQL, both with commits forced to
+// the disk.
+func onEach(b *testing.B, run func(*testing.B, store.Relational)) {
 	b.Helper()
-	db := testdb.NewPlace(b).Open(b)
+	b.Run("sqlite", func(b *testing.B) { run(b, testdb.NewPlace(b).Open(b)) })
+	b.Run("postgres", func(b *testing.B) { run(b, testdb.OnServer(b).Open(b)) })
+}
+
+func benchQueue(b *testing.B, db store.Relational, workers int, h queue.Handler) *queue.Queue {
+	b.Helper()
 	q, err := queue.New(queue.Config{DB: db, Workers: workers, TenantWorkers: workers})
 	if err != nil {
 		b.Fatal(err)
@@ -23,7 +30,7 @@ func benchQueue(b *testing.B, workers int, h queue.Handler) (store.Relational, *
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = q.Stop(context.Background()) })
-	return db, q
+	return q
 }
 
 func add(b *testing.B, db store.Relational, q *queue.Queue, n int) {
@@ -43,9 +50,12 @@ func add(b *testing.B, db store.Relational, q *queue.Queue, n int) {
 
 // BenchmarkLatency measures an idle queue: from the call that commits a job to
 // its handler.
-func BenchmarkLatency(b *testing.B) {
+func BenchmarkLatency(b *testing.B) { onEach(b, benchmarkLatency) }
+
+func benchmarkLatency(b *testing.B, db store.Relational) {
+	b.Helper()
 	ran := make(chan struct{})
-	db, q := benchQueue(b, 16, func(context.Context, queue.Job) error { ran <- struct{}{}; return nil })
+	q := benchQueue(b, db, 16, func(context.Context, queue.Job) error { ran <- struct{}{}; return nil })
 	var took []time.Duration
 	for b.Loop() {
 		began := time.Now()
@@ -59,10 +69,13 @@ func BenchmarkLatency(b *testing.B) {
 }
 
 // BenchmarkThroughput measures jobs that do nothing, 10,000 at a time.
-func BenchmarkThroughput(b *testing.B) {
+func BenchmarkThroughput(b *testing.B) { onEach(b, benchmarkThroughput) }
+
+func benchmarkThroughput(b *testing.B, db store.Relational) {
+	b.Helper()
 	const jobs = 10_000
 	ran := make(chan struct{}, jobs)
-	db, q := benchQueue(b, 64, func(context.Context, queue.Job) error { ran <- struct{}{}; return nil })
+	q := benchQueue(b, db, 64, func(context.Context, queue.Job) error { ran <- struct{}{}; return nil })
 	for b.Loop() {
 		add(b, db, q, jobs)
 		for range jobs {

@@ -4,16 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"
 	"github.com/acme/platform/store/sqldocs"
-	"github.com/acme/platform/store/sqlite"
 )
 
 const benchSize = 100_000
@@ -70,8 +69,19 @@ func fillBench(b *testing.B, docs *sqldocs.Documents, name string, indexes ...st
 	return ids
 }
 
-func BenchmarkRead(b *testing.B) {
-	docs, _ := open(b)
+// onEach runs a benchmark on SQLite and on PostgreSQL, both with commits forced to
+// the disk.
+func onEach(b *testing.B, run func(*testing.B, store.Relational)) {
+	b.Helper()
+	b.Run("sqlite", func(b *testing.B) { run(b, testdb.NewPlace(b).Open(b)) })
+	b.Run("postgres", func(b *testing.B) { run(b, testdb.OnServer(b).Open(b)) })
+}
+
+func BenchmarkRead(b *testing.B) { onEach(b, benchmarkRead) }
+
+func benchmarkRead(b *testing.B, db store.Relational) {
+	b.Helper()
+	docs := start(b, db)
 	ids := fillBench(b, docs, "indexed", "tag,-when")
 	fillBench(b, docs, "plain")
 	list := store.Query{Sort: fields("-when"), Limit: 50}
@@ -135,12 +145,10 @@ func BenchmarkRead(b *testing.B) {
 	})
 }
 
-func BenchmarkWrite(b *testing.B) {
-	db, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "bench.db"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer db.Close()
+func BenchmarkWrite(b *testing.B) { onEach(b, benchmarkWrite) }
+
+func benchmarkWrite(b *testing.B, db store.Relational) {
+	b.Helper()
 	docs, err := sqldocs.New(sqldocs.Config{DB: db})
 	if err != nil {
 		b.Fatal(err)

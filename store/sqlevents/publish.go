@@ -37,11 +37,25 @@ func (e *Events) PublishTx(ctx context.Context, tx store.Tx, events ...platform.
 	if len(events) == 0 {
 		return nil
 	}
-	if err := e.inOrder(ctx, tx); err != nil {
-		return err
+	add := appendRows
+	if sqltx.OnPostgres(e.cfg.DB) {
+		add = appendArrays
 	}
+	if err := add(ctx, tx, events, e.cfg.Now().UnixMicro()); err != nil {
+		return fmt.Errorf("events: append: %w", err)
+	}
+	tx.AfterCommit(e.wakeAll)
+	return nil
+}
+
+// SharesStore reports whether transactions of db reach the stream, which is so
+// for the very store of the Config.
+func (e *Events) SharesStore(db store.Relational) bool { return db == e.cfg.DB }
+
+// appendRows appends in a store with one writer, in which the order of the stream
+// is that of the commits by itself.
+func appendRows(ctx context.Context, tx store.Tx, events []platform.Event, stored int64) error {
 	args := make([]any, 0, appendLarge.rows*appendColumns)
-	stored := e.cfg.Now().UnixMicro()
 	for rest := events; len(rest) > 0; {
 		statement := appendOne
 		if len(rest) >= appendLarge.rows {
@@ -54,34 +68,12 @@ func (e *Events) PublishTx(ctx context.Context, tx store.Tx, events ...platform.
 				ev.Time.UnixMicro(), ev.Actor, string(ev.Data), stored)
 		}
 		if _, err := tx.Exec(ctx, statement.text, args...); err != nil {
-			return fmt.Errorf("events: append: %w", err)
+			return err
 		}
 		rest = rest[statement.rows:]
 	}
-	tx.AfterCommit(e.wakeAll)
 	return nil
 }
-
-// inOrder makes appends wait for one another until their commit, so that the
-// order of the stream is that of the commits. With two at once the later number
-// could commit first, and a consumer that has it would pass over the other.
-func (e *Events) inOrder(ctx context.Context, tx store.Tx) error {
-	if !sqltx.OnPostgres(e.cfg.DB) {
-		return nil // it has one writer
-	}
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(?)`, appendLock); err != nil {
-		return fmt.Errorf("events: wait for an append: %w", err)
-	}
-	return nil
-}
-
-// appendLock is the key of the lock of [Events.inOrder]. Transactions of tenants
-// take it too, so it is not one of store.Tx.Lock.
-var appendLock = sqltx.AdvisoryKey("sqlevents", "append")
-
-// SharesStore reports whether transactions of db reach the stream, which is so
-// for the very store of the Config.
-func (e *Events) SharesStore(db store.Relational) bool { return db == e.cfg.DB }
 
 const appendColumns = 9
 
