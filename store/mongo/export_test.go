@@ -32,9 +32,7 @@ func (d *Documents) Audit(ctx context.Context) (wrong, left []string, err error)
 		for id, row := range d.rowsOf(ctx, sc, h, &err) {
 			at := sc.id(h.Number, spellID(id)).text
 			if row.Shell != "" {
-				left = append(left, "a shell "+at)
-				known["documents"][at] = true
-				continue
+				continue // the sweeper may remove it any time
 			}
 			n++
 			known["documents"][at] = true

@@ -150,7 +150,7 @@ func TestOldState(t *testing.T) {
 		if err := two.DropCollection(t.Context(), tenant, "c", 0); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := two.PutCollection(t.Context(), tenant, store.Collection{Name: "c", Indexes: unique}); err != nil {
+		if _, err := one.PutCollection(t.Context(), tenant, store.Collection{Name: "c", Indexes: unique}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := two.Apply(t.Context(), tenant, "c", []store.Change{change(store.OpInsert, "y", `{"u":1}`)}, nil); err != nil {
