@@ -16,17 +16,18 @@
 // # Order
 //
 // Events leave in the order of the table's sequence. On SQLite, with its one
-// writer, that is the order of the commits. A database with several writers
-// numbers rows before they commit; the relay takes what it sees and deletes
-// exactly that, so a row that commits late is moved late but never passed over,
-// as it would be by a cursor. Writers of one tenant and subject must then wait
-// for each other (a row lock, a version) for their order to mean anything.
+// writer, that is the order of the commits. PostgreSQL numbers rows before they
+// commit; the relay takes what it sees, from the front, and deletes exactly that,
+// so a row that commits late is moved late but never passed over, as it would be
+// by a cursor. Writers of one tenant and subject must then wait for each other (a
+// row lock, a version) before they emit for their order to mean anything.
 //
-// # One relay for each store
+// # Many processes
 //
-// One relay must be at work on a store at a time. On SQLite that is so in the
-// file's one process if the host makes one. A second one breaks no promise about
-// loss, but order, and it publishes events twice.
+// On PostgreSQL each process may have a relay: they take turns, and one whose
+// process or connection ends loses its turn with it. The rows that a relay
+// publishes are locked until the stream has them, for PublishTimeout at most. On
+// SQLite there is one process, and it has one relay.
 //
 // # Tenants
 //

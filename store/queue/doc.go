@@ -30,6 +30,14 @@
 // time, order the jobs of one tenant and kind. There is no order between jobs
 // that run at once: where order matters, use one job that enqueues the next.
 //
+// # Many processes
+//
+// On PostgreSQL any number of processes share the jobs: a worker passes over the
+// jobs that another one is taking. A UniqueKey that names a job which no worker
+// has yet keeps it from them until the transaction has committed, so that its
+// handler sees what that has written; one that names a running job does not make
+// it run again.
+//
 // # Place in a platform
 //
 // Put the queue after the modules whose handlers it runs: it then starts when

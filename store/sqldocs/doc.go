@@ -16,4 +16,10 @@
 // without, all records of the collection, as they lie in the table where at
 // least half of the rows there are the collection's. Memory is bounded by the
 // page, never by the collection.
+//
+// On PostgreSQL many write at once. Writers of a collection share it, and wait
+// for each other where they change the same document; who changes or drops a
+// collection has it alone, so a new index misses nothing and writers wait while it
+// is made. It is made in one transaction, which the store's time limit bounds:
+// where a collection has hundreds of thousands of records, that must be raised.
 package sqldocs

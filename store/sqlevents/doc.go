@@ -3,12 +3,12 @@
 //
 // # Order
 //
-// The stream has one order, that of the appends. With one publisher at a time,
-// as package outbox is, it is the order of the commits, and so events of one
-// tenant and subject are delivered as they were committed. On SQLite any
-// number of publishers have that order, because it has one writer. A database
-// with several must make appends wait for one another, or a consumer that reads
-// "what is after my offset" passes over rows that commit late.
+// The stream has one order, that of the commits of the appends, so events of one
+// tenant and subject are delivered as they were committed if they are published
+// so, as package outbox does. SQLite has one writer; on PostgreSQL appends wait for
+// one another, since a consumer that reads "what is after my offset" would pass
+// over rows that commit late. A transaction that appends with
+// [Events.PublishTx] should therefore end soon.
 //
 // # Consumers
 //
