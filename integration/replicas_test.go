@@ -272,7 +272,7 @@ func TestKillReplicas(t *testing.T) {
 		}
 		replicas := []*server{one, two}
 		rounds := set.atMost(4, 2)
-		acked := ledger{lines: set.atMost(importSize, 50)}
+		acked := ledger{lines: set.atMost(importSize, 20)}
 		for round := range rounds {
 			victim, other := round%2, 1-round%2
 			again := make(chan struct{})

@@ -22,7 +22,7 @@ func stopUnderLoad(t *testing.T, set setup, at place) {
 	for _, name := range []string{"created", "imported"} {
 		c.want(http.StatusCreated, "POST", "/v1/data/collections", map[string]any{"name": name}, nil)
 	}
-	acked := ledger{lines: set.atMost(importSize, 50)}
+	acked := ledger{lines: set.atMost(importSize, 20)}
 	slowest := time.Duration(0)
 	for round := range set.atMost(5, 2) {
 		load(s.client(c.token), round, &acked, func() {
