@@ -24,8 +24,8 @@ type fault struct {
 // faults are made one after the other under load.
 func faults() []fault {
 	all := []fault{
-		{"process killed", func(t *testing.T, r *rig) { r.replace(t, func(old *server) { old.kill() }) }},
-		{"consumer killed in a rebalance", func(t *testing.T, r *rig) { r.killAmidRebalance(t) }},
+		{"process killed", func(_ *testing.T, r *rig) { r.replace((*server).kill) }},
+		{"consumer killed in a rebalance", func(_ *testing.T, r *rig) { r.killAmidRebalance() }},
 		{"commits whose answer is lost", func(t *testing.T, r *rig) {
 			r.lost.Arm(5)
 			before := r.lost.Lost()

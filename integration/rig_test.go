@@ -19,6 +19,7 @@ func rigKinds() []string { return strings.Split(*faultStores, ",") }
 // rig is two replicas of the program on four stores of their own, each behind a
 // proxy.
 type rig struct {
+	t       *testing.T // the whole test's: a replica outlives the fault that brought it
 	servers map[string]*teststack.Server
 	proxies map[string]*teststack.Proxy
 	lost    *teststack.LostReply // between the program and PostgreSQL's proxy
@@ -30,7 +31,7 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{servers: map[string]*teststack.Server{}, proxies: map[string]*teststack.Proxy{}}
+	r := &rig{t: t, servers: map[string]*teststack.Server{}, proxies: map[string]*teststack.Proxy{}}
 	kinds := map[string]teststack.Kind{
 		"postgres": teststack.PostgresServer, "redis": teststack.RedisServer,
 		"mongo": teststack.MongoServer, "kafka": teststack.KafkaServer,
@@ -52,15 +53,15 @@ func newRig(t *testing.T) *rig {
 		r.at = append(r.at, "--mongo", s.URLAt(r.proxies["mongo"].Addr)+"/rig")
 	}
 	for i := range r.replicas {
-		r.replicas[i] = r.start(t)
+		r.replicas[i] = r.start()
 	}
 	return r
 }
 
 // start starts a replica. Its tokens outlive a run and it knows no limits.
-func (r *rig) start(t *testing.T) *server {
-	t.Helper()
-	return start(t, r.at, "--access-token-ttl", "1h", "--rate-limit", "0", "--sign-in-limit", "0", "--access-log=false")
+func (r *rig) start() *server {
+	r.t.Helper()
+	return start(r.t, r.at, "--access-token-ttl", "1h", "--rate-limit", "0", "--sign-in-limit", "0", "--access-log=false")
 }
 
 func (r *rig) replica(i int) *server {
@@ -70,10 +71,10 @@ func (r *rig) replica(i int) *server {
 }
 
 // replace ends the second replica and starts another in its place.
-func (r *rig) replace(t *testing.T, end func(*server)) {
-	t.Helper()
+func (r *rig) replace(end func(*server)) {
+	r.t.Helper()
 	end(r.replica(1))
-	s := r.start(t)
+	s := r.start()
 	r.mu.Lock()
 	r.replicas[1] = s
 	r.mu.Unlock()
@@ -81,9 +82,9 @@ func (r *rig) replace(t *testing.T, end func(*server)) {
 
 // killAmidRebalance starts a third replica, whose consumers join the groups, and
 // kills the second while the partitions move.
-func (r *rig) killAmidRebalance(t *testing.T) {
-	t.Helper()
-	third := r.start(t)
+func (r *rig) killAmidRebalance() {
+	r.t.Helper()
+	third := r.start()
 	r.mu.Lock()
 	second := r.replicas[1]
 	r.replicas[1] = third
