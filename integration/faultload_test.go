@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net/http"
 	"strings"
@@ -112,8 +113,9 @@ func (l *faultLoad) see(_ context.Context, batch []platform.Event) error {
 	return nil
 }
 
-// pause is how long a writer waits after a refusal.
-const pause = 50 * time.Millisecond
+// pause is how long a writer waits between its requests, so that the load is
+// steady and not the most there can be.
+var pause = flag.Duration("fault-pause", 50*time.Millisecond, "how long a writer of TestFaults waits between its requests")
 
 // until sends a request to a replica until it is answered with one of the
 // statuses, and reports false once the load has ended.
@@ -136,7 +138,7 @@ func (l *faultLoad) until(ctx context.Context, i int, method, path, body string,
 			}
 		}
 		l.refused.Add(1)
-		time.Sleep(pause)
+		time.Sleep(*pause)
 	}
 	return false
 }
@@ -156,7 +158,7 @@ func (l *faultLoad) makeRecord(ctx context.Context, i int, id string) bool {
 
 func (l *faultLoad) create(ctx context.Context, i int, writer string) {
 	for n := 0; l.makeRecord(ctx, i, fmt.Sprintf("r-%s-%d", writer, n)); n++ {
-		time.Sleep(pause) // a steady load, not the most there can be
+		time.Sleep(*pause)
 	}
 }
 
@@ -170,7 +172,7 @@ func (l *faultLoad) update(ctx context.Context, i int) {
 		l.mu.Lock()
 		l.updated[id] = n
 		l.mu.Unlock()
-		time.Sleep(pause / 2)
+		time.Sleep(*pause / 2)
 	}
 }
 
@@ -190,7 +192,7 @@ func (l *faultLoad) ingest(ctx context.Context, i int) {
 			l.events[id] = true
 		}
 		l.mu.Unlock()
-		time.Sleep(pause)
+		time.Sleep(*pause)
 	}
 }
 
