@@ -136,6 +136,7 @@ var cacheCases = []testCase[CacheStore]{
 			p.errorf("the read before the first increment began the window")
 		}
 	}},
+	{"TenantsAreApartAtRandom", cacheAtRandom},
 	{"TenantsAreApart", func(p *probe, s CacheStore) {
 		for _, t := range []platform.TenantID{tenantA, tenantB, store.NoTenant} {
 			p.must(s.Set(p.ctx, t, "k", []byte(t), time.Minute))

@@ -283,6 +283,7 @@ var documentsCases = []testCase[DocumentsStore]{
 		p.apply(s, tenantA, store.Change{Op: store.OpInsert, ID: "x", Data: json.RawMessage(`{"n":1}`)})
 	}},
 	{"TenantsAreApart", documentsTenants},
+	{"TenantsAreApartAtRandom", documentsAtRandom},
 	{"Cancelled", func(p *probe, s DocumentsStore) {
 		p.collection(s, tenantA, "things")
 		ctx := p.cancelled()

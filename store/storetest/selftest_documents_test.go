@@ -46,6 +46,7 @@ func TestDocumentsFindsFaults(t *testing.T) {
 	}
 	finds(t, documentsCases, []broken[DocumentsStore]{
 		{"one tenant for all", "TenantsAreApart", with(func(d store.Documents) store.Documents { return oneTenantDocuments{d} })},
+		{"one tenant for all, at random", "TenantsAreApartAtRandom", with(func(d store.Documents) store.Documents { return oneTenantDocuments{d} })},
 		{"reads of another tenant", "TenantsAreApart", with(func(d store.Documents) store.Documents { return peepingDocuments{d} })},
 		{"lists the collections of all", "TenantsAreApart", with(func(d store.Documents) store.Documents { return listingDocuments{d} })},
 		{"versions are not compared", "OneWinnerPerVersion", changed(func(c *store.Change) { c.IfVersion = 0 })},

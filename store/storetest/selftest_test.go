@@ -66,6 +66,7 @@ func TestCacheFindsFaults(t *testing.T) {
 	}
 	finds(t, cacheCases, []broken[CacheStore]{
 		{"one tenant for all", "TenantsAreApart", with(func(c store.Cache) store.Cache { return oneTenantCache{c} })},
+		{"one tenant for all, at random", "TenantsAreApartAtRandom", with(func(c store.Cache) store.Cache { return oneTenantCache{c} })},
 		{"any tenant will do", "BadTenant", with(func(c store.Cache) store.Cache { return oneTenantCache{c} })},
 		{"nothing expires", "Expires", with(func(c store.Cache) store.Cache { return foreverCache{c} })},
 		{"everybody gets the lock", "SetIfAbsentIsALock", with(func(c store.Cache) store.Cache { return openLockCache{c} })},
