@@ -53,7 +53,7 @@ func run[S any](t *testing.T, open func(testing.TB) S, cases []testCase[S]) {
 
 // failures runs the case and returns what it found wrong.
 func (c testCase[S]) failures(ctx context.Context, s S, patience time.Duration) []string {
-	ctx, cancel := context.WithTimeout(ctx, 3*patience)
+	ctx, cancel := context.WithTimeout(ctx, 10*patience)
 	defer cancel()
 	p := &probe{ctx: ctx, patience: patience}
 	func() {
