@@ -234,7 +234,7 @@ func TestGiveUp(t *testing.T) {
 	n := &network{}
 	docs := openOn(t, database(t), n, func(cfg *mongo.Config) { cfg.Timeout = 10 * time.Second })
 	collection(t, docs, tenant, "c")
-	n.arm(1, late) // after the shell
+	n.armFor("update collections", 0, late)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if _, err := docs.Apply(t.Context(), tenant, "c", []store.Change{change(store.OpInsert, "first", `{}`)}, nil); err != nil {
@@ -267,7 +267,7 @@ func TestLateCommitOfARefusedCall(t *testing.T) {
 	n := &network{}
 	docs := openOn(t, database(t), n, func(cfg *mongo.Config) { cfg.Timeout = 10 * time.Second })
 	collection(t, docs, tenant, "c")
-	n.arm(2, late) // after the number of the events and the shell
+	n.armFor("update collections", 0, late)
 	calls := 0
 	_, err := docs.Apply(t.Context(), tenant, "c", []store.Change{change(store.OpInsert, "x", `{}`)}, func([]store.Document) []platform.Event {
 		calls++

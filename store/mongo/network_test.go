@@ -18,6 +18,7 @@ type network struct {
 	at, seen int
 	mode     failure
 	dead     bool
+	only     string
 	log      []string
 	held     []byte
 	addr     string
@@ -43,10 +44,22 @@ var errCut = errors.New("the network is cut")
 // arm makes the network fail at a write. Where it is late or deaf, only that
 // command fails; otherwise everything from then on, as when the process has
 // died.
-func (n *network) arm(at int, mode failure) {
+func (n *network) arm(at int, mode failure) { n.armFor("", at, mode) }
+
+// armFor is arm that counts one command only, such as "update collections".
+func (n *network) armFor(command string, at int, mode failure) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.armed, n.at, n.mode, n.seen, n.log = true, at, mode, 0, nil
+	n.armed, n.at, n.mode, n.seen, n.log, n.only = true, at, mode, 0, nil, command
+}
+
+// counts reports whether a command is among those to fail at. What the process
+// that relays does beside a call is not.
+func (n *network) counts(name, of string) bool {
+	if n.only != "" {
+		return name+" "+of == n.only
+	}
+	return of != "leases" && of != "outbox_dead" && (name == "insert" || name == "update" || name == "delete" || name == "findAndModify")
 }
 
 // hit reports whether the write to fail at has come.
@@ -132,7 +145,7 @@ func (w *wire) Write(b []byte) (int, error) {
 		return 0, errCut
 	}
 	fail := false
-	if n.armed && of != "leases" && (name == "insert" || name == "update" || name == "delete" || name == "findAndModify") {
+	if n.armed && n.counts(name, of) {
 		n.log = append(n.log, name+" "+of)
 		fail = n.seen == n.at
 		n.seen++
