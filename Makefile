@@ -18,7 +18,7 @@ run: ## run the standalone server
 
 .PHONY: test
 test: ## run the tests, and say what was left out: without Docker, those on real servers
-	@report=$$(mktemp); PLATFORM_TEST_REPORT=$$report $(GO) test -timeout 20m ./...; code=$$?; \
+	@report=$$(mktemp); PLATFORM_TEST_REPORT=$$report $(GO) test -timeout 40m ./...; code=$$?; \
 	$(GO) run ./internal/teststack/report <$$report; rm -f $$report; exit $$code
 
 .PHONY: race
