@@ -69,6 +69,7 @@ func TestRetryAfterAndDiscard(t *testing.T) {
 		start(t, q)
 		enqueue(t, q, db, acme, queue.Job{Kind: "busy"})
 		time.Sleep(2 * time.Minute)
+		synctest.Wait()
 		if len(at) != 2 {
 			t.Fatalf("ran %d times, want 2", len(at))
 		}

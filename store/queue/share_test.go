@@ -63,6 +63,7 @@ func TestCaps(t *testing.T) {
 			enqueue(t, q, db, tenant, jobs...)
 		}
 		time.Sleep(2 * time.Minute)
+		synctest.Wait()
 		for name, want := range map[string]int{
 			"all": 10, "a": 4, string(acme): 6, string(beta): 6, "a" + string(acme): 3, "a" + string(beta): 3,
 		} {
@@ -144,6 +145,7 @@ func TestOnePlaceServesAllKinds(t *testing.T) {
 		}
 		enqueue(t, q, db, acme, jobs...)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if got := fmt.Sprint(order); got != "[a b c a b c a b c a b c a b c]" {
 			t.Errorf("order: %s", got)
 		}
@@ -197,6 +199,7 @@ func TestDeadJobsAreTheTenants(t *testing.T) {
 			t.Errorf("of another kind: %v, %v", page, err)
 		}
 
+		synctest.Wait()
 		fail = false
 		if err := q.Retry(t.Context(), beta, ids[0]); !errors.Is(err, platform.ErrNotFound) {
 			t.Errorf("another tenant's retry: %v", err)
@@ -205,6 +208,7 @@ func TestDeadJobsAreTheTenants(t *testing.T) {
 			t.Error(err)
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if err := q.Retry(t.Context(), acme, ids[0]); !errors.Is(err, platform.ErrNotFound) {
 			t.Errorf("a retry of what is done: %v", err)
 		}
@@ -270,6 +274,7 @@ func TestFinish(t *testing.T) {
 		start(t, q)
 		enqueue(t, q, db, acme, queue.Job{Kind: "job"})
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if n := effects(); n != 1 || runs != 2 {
 			t.Errorf("%d effects in %d runs", n, runs)
 		}
