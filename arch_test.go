@@ -32,6 +32,7 @@ var rules = []rule{
 
 	{dir: "store/storetest", ours: []string{"", "store", "store/document"}},
 	{dir: "store/document", ours: []string{""}, theirs: []string{"github.com/tidwall/gjson"}},
+	{dir: "store/internal/docchange", ours: []string{"", "store", "store/document"}},
 	{dir: "store/internal/docquery", ours: []string{"", "store", "store/document"}},
 	{dir: "store/internal/sqltx", ours: []string{"", "store"}, theirs: []string{"github.com/uptrace/bun"}},
 	{

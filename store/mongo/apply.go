@@ -6,6 +6,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/internal/docchange"
 )
 
 // Apply implements [store.Documents]. Calls for one collection that come
@@ -17,7 +18,7 @@ func (d *Documents) Apply(ctx context.Context, tenant platform.TenantID, name st
 	if err := tenant.Validate(); err != nil {
 		return nil, err
 	}
-	changes, err := normalize(changes)
+	changes, err := docchange.Normalize(changes)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +40,7 @@ func (d *Documents) Get(ctx context.Context, tenant platform.TenantID, name, id 
 	case err != nil:
 		return store.Document{}, err
 	case h.none() || invalidID(id) != nil:
-		return store.Document{}, errNoDocument
+		return store.Document{}, docchange.ErrNoDocument
 	}
 	if h.Redo != nil {
 		// The commit stands, whether all of it is written or not.
@@ -49,7 +50,7 @@ func (d *Documents) Get(ctx context.Context, tenant platform.TenantID, name, id 
 		case err != nil:
 			return store.Document{}, err
 		case r.Gone:
-			return store.Document{}, errNoDocument
+			return store.Document{}, docchange.ErrNoDocument
 		default:
 			for _, c := range r.Documents {
 				if c.ID == id {
@@ -64,14 +65,14 @@ func (d *Documents) Get(ctx context.Context, tenant platform.TenantID, name, id 
 		return store.Document{}, err
 	}
 	if !found || row.Shell != "" {
-		return store.Document{}, errNoDocument
+		return store.Document{}, docchange.ErrNoDocument
 	}
 	return store.Document(row.record(id)), nil
 }
 
 func (c *documentChange) document() (store.Document, error) {
 	if c.Data == "" {
-		return store.Document{}, errNoDocument
+		return store.Document{}, docchange.ErrNoDocument
 	}
 	row := documentRow{Version: c.Version, Created: c.Created, Updated: c.Updated, Data: c.Data}
 	return store.Document(row.record(c.ID)), nil

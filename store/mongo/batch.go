@@ -10,8 +10,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"
+	"github.com/acme/platform/store/internal/docchange"
 )
 
 // batch is one commit in the making: what is known of the state it follows, and
@@ -237,7 +237,7 @@ func (b *batch) decideEntries(id string, was, is *document.Record) error {
 		if is != nil {
 			come = after[i]
 		}
-		gone, added := differ(old.Keys, come.Keys)
+		gone, added := docchange.Differ(old.Keys, come.Keys)
 		for _, key := range gone {
 			b.redo.Remove = append(b.redo.Remove, entryID(x, key, id))
 		}
@@ -248,7 +248,7 @@ func (b *batch) decideEntries(id string, was, is *document.Record) error {
 		if !x.Unique {
 			continue
 		}
-		gone, _ = differ(present(old), present(come))
+		gone, _ = docchange.Differ(present(old), present(come))
 		for _, key := range gone {
 			b.redo.Release = append(b.redo.Release, claim{claimKey(x, key), id})
 		}
@@ -318,32 +318,4 @@ func invalidID(id string) *platform.Error {
 		return nil
 	}
 	return platform.Invalid(platform.Field{Path: "/id", Code: "format", Detail: "an id is text in UTF-8, and not empty"})
-}
-
-func normalize(changes []store.Change) ([]store.Change, error) {
-	changes = slices.Clone(changes)
-	for i := range changes {
-		ch := &changes[i]
-		var err error
-		switch ch.Op {
-		case store.OpInsert, store.OpReplace, store.OpUpsert, store.OpPatch:
-			ch.Data, err = document.Normalize("/data", ch.Data)
-		case store.OpDelete:
-		default:
-			return nil, fmt.Errorf("mongo: change %d has no known operation", i)
-		}
-		if err != nil {
-			return nil, changeError(i, err)
-		}
-	}
-	return changes, nil
-}
-
-// changeError names the change that was refused; other errors stay as they are.
-func changeError(i int, err error) error {
-	var refused *platform.Error
-	if errors.As(err, &refused) {
-		return &store.ChangeError{Index: i, Err: refused}
-	}
-	return err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/internal/docchange"
 )
 
 var (
@@ -216,7 +217,7 @@ func brokenError(s storedIndex) error {
 	if err != nil {
 		return err
 	}
-	return uniqueError(x)
+	return docchange.UniqueError(x.Keys, x.Index.Fields)
 }
 
 func building(indexes []storedIndex) bool {

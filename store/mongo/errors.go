@@ -12,9 +12,6 @@ import (
 
 var (
 	errNoCollection = platform.NotFound("collection")
-	errNoDocument   = platform.NotFound("record")
-	errExists       = platform.Errorf(platform.KindConflict, "exists", "there is a record with that id")
-	errStale        = platform.Errorf(platform.KindStale, "stale", "the record has changed")
 	errBusy         = platform.Errorf(platform.KindUnavailable, "busy", "too many change the collection at the same time")
 	errAway         = platform.Errorf(platform.KindUnavailable, "unavailable", "the store does not answer")
 	errStopped      = platform.Errorf(platform.KindUnavailable, "stopped", "the store is stopped")

@@ -8,6 +8,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"
+	"github.com/acme/platform/store/internal/docchange"
 )
 
 // evaluation is what the jobs of a batch come to, one after the other, each
@@ -59,7 +60,7 @@ func (b *batch) evaluate(jobs []*job) *evaluation {
 func (e *evaluation) job(j *job) ([]store.Document, error) {
 	out := make([]store.Document, 0, len(j.changes))
 	for start := 0; start < len(j.changes); {
-		end := distinct(j.changes, start)
+		end := docchange.Distinct(j.changes, start, maxTogether)
 		docs, err := e.run(start, j.changes[start:end])
 		if err != nil {
 			return nil, err
@@ -70,36 +71,20 @@ func (e *evaluation) job(j *job) ([]store.Document, error) {
 	return out, nil
 }
 
-// distinct returns the end of the longest run from start in which no id comes
-// twice, of at most 512 changes. Within a run all documents are looked at
-// before any unique index, as in package sqldocs, so that of several faults the
-// same one is found.
-func distinct(changes []store.Change, start int) int {
-	if start+1 == len(changes) {
-		return start + 1
-	}
-	seen := make(map[string]bool, min(len(changes)-start, maxTogether))
-	i := start
-	for ; i < len(changes) && len(seen) < maxTogether && !seen[changes[i].ID]; i++ {
-		seen[changes[i].ID] = true
-	}
-	return i
-}
-
 func (e *evaluation) run(first int, changes []store.Change) ([]store.Document, error) {
 	was := make([]*document.Record, len(changes))
 	is := make([]*document.Record, len(changes))
 	for i := range changes {
 		was[i] = e.doc(changes[i].ID)
-		var refused *platform.Error
-		if is[i], refused = next(&changes[i], was[i], e.b.now); refused != nil {
-			return nil, changeError(first+i, refused)
+		var err error
+		if is[i], err = next(&changes[i], was[i], e.b.now); err != nil {
+			return nil, docchange.Error(first+i, err)
 		}
 	}
 	out := make([]store.Document, len(changes))
 	for i, ch := range changes {
 		if err := e.keys(ch.ID, was[i], is[i]); err != nil {
-			return nil, changeError(first+i, err)
+			return nil, docchange.Error(first+i, err)
 		}
 		change(e, e.docs, ch.ID, is[i])
 		doc := is[i]
@@ -136,36 +121,17 @@ func (e *evaluation) doc(id string) *document.Record {
 const maxData = 15 << 20
 
 // next returns what a change makes of a document, nil where it is gone.
-func next(ch *store.Change, was *document.Record, now int64) (*document.Record, *platform.Error) {
-	if err := invalidID(ch.ID); err != nil && (ch.Op == store.OpInsert || ch.Op == store.OpUpsert) {
-		return nil, err
-	}
-	switch {
-	case ch.Op == store.OpInsert && was != nil:
-		return nil, errExists
-	case was == nil && ch.Op != store.OpInsert && (ch.Op != store.OpUpsert || ch.IfVersion != 0):
-		return nil, errNoDocument
-	case was != nil && ch.IfVersion != 0 && ch.IfVersion != was.Version:
-		return nil, errStale
-	case ch.Op == store.OpDelete:
-		return nil, nil
-	}
-	r := document.Record{ID: ch.ID, CreatedAt: fromMicros(now), Data: ch.Data}
-	if was != nil {
-		r.Version, r.CreatedAt = was.Version, was.CreatedAt
-		if ch.Op == store.OpPatch {
-			r.Data = document.MergePatch(was.Data, ch.Data)
-			if document.TooDeep(r.Data) {
-				return nil, platform.Invalid(platform.Field{Path: "/data", Code: "too_deep", Detail: "the result nests too deep"})
-			}
+func next(ch *store.Change, was *document.Record, now int64) (*document.Record, error) {
+	if ch.Op == store.OpInsert || ch.Op == store.OpUpsert {
+		if err := invalidID(ch.ID); err != nil {
+			return nil, err
 		}
 	}
-	if len(r.Data) > maxData {
+	r, err := docchange.Next(ch, was, fromMicros(now))
+	if err == nil && r != nil && len(r.Data) > maxData {
 		return nil, platform.Errorf(platform.KindTooLarge, "too_large", "a record has at most %d bytes", maxData)
 	}
-	r.Version++
-	r.UpdatedAt = fromMicros(now)
-	return &r, nil
+	return r, err
 }
 
 // keys keeps account of the indexes for a change of a document.

@@ -1,22 +1,20 @@
 package mongo
 
 import (
-	"bytes"
 	"context"
 	"slices"
-	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"github.com/acme/platform"
 	"github.com/acme/platform/store/document"
+	"github.com/acme/platform/store/internal/docchange"
 )
 
 // unique moves the keys of a document in a unique index. A key that another
 // document has refuses the change, or while the index is being built, the
 // index.
 func (e *evaluation) unique(i int, x *index, id string, old, come document.Entries) error {
-	gone, added := differ(present(old), present(come))
+	gone, added := docchange.Differ(present(old), present(come))
 	for _, key := range gone {
 		if k := claimKey(x, key); e.holder(i, k) == id {
 			change(e, e.claims, k, "")
@@ -26,7 +24,7 @@ func (e *evaluation) unique(i int, x *index, id string, old, come document.Entri
 		k := claimKey(x, key)
 		if holder := e.holder(i, k); holder != "" && holder != id {
 			if x.Build == "" {
-				return uniqueError(x)
+				return docchange.UniqueError(x.Keys, x.Index.Fields)
 			}
 			if !e.broken[i] {
 				e.broken[i] = true
@@ -105,39 +103,4 @@ func (b *batch) has(r *document.Record, i int, key string) (bool, error) {
 		return false, err
 	}
 	return slices.ContainsFunc(present(all[i]), func(k []byte) bool { return claimKey(b.indexes[i], k) == key }), nil
-}
-
-// uniqueError refuses a second document with the same values.
-func uniqueError(x *index) *platform.Error {
-	e := platform.Errorf(platform.KindConflict, "unique", "another record has the same %s", x.Keys)
-	for _, f := range x.Index.Fields {
-		e.Fields = append(e.Fields, platform.Field{
-			Path: "/data/" + strings.ReplaceAll(f.Path, ".", "/"), Code: "unique", Detail: "must not be in another record",
-		})
-	}
-	return e
-}
-
-// differ compares two ordered lists of keys.
-func differ(was, is [][]byte) (gone, come [][]byte) {
-	for len(was) > 0 || len(is) > 0 {
-		var c int
-		switch {
-		case len(was) == 0:
-			c = 1
-		case len(is) == 0:
-			c = -1
-		default:
-			c = bytes.Compare(was[0], is[0])
-		}
-		switch {
-		case c < 0:
-			gone, was = append(gone, was[0]), was[1:]
-		case c > 0:
-			come, is = append(come, is[0]), is[1:]
-		default:
-			was, is = was[1:], is[1:]
-		}
-	}
-	return gone, come
 }

@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"
+	"github.com/acme/platform/store/internal/docchange"
 	"github.com/acme/platform/store/internal/sqltx"
 )
 
@@ -22,7 +22,7 @@ func (d *Documents) Apply(ctx context.Context, tenant platform.TenantID, name st
 		return nil, err
 	}
 	// Outside the transaction, for which others may wait.
-	changes, err := normalize(changes)
+	changes, err := docchange.Normalize(changes)
 	if err != nil {
 		return nil, err
 	}
@@ -53,37 +53,13 @@ func (d *Documents) Apply(ctx context.Context, tenant platform.TenantID, name st
 	return out, nil
 }
 
-func normalize(changes []store.Change) ([]store.Change, error) {
-	changes = slices.Clone(changes)
-	for i := range changes {
-		ch := &changes[i]
-		var err error
-		switch ch.Op {
-		case store.OpInsert, store.OpReplace, store.OpUpsert, store.OpPatch:
-			ch.Data, err = document.Normalize("/data", ch.Data)
-		case store.OpDelete:
-		default:
-			return nil, fmt.Errorf("sqldocs: change %d has no known operation", i)
-		}
-		if err != nil {
-			return nil, changeError(i, err)
-		}
-	}
-	return changes, nil
-}
-
-// changeError names the change that was refused; other errors stay as they
-// are.
+// changeError names the change that was refused, unless the transaction is to run
+// again.
 func changeError(i int, err error) error {
-	var refused *platform.Error
-	if !sqltx.IsAgain(err) && errors.As(err, &refused) {
-		switch refused.Kind {
-		case platform.KindConflict, platform.KindStale, platform.KindNotFound, platform.KindInvalid:
-			return &store.ChangeError{Index: i, Err: refused}
-		default: // it is not about the change
-		}
+	if sqltx.IsAgain(err) {
+		return err
 	}
-	return err
+	return docchange.Error(i, err)
 }
 
 // saveMarks writes what the records told about the fields of indexes.
@@ -129,7 +105,7 @@ func newApplier(tx store.Tx, tenant platform.TenantID, c *collection, dialect *d
 func (a *applier) apply(ctx context.Context, changes []store.Change) ([]store.Document, error) {
 	out := make([]store.Document, 0, len(changes))
 	for start := 0; start < len(changes); {
-		end := distinct(changes, start)
+		end := docchange.Distinct(changes, start, maxBatch)
 		docs, err := a.batch(ctx, start, changes[start:end])
 		if err != nil {
 			return nil, err
@@ -142,20 +118,6 @@ func (a *applier) apply(ctx context.Context, changes []store.Change) ([]store.Do
 
 // maxBatch is how many stored documents a batch holds in memory.
 const maxBatch = 512
-
-// distinct returns the end of the longest run from start in which no id comes
-// twice, so that its documents can be read before any is written.
-func distinct(changes []store.Change, start int) int {
-	if start+1 == len(changes) {
-		return start + 1
-	}
-	seen := make(map[string]bool, min(len(changes)-start, maxBatch))
-	i := start
-	for ; i < len(changes) && len(seen) < maxBatch && !seen[changes[i].ID]; i++ {
-		seen[changes[i].ID] = true
-	}
-	return i
-}
 
 // batch makes changes of different documents; first is the place of the first
 // one in the Apply. The documents are written before the index rows, which
@@ -202,43 +164,26 @@ func (a *applier) batch(ctx context.Context, first int, changes []store.Change) 
 	return out, a.index.flush(ctx)
 }
 
-var (
-	errNoDocument = platform.NotFound("record")
-	errExists     = platform.Errorf(platform.KindConflict, "exists", "there is a record with that id")
-	errStale      = platform.Errorf(platform.KindStale, "stale", "the record has changed")
-	errRace       = platform.Errorf(platform.KindConflict, "conflict", "another transaction changed the record")
-)
+var errRace = platform.Errorf(platform.KindConflict, "conflict", "another transaction changed the record")
 
 // one makes a change of a document and returns what it then is, nil where it
 // is gone.
 func (a *applier) one(ctx context.Context, ch *store.Change, stored map[string]row) (*document.Record, error) {
-	r, there := stored[ch.ID]
+	var was *document.Record
+	if r, there := stored[ch.ID]; there {
+		was = &r.Record
+	}
+	next, err := docchange.Next(ch, was, fromMicros(a.now))
 	switch {
-	case ch.Op == store.OpInsert && there:
-		return nil, errExists
-	case !there && ch.Op != store.OpInsert && (ch.Op != store.OpUpsert || ch.IfVersion != 0):
-		return nil, errNoDocument
-	case there && ch.IfVersion != 0 && ch.IfVersion != r.Version:
-		return nil, errStale
-	case ch.Op == store.OpDelete:
-		return nil, a.remove(ctx, &r.Record)
-	case !there:
-		now := fromMicros(a.now)
-		doc := &document.Record{ID: ch.ID, Version: 1, CreatedAt: now, UpdatedAt: now, Data: ch.Data}
-		a.fresh = append(a.fresh, doc)
-		return doc, nil
+	case err != nil:
+		return nil, err
+	case next == nil:
+		return nil, a.remove(ctx, was)
+	case was == nil:
+		a.fresh = append(a.fresh, next)
+		return next, nil
 	}
-	next := r.Record
-	next.Version++
-	next.UpdatedAt = fromMicros(a.now)
-	next.Data = ch.Data
-	if ch.Op == store.OpPatch {
-		next.Data = document.MergePatch(r.Data, ch.Data)
-		if document.TooDeep(next.Data) {
-			return nil, platform.Invalid(platform.Field{Path: "/data", Code: "too_deep", Detail: "the result nests too deep"})
-		}
-	}
-	return &next, a.replace(ctx, &next, r.Version)
+	return next, a.replace(ctx, next, was.Version)
 }
 
 // insert writes the documents of a batch that were not there.

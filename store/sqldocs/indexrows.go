@@ -1,15 +1,14 @@
 package sqldocs
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"
+	"github.com/acme/platform/store/internal/docchange"
 )
 
 // indexWriter keeps index rows in step with documents. Rows to insert wait for
@@ -82,17 +81,6 @@ func (m marks) mark(indexes []storedIndex) {
 	}
 }
 
-// errUnique refuses a second document with the same values.
-func errUnique(x *index) *platform.Error {
-	e := platform.Errorf(platform.KindConflict, "unique", "another record has the same %s", x.keys)
-	for _, f := range x.fields {
-		e.Fields = append(e.Fields, platform.Field{
-			Path: "/data/" + strings.ReplaceAll(f.Path, ".", "/"), Code: "unique", Detail: "must not be in another record",
-		})
-	}
-	return e
-}
-
 // update replaces the rows of old with those of doc; either may be nil. Seq is
 // the document's. A refusal is a [*platform.Error].
 func (w *indexWriter) update(ctx context.Context, seq int64, old, doc *document.Record) error {
@@ -119,7 +107,7 @@ func (w *indexWriter) update(ctx context.Context, seq int64, old, doc *document.
 }
 
 func (w *indexWriter) replace(ctx context.Context, x *index, seq int64, id string, was, is document.Entries) error {
-	gone, come := differ(was.Keys, is.Keys)
+	gone, come := docchange.Differ(was.Keys, is.Keys)
 	for _, key := range gone {
 		if err := w.rows.remove(ctx, x.Number, key, id); err != nil {
 			return err
@@ -143,7 +131,7 @@ func (w *indexWriter) replaceUnique(ctx context.Context, x *index, id string, wa
 	if !is.Present {
 		is.Keys = nil
 	}
-	gone, come := differ(was.Keys, is.Keys)
+	gone, come := docchange.Differ(was.Keys, is.Keys)
 	for _, key := range gone {
 		_, err := w.tx.Exec(ctx, `DELETE FROM document_unique WHERE tenant = ? AND number = ? AND sort_key = ? AND id = ?`,
 			string(w.tenant), x.Number, key, id)
@@ -162,34 +150,10 @@ func (w *indexWriter) replaceUnique(ctx context.Context, x *index, id string, wa
 			return fmt.Errorf("sqldocs: insert into an index: %w", err)
 		}
 		if n == 0 {
-			return errUnique(x)
+			return docchange.UniqueError(x.keys, x.fields)
 		}
 	}
 	return nil
 }
 
 func (w *indexWriter) flush(ctx context.Context) error { return w.rows.flush(ctx) }
-
-// differ compares two ordered lists of keys.
-func differ(was, is [][]byte) (gone, come [][]byte) {
-	for len(was) > 0 || len(is) > 0 {
-		var c int
-		switch {
-		case len(was) == 0:
-			c = 1
-		case len(is) == 0:
-			c = -1
-		default:
-			c = bytes.Compare(was[0], is[0])
-		}
-		switch {
-		case c < 0:
-			gone, was = append(gone, was[0]), was[1:]
-		case c > 0:
-			come, is = append(come, is[0]), is[1:]
-		default:
-			was, is = was[1:], is[1:]
-		}
-	}
-	return gone, come
-}

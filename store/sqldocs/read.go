@@ -9,6 +9,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"
+	"github.com/acme/platform/store/internal/docchange"
 )
 
 // Get implements [store.Documents].
@@ -22,7 +23,7 @@ func (d *Documents) Get(ctx context.Context, tenant platform.TenantID, name, id 
 		[]any{string(tenant), name, string(tenant), id},
 		&doc.Version, &created, &updated, (*[]byte)(&doc.Data))
 	if errors.Is(err, sql.ErrNoRows) {
-		return store.Document{}, errNoDocument
+		return store.Document{}, docchange.ErrNoDocument
 	}
 	if err != nil {
 		return store.Document{}, fmt.Errorf("sqldocs: read a document: %w", err)
