@@ -2,7 +2,9 @@ package platform
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Event is something that happened in a tenant, in the attributes of
@@ -41,8 +43,15 @@ func (e Event) Validate() error {
 	if e.Time.IsZero() {
 		fields = append(fields, Field{Path: "/time", Code: "required", Detail: "an event needs time"})
 	}
-	if len(e.Data) > 0 && !json.Valid(e.Data) {
-		fields = append(fields, Field{Path: "/data", Code: "format", Detail: "data must be JSON"})
+	for _, f := range []struct{ name, value string }{
+		{"id", e.ID}, {"source", e.Source}, {"type", e.Type}, {"subject", e.Subject}, {"actor", e.Actor},
+	} {
+		if !utf8.ValidString(f.value) || strings.ContainsRune(f.value, 0) {
+			fields = append(fields, Field{Path: "/" + f.name, Code: "format", Detail: f.name + " must be UTF-8 without U+0000"})
+		}
+	}
+	if len(e.Data) > 0 && !(json.Valid(e.Data) && utf8.Valid(e.Data)) {
+		fields = append(fields, Field{Path: "/data", Code: "format", Detail: "data must be JSON in UTF-8"})
 	}
 	if fields != nil {
 		return Invalid(fields...)

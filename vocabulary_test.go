@@ -136,16 +136,23 @@ func TestEventValidate(t *testing.T) {
 	if err := good.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	for name, change := range map[string]func(*platform.Event){
-		"/id":      func(e *platform.Event) { e.ID = "" },
-		"/source":  func(e *platform.Event) { e.Source = "" },
-		"/type":    func(e *platform.Event) { e.Type = "" },
-		"/subject": func(e *platform.Event) { e.Subject = "" },
-		"/time":    func(e *platform.Event) { e.Time = time.Time{} },
-		"/data":    func(e *platform.Event) { e.Data = json.RawMessage(`{`) },
+	for _, c := range []struct {
+		name   string
+		change func(*platform.Event)
+	}{
+		{"/id", func(e *platform.Event) { e.ID = "" }},
+		{"/id", func(e *platform.Event) { e.ID = "a\x00b" }},
+		{"/source", func(e *platform.Event) { e.Source = "" }},
+		{"/type", func(e *platform.Event) { e.Type = "" }},
+		{"/subject", func(e *platform.Event) { e.Subject = "" }},
+		{"/subject", func(e *platform.Event) { e.Subject = "\xff" }},
+		{"/actor", func(e *platform.Event) { e.Actor = "\x00" }},
+		{"/time", func(e *platform.Event) { e.Time = time.Time{} }},
+		{"/data", func(e *platform.Event) { e.Data = json.RawMessage(`{`) }},
+		{"/data", func(e *platform.Event) { e.Data = json.RawMessage("\"\xff\"") }},
 	} {
-		e := good
-		change(&e)
+		e, name := good, c.name
+		c.change(&e)
 		var perr *platform.Error
 		if err := e.Validate(); !errors.As(err, &perr) || len(perr.Fields) != 1 || perr.Fields[0].Path != name {
 			t.Errorf("%s: got %v", name, err)
