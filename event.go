@@ -50,7 +50,7 @@ func (e Event) Validate() error {
 			fields = append(fields, Field{Path: "/" + f.name, Code: "format", Detail: f.name + " must be UTF-8 without U+0000"})
 		}
 	}
-	if len(e.Data) > 0 && !(json.Valid(e.Data) && utf8.Valid(e.Data)) {
+	if len(e.Data) > 0 && (!json.Valid(e.Data) || !utf8.Valid(e.Data)) {
 		fields = append(fields, Field{Path: "/data", Code: "format", Detail: "data must be JSON in UTF-8"})
 	}
 	if fields != nil {

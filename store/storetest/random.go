@@ -69,7 +69,9 @@ func documentsAtRandom(p *probe, s DocumentsStore) {
 
 // own checks that a document is the tenant's, and one that it has.
 func (p *probe) own(d store.Document, of platform.TenantID, have map[string]bool) {
-	var data struct{ Of platform.TenantID }
+	var data struct {
+		Of platform.TenantID `json:"of"`
+	}
 	if err := json.Unmarshal(d.Data, &data); err != nil || data.Of != of || !have[d.ID] {
 		p.fatalf("%s got %s %s", of, d.ID, d.Data)
 	}
