@@ -62,8 +62,8 @@ const importSize = 400
 func (l *ledger) begin() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lines = cmp.Or(l.lines, importSize)
 	if l.created == nil {
+		l.lines = cmp.Or(l.lines, importSize)
 		l.created, l.tried, l.events, l.unsure = map[string]string{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	}
 }
