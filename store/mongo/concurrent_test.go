@@ -274,7 +274,7 @@ func TestLateCommitOfARefusedCall(t *testing.T) {
 		return []platform.Event{event([]platform.TenantID{tenant, other}[calls-1], "1", "x")}
 	})
 	if err == nil || calls != 2 {
-		t.Fatalf("built events %d times, %v; the network saw %v", calls, err, n.log)
+		t.Fatalf("built events %d times, %v; the network saw %v", calls, err, n.commands())
 	}
 	if err := n.release(); err != nil {
 		t.Fatal(err)

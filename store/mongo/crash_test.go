@@ -194,7 +194,7 @@ func crash(t *testing.T, name string, client *driver.Client, other *mongo.Docume
 	if !n.hit() && err != nil {
 		t.Fatalf("without a cut: %v", err)
 	}
-	what := fmt.Sprintf("cut at %d of %v, answered %v", at, n.log, err)
+	what := fmt.Sprintf("cut at %d of %v, answered %v", at, n.commands(), err)
 
 	// Two reads that must not see more, or less, than what they then find.
 	first, getErr := other.Get(t.Context(), tenant, "c", "a")
@@ -284,7 +284,7 @@ func comesLate(t *testing.T, name string, other *mongo.Documents, tenant platfor
 	victim := openOn(t, name, n)
 	n.arm(at, late)
 	err := c.call(t.Context(), victim, tenant)
-	what := fmt.Sprintf("late was %d of %v, answered %v", at, n.log, err)
+	what := fmt.Sprintf("late was %d of %v, answered %v", at, n.commands(), err)
 	if !n.hit() {
 		return false
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 )
 
@@ -67,6 +68,13 @@ func (n *network) hit() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.armed && n.seen > n.at
+}
+
+// commands are those that were counted so far.
+func (n *network) commands() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.log)
 }
 
 func (n *network) DialContext(ctx context.Context, kind, addr string) (net.Conn, error) {

@@ -131,7 +131,7 @@ func TestRelayAfterDeath(t *testing.T) {
 	_, _ = victim.Apply(t.Context(), tenant, "c", []store.Change{change(store.OpInsert, "x", `{}`)},
 		func([]store.Document) []platform.Event { return []platform.Event{event(tenant, "1", "x")} })
 	if !n.hit() {
-		t.Fatalf("it did not die: %v", n.log)
+		t.Fatalf("it did not die: %v", n.commands())
 	}
 	s := &stream{}
 	open(t, name, func(cfg *mongo.Config) { cfg.Events, cfg.Lease = s, time.Second })
