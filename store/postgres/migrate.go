@@ -41,30 +41,11 @@ func (db *DB) asOwner(ctx context.Context, fn func(context.Context, store.Tx) er
 		return err
 	}
 	defer db.running.Done()
-	c, err := db.begin(ctx, db.pools.owner, "BEGIN; SET LOCAL search_path = "+db.cfg.Schema+
-		"; SET LOCAL idle_in_transaction_session_timeout = 0")
-	if err != nil {
-		return err
-	}
-	tx := sqltx.New(sqltx.Config{DB: db.bun, Conn: &conn{c}, Rebind: db.binder.bind, Lock: db.lock, Now: db.cfg.Now})
-	committed := false
-	defer func() {
-		tx.End()
-		if !committed {
-			rollback(c)
+	begin := "BEGIN; SET LOCAL search_path = " + db.cfg.Schema + "; SET LOCAL idle_in_transaction_session_timeout = 0"
+	return db.once(ctx, db.pools.owner, begin, sqltx.Config{}, func(ctx context.Context, tx store.Tx) error {
+		if err := tx.Lock(ctx, "migrate"); err != nil {
+			return err
 		}
-		_ = c.Close()
-	}()
-	if err := tx.Lock(ctx, "migrate"); err != nil {
-		return translate(ctx, err)
-	}
-	if err := fn(ctx, tx); err != nil {
-		return translate(ctx, err)
-	}
-	tx.End()
-	if err := db.commit(ctx, c); err != nil {
-		return err
-	}
-	committed = true
-	return nil
+		return fn(ctx, tx)
+	})
 }

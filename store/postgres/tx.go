@@ -55,7 +55,7 @@ func (db *DB) run(ctx context.Context, pool *sql.DB, tenant platform.TenantID, f
 	defer cancel()
 	pause := background.Backoff{Min: 2 * time.Millisecond, Max: 200 * time.Millisecond, Rand: db.cfg.Rand}
 	for n := 1; ; n++ {
-		err := db.once(ctx, pool, tenant, fn, o)
+		err := db.once(ctx, pool, db.opening(tenant, o), sqltx.Config{Tenant: tenant, ReadOnly: o.ReadOnly}, fn)
 		if err == nil || n == maxRuns || ctx.Err() != nil || !again(err) {
 			return err
 		}
@@ -63,16 +63,14 @@ func (db *DB) run(ctx context.Context, pool *sql.DB, tenant platform.TenantID, f
 	}
 }
 
-// once runs fn in one transaction.
-func (db *DB) once(ctx context.Context, pool *sql.DB, tenant platform.TenantID, fn func(context.Context, store.Tx) error, o store.TxOptions) error {
-	c, err := db.begin(ctx, pool, db.opening(tenant, o))
+// once runs fn in one transaction that the text begins; cfg says whose it is.
+func (db *DB) once(ctx context.Context, pool *sql.DB, text string, cfg sqltx.Config, fn func(context.Context, store.Tx) error) error {
+	c, err := db.begin(ctx, pool, text)
 	if err != nil {
 		return err
 	}
-	tx := sqltx.New(sqltx.Config{
-		DB: db.bun, Conn: &conn{c}, Tenant: tenant, ReadOnly: o.ReadOnly, Rebind: db.binder.bind,
-		Lock: db.lock, Now: db.cfg.Now,
-	})
+	cfg.DB, cfg.Conn, cfg.Rebind, cfg.Lock, cfg.Now = db.bun, &conn{c}, db.binder.bind, db.lock, db.cfg.Now
+	tx := sqltx.New(cfg)
 	committed := false
 	defer func() { // also where fn panics
 		tx.End()
