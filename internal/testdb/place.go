@@ -73,7 +73,8 @@ func Prepare(tb testing.TB) {
 // to the disk: for figures.
 func OnServer(tb testing.TB) *Place {
 	tb.Helper()
-	return &Place{url: teststack.Start(tb, teststack.PostgresServer).URL()}
+	s := teststack.Start(tb, teststack.PostgresServer)
+	return &Place{url: s.URLAt(s.Direct(tb))}
 }
 
 // Name is what [Connect] takes.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,6 +103,27 @@ func (k Kind) start(ctx context.Context, public string, extra ...testcontainers.
 type quiet struct{}
 
 func (quiet) Printf(string, ...any) {}
+
+// Direct is an address of the server that the engine does not forward, for
+// figures: forwarding takes as much of the machine as the server. It is lost with
+// a restart. Where containers cannot be reached it is Addr.
+func (s *Server) Direct(tb testing.TB) string {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), time.Second)
+	defer cancel()
+	ip, err := s.c.ContainerIP(ctx)
+	if err != nil || ip == "" {
+		return s.Addr
+	}
+	port, _, _ := strings.Cut(s.kind.port, "/")
+	direct := net.JoinHostPort(ip, port)
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", direct)
+	if err != nil {
+		return s.Addr
+	}
+	c.Close()
+	return direct
+}
 
 // fixPort binds a port of the container to one of the host, so that the address
 // survives a restart.

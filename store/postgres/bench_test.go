@@ -26,9 +26,9 @@ const (
 func benchDB(b *testing.B) (*postgres.DB, *sql.DB) {
 	b.Helper()
 	s := teststack.Start(b, teststack.PostgresServer)
-	db := openWith(b, postgres.Config{URL: s.URL(), MaxConns: 16})
+	db := openWith(b, postgres.Config{URL: s.URLAt(s.Direct(b)), MaxConns: 16})
 	must(b, db.Migrate(b.Context(), things()))
-	plain, err := sql.Open("pgx", s.URL())
+	plain, err := sql.Open("pgx", s.URLAt(s.Direct(b)))
 	must(b, err)
 	plain.SetMaxIdleConns(16)
 	b.Cleanup(func() { plain.Close() })

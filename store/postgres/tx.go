@@ -55,7 +55,7 @@ func (db *DB) run(ctx context.Context, pool *sql.DB, tenant platform.TenantID, f
 	defer cancel()
 	pause := background.Backoff{Min: 2 * time.Millisecond, Max: 200 * time.Millisecond, Rand: db.cfg.Rand}
 	for n := 1; ; n++ {
-		err := db.once(ctx, pool, db.opening(tenant, o), sqltx.Config{Tenant: tenant, ReadOnly: o.ReadOnly}, fn)
+		err := db.once(ctx, pool, db.opening(tenant, o), sqltx.Config{Tenant: tenant, ReadOnly: o.ReadOnly, HoldEvents: true}, fn)
 		if err == nil || n == maxRuns || ctx.Err() != nil || !again(err) {
 			return err
 		}
@@ -83,7 +83,7 @@ func (db *DB) once(ctx context.Context, pool *sql.DB, text string, cfg sqltx.Con
 		return translate(ctx, err)
 	}
 	tx.End()
-	if err := db.commit(ctx, c); err != nil {
+	if err := db.commit(ctx, c, tx); err != nil {
 		return err
 	}
 	committed = true
@@ -138,26 +138,6 @@ func (db *DB) begin(ctx context.Context, pool *sql.DB, text string) (*sql.Conn, 
 		}
 		return nil, translate(ctx, err)
 	}
-}
-
-// commit ends the transaction. Once COMMIT is on its way only the server's
-// answer tells whether it happened.
-func (db *DB) commit(ctx context.Context, c *sql.Conn) error {
-	return raw(c, func(p *pgx.Conn) error {
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("postgres: %w", err)
-		}
-		if p.PgConn().TxStatus() == 'E' {
-			// fn went on after a statement had failed: COMMIT would roll back
-			// and say nothing.
-			return errors.New("postgres: the transaction's function returned no error although a statement had failed")
-		}
-		err := script(ctx, p, "COMMIT")
-		if err != nil && p.IsClosed() {
-			return unavailable("commit_unknown", "the store was lost while it committed").Because(err)
-		}
-		return translate(ctx, err)
-	})
 }
 
 // rollbackTime bounds a rollback, whose caller's context may have ended.

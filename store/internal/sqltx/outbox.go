@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/acme/platform"
@@ -49,21 +50,36 @@ func (t *Tx) Emit(ctx context.Context, events ...platform.Event) error {
 			return fmt.Errorf("emit: event %d of %d: %w", i+1, len(events), err)
 		}
 	}
-	for _, stmt := range insertRows {
-		for len(events) >= stmt.rows {
-			args := make([]any, 0, stmt.rows*outboxColumns)
-			for _, e := range events[:stmt.rows] {
-				args = append(args, e.ID, e.Source, e.Type, string(e.Tenant), e.Subject,
-					e.Time.UnixMicro(), e.Actor, string(e.Data))
-			}
-			if _, err := t.Exec(ctx, stmt.text, args...); err != nil {
-				return fmt.Errorf("emit: %w", err)
-			}
-			t.emitted = true
-			events = events[stmt.rows:]
+	for _, e := range events {
+		t.held = append(t.held, e.ID, e.Source, e.Type, string(e.Tenant), e.Subject,
+			e.Time.UnixMicro(), e.Actor, string(e.Data))
+	}
+	t.emitted = t.emitted || len(events) > 0
+	if t.cfg.HoldEvents {
+		return nil
+	}
+	for text, args := range t.Held() {
+		if _, err := t.Exec(ctx, text, args...); err != nil {
+			return fmt.Errorf("emit: %w", err)
 		}
 	}
+	t.held = t.held[:0]
 	return nil
+}
+
+// Held returns the statements, with their arguments, that insert the events which
+// Config.HoldEvents left to the driver, in order.
+func (t *Tx) Held() iter.Seq2[string, []any] {
+	return func(yield func(string, []any) bool) {
+		rest := t.held
+		for _, stmt := range insertRows {
+			for n := stmt.rows * outboxColumns; len(rest) >= n; rest = rest[n:] {
+				if !yield(stmt.text, rest[:n:n]) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Once implements [store.Tx].

@@ -36,6 +36,9 @@ type Config struct {
 	Rebind func(query string) string
 	// Lock takes the name for the transaction; nil where there is one writer.
 	Lock func(ctx context.Context, t *Tx, name string) error
+	// HoldEvents has Emit keep the events, for the driver to insert together
+	// with the commit: see [Tx.Held].
+	HoldEvents bool
 	// Now is the clock of the inbox.
 	Now func() time.Time
 }
@@ -45,6 +48,7 @@ type Tx struct {
 	cfg     Config
 	conn    conn
 	emitted bool
+	held    []any // arguments of the outbox's rows, one after the other
 	after   []func()
 }
 
@@ -60,7 +64,7 @@ func New(cfg Config) *Tx {
 // End makes every further statement fail with [sql.ErrTxDone].
 func (t *Tx) End() { t.conn.ended = true }
 
-// Emitted reports whether the transaction wrote to the outbox.
+// Emitted reports whether the transaction writes to the outbox.
 func (t *Tx) Emitted() bool { return t.emitted }
 
 // Callbacks returns what was given to AfterCommit, in order.
