@@ -3,12 +3,15 @@ package outbox_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"testing"
 	"time"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/testdb"
+	"github.com/acme/platform/internal/teststack"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/kafka"
 	"github.com/acme/platform/store/outbox"
 )
 
@@ -21,16 +24,50 @@ func onEach(b *testing.B, run func(*testing.B, testdb.DB)) {
 }
 
 // BenchmarkRelay measures events from the outbox to the stream of the same store,
-// and to one that is elsewhere and takes no time.
+// to Kafka, and to a stream that is elsewhere and takes no time.
 func BenchmarkRelay(b *testing.B) {
+	broker := startKafka(b)
 	onEach(b, func(b *testing.B, db testdb.DB) {
 		b.Helper()
 		e := startEvents(b, db)
 		for _, batch := range []int{100, 500, 2000} {
 			b.Run(fmt.Sprintf("in the store %d", batch), func(b *testing.B) { benchmarkRelay(b, db, e, batch) })
-			b.Run(fmt.Sprintf("away %d", batch), func(b *testing.B) { benchmarkRelay(b, db, &nowhere{}, batch) })
+			b.Run(fmt.Sprintf("kafka %d", batch), func(b *testing.B) { benchmarkRelay(b, db, broker, batch) })
+			b.Run(fmt.Sprintf("nowhere %d", batch), func(b *testing.B) { benchmarkRelay(b, db, &nowhere{}, batch) })
 		}
 	})
+}
+
+// startKafka returns a stream on a broker of the benchmark's own.
+func startKafka(b *testing.B) *kafka.Events {
+	b.Helper()
+	s := teststack.Start(b, teststack.KafkaServer)
+	direct := s.Direct(b)
+	e, err := kafka.New(kafka.Config{
+		Brokers: []string{s.URL()}, Topic: "bench", Plaintext: true, Replication: 1,
+		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, direct)
+		},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := e.Start(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = e.Stop(context.Background()) })
+	for range 1000 { // the broker compiles what it runs often
+		var events []platform.Event
+		for n := range 20 {
+			ev := event(acme, n)
+			ev.ID = platform.NewID("evt")
+			events = append(events, ev)
+		}
+		if err := e.Publish(context.Background(), events...); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return e
 }
 
 // nowhere is a stream that takes everything.

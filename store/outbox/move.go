@@ -128,20 +128,6 @@ func (r *Relay) moveAtOnce(ctx context.Context, limit int, bad *refusal, publish
 	return n, dead, err
 }
 
-// moveInTurn is moveAtOnce to a stream that is not in the store, of a relay that
-// is not the only one: a relay whose process ends in the middle loses its turn
-// with the connection. The rows stay locked while the stream works, which
-// PublishTimeout bounds.
-func (r *Relay) moveInTurn(ctx context.Context, limit int, bad *refusal) (int, []row, error) {
-	// What is published should be deleted although the relay is stopping:
-	// otherwise it is published again.
-	held, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.cfg.PublishTimeout+deleteTime)
-	defer cancel()
-	return r.moveAtOnce(held, limit, bad, func(_ context.Context, _ store.Tx, events ...platform.Event) error {
-		return r.publish(ctx, events)
-	})
-}
-
 // moveAway is move to a stream that is not in the store, of the one relay that
 // there is, in a store with one writer: nobody waits for the stream. Rows are
 // deleted only once the stream has them.

@@ -68,7 +68,8 @@ func benchmarkLatency(b *testing.B, db store.Relational) {
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
 }
 
-// BenchmarkThroughput measures jobs that do nothing, 10,000 at a time.
+// BenchmarkThroughput measures jobs that do nothing, 10,000 at a time: how many a
+// second are enqueued in one transaction, and then done.
 func BenchmarkThroughput(b *testing.B) { onEach(b, benchmarkThroughput) }
 
 func benchmarkThroughput(b *testing.B, db store.Relational) {
@@ -76,11 +77,38 @@ func benchmarkThroughput(b *testing.B, db store.Relational) {
 	const jobs = 10_000
 	ran := make(chan struct{}, jobs)
 	q := benchQueue(b, db, 64, func(context.Context, queue.Job) error { ran <- struct{}{}; return nil })
+	var adding, working time.Duration
 	for b.Loop() {
+		began := time.Now()
 		add(b, db, q, jobs)
+		added := time.Now()
 		for range jobs {
 			<-ran
 		}
+		adding, working = adding+added.Sub(began), working+time.Since(added)
 	}
-	b.ReportMetric(jobs*float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+	b.ReportMetric(jobs*float64(b.N)/adding.Seconds(), "enqueued/s")
+	b.ReportMetric(jobs*float64(b.N)/working.Seconds(), "done/s")
+}
+
+// BenchmarkEnqueue measures transactions that enqueue one job and do nothing else.
+func BenchmarkEnqueue(b *testing.B) {
+	onEach(b, func(b *testing.B, db store.Relational) {
+		b.Helper()
+		q, err := queue.New(queue.Config{DB: db})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := q.Start(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = q.Stop(context.Background()) })
+		b.SetParallelism(4)
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				add(b, db, q, 1)
+			}
+		})
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "enqueued/s")
+	})
 }

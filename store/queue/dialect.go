@@ -14,14 +14,19 @@ type statements struct {
 	// it yet, and keeps it from them until the transaction ends; args: tenant,
 	// kind, key.
 	keepWaiting string
+	// done deletes jobs of this process that have run, and returns the tenants and
+	// ids of those that were there; args: three arrays, of tenants, ids and
+	// fences. Empty where a statement for each costs no more.
+	done string
 }
 
 // Where many processes write at once they pass over rows that another one has
 // locked: it is about to do the same, or the row is in a handler's transaction,
 // for which the workers of a process must not wait. MATERIALIZED, since a list
 // that is made twice is one of other rows, locked as well.
-func newStatements(passOver, keep string) *statements {
+func newStatements(passOver, keep, done string) *statements {
 	return &statements{
+		done: done,
 		claim: `WITH next AS MATERIALIZED (
 				SELECT id FROM jobs WHERE state = 0 AND kind = ? AND tenant = ?
 				ORDER BY priority DESC, run_at, id LIMIT ?` + passOver + `)
@@ -42,6 +47,9 @@ func newStatements(passOver, keep string) *statements {
 }
 
 var (
-	onSQLite   = newStatements("", "")
-	onPostgres = newStatements(" FOR UPDATE SKIP LOCKED", " FOR SHARE")
+	onSQLite   = newStatements("", "", "")
+	onPostgres = newStatements(" FOR UPDATE SKIP LOCKED", " FOR SHARE",
+		`DELETE FROM jobs USING unnest(?::text[], ?::text[], ?::bigint[]) AS ran (tenant, id, fence)
+			WHERE jobs.tenant = ran.tenant AND jobs.id = ran.id AND jobs.fence = ran.fence AND jobs.state = 2
+			RETURNING jobs.tenant, jobs.id`)
 )

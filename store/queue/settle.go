@@ -14,8 +14,13 @@ import (
 // settle stores results. What is no longer ours stays as it is: the claim that
 // follows it has another fence.
 func (q *Queue) settle(ctx context.Context, tx store.Tx, results []result) error {
+	var done []*run
 	for _, res := range results {
 		if res.outcome == outcomeLost || res.run.finished.Load() {
+			continue
+		}
+		if res.outcome == outcomeDone && q.statements.done != "" {
+			done = append(done, res.run)
 			continue
 		}
 		ours, err := q.settleOne(ctx, tx, res)
@@ -23,7 +28,48 @@ func (q *Queue) settle(ctx context.Context, tx store.Tx, results []result) error
 			return err
 		}
 		if !ours {
-			q.log.WarnContext(ctx, "a job was given to another run before this one's result was stored", res.run.attr())
+			q.warnTaken(ctx, res.run)
+		}
+	}
+	return q.settleAllDone(ctx, tx, done)
+}
+
+func (q *Queue) warnTaken(ctx context.Context, r *run) {
+	q.log.WarnContext(ctx, "a job was given to another run before this one's result was stored", r.attr())
+}
+
+// settleAllDone deletes jobs that have run, in one statement.
+func (q *Queue) settleAllDone(ctx context.Context, tx store.Tx, done []*run) error {
+	if len(done) == 0 {
+		return nil
+	}
+	type name struct {
+		tenant platform.TenantID
+		id     string
+	}
+	tenants, ids, fences := make([]string, len(done)), make([]string, len(done)), make([]int64, len(done))
+	for i, r := range done {
+		tenants[i], ids[i], fences[i] = string(r.key.tenant), r.key.id, r.key.fence
+	}
+	rows, err := tx.Query(ctx, q.statements.done, tenants, ids, fences)
+	if err != nil {
+		return fmt.Errorf("queue: settle: %w", err)
+	}
+	defer rows.Close()
+	ours := make(map[name]bool, len(done))
+	for rows.Next() {
+		var n name
+		if err := rows.Scan((*string)(&n.tenant), &n.id); err != nil {
+			return fmt.Errorf("queue: settle: %w", err)
+		}
+		ours[n] = true
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("queue: settle: %w", err)
+	}
+	for _, r := range done {
+		if !ours[name{r.key.tenant, r.key.id}] {
+			q.warnTaken(ctx, r)
 		}
 	}
 	return nil

@@ -207,3 +207,41 @@ func benchmarkWrite(b *testing.B, db store.Relational) {
 		})
 	}
 }
+
+// BenchmarkEmit measures what an event adds to the insert of a record with two
+// indexes.
+func BenchmarkEmit(b *testing.B) {
+	onEach(b, func(b *testing.B, db store.Relational) {
+		b.Helper()
+		docs, err := sqldocs.New(sqldocs.Config{DB: db})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := docs.Start(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		c := store.Collection{Name: "indexed", Indexes: []store.Index{{Fields: fields("tag,-when")}, {Fields: fields("num")}}}
+		if _, err := docs.PutCollection(b.Context(), tenant, c); err != nil {
+			b.Fatal(err)
+		}
+		insert := func(build store.EventsBuilder) func() error {
+			return func() error {
+				data := benchRecord(rand.New(rand.NewPCG(rand.Uint64(), 1)))
+				_, err := docs.Apply(b.Context(), tenant, c.Name, []store.Change{{Op: store.OpInsert, ID: platform.NewID("rec"), Data: data}}, build)
+				return err
+			}
+		}
+		created := func(applied []store.Document) []platform.Event {
+			return []platform.Event{{
+				ID: platform.NewID("evt"), Source: "/data", Type: "data.record.created", Tenant: tenant,
+				Subject: c.Name + "/" + applied[0].ID, Time: applied[0].UpdatedAt, Actor: "usr_1",
+				Data: json.RawMessage(`{"collection":"indexed","id":"` + applied[0].ID + `","version":1}`),
+			}}
+		}
+		for _, writers := range []int{1, 8, 32} {
+			b.Run(fmt.Sprintf("%d writers", writers), func(b *testing.B) {
+				testdb.Compare(b, writers, insert(nil), insert(created))
+			})
+		}
+	})
+}
