@@ -72,12 +72,17 @@ func (*Events) Name() string { return "kafka" }
 // Start makes the topics that are missing and checks that they keep what the
 // stream promises, as far as the cluster lets it be seen; what cannot be seen is
 // logged. It must be called once, before the modules that consume are started.
+// A cluster that is away is an error of KindUnavailable; any other error says what
+// is to be changed.
 func (e *Events) Start(ctx context.Context) error {
 	if e.lifetime.Err() != nil {
 		return errStopped
 	}
 	maxBatch, err := e.prepare(ctx)
-	if err != nil {
+	switch {
+	case err != nil && passing(err):
+		return failed(ctx, "start", err)
+	case err != nil:
 		return fmt.Errorf("kafka: start: %w", err)
 	}
 	e.mu.Lock()
@@ -122,7 +127,10 @@ func (e *Events) Check(ctx context.Context) error {
 	if err == nil {
 		_, err = e.ends(ctx, e.cfg.Topic, partitions)
 	}
-	return err
+	if err != nil {
+		return failed(ctx, "check", err)
+	}
+	return nil
 }
 
 // join counts a Consume call in.

@@ -31,7 +31,13 @@ func TestServerAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = docs.Stop(context.Background()) }()
+	defer func() {
+		for range 2 {
+			if err := docs.Stop(context.Background()); err != nil {
+				t.Errorf("stop: %v", err)
+			}
+		}
+	}()
 	if err := docs.Start(t.Context()); !errors.Is(err, platform.ErrUnavailable) {
 		t.Errorf("start: %v", err)
 	}

@@ -117,14 +117,15 @@ func (d *Documents) Start(ctx context.Context) error {
 }
 
 // Stop ends the background work and waits for calls whose commit has begun.
-// Events that are left wait for the next start, here or in another process.
+// Events that are left wait for the next start, here or in another process. It
+// may be called again.
 func (d *Documents) Stop(ctx context.Context) error {
 	d.mu.Lock()
 	d.stopped = true
 	d.mu.Unlock()
 	err := errors.Join(background.Wait(ctx, &d.working), d.background.Stop(ctx))
 	if d.owned {
-		if end := d.client.Disconnect(ctx); end != nil {
+		if end := d.client.Disconnect(ctx); end != nil && !errors.Is(end, mongo.ErrClientDisconnected) {
 			err = errors.Join(err, fmt.Errorf("mongo: disconnect: %w", end))
 		}
 	}
