@@ -4,8 +4,8 @@
 // [store.Tx].Emit writes an event into a table in the transaction that changes
 // the state, so that there is never one without the other. A [Relay] moves the
 // rows to a [store.Events] and deletes them once they are durable there. A crash
-// between the two publishes them again: delivery is at least once, and consumers
-// tell duplicates by the event's id.
+// between the two publishes them again, up to 16 batches or a second's worth:
+// delivery is at least once, and consumers tell duplicates by the event's id.
 //
 // An event that no stream will ever take is set aside in the table outbox_dead,
 // with the reason, so that those behind it go on.
@@ -20,14 +20,17 @@
 // commit; the relay takes what it sees, from the front, and deletes exactly that,
 // so a row that commits late is moved late but never passed over, as it would be
 // by a cursor. Writers of one tenant and subject must then wait for each other (a
-// row lock, a version) before they emit for their order to mean anything.
+// row lock, a version) before they commit for their order to mean anything; events
+// get their numbers on the way to the commit.
 //
 // # Many processes
 //
 // On PostgreSQL each process may have a relay: they take turns, and one whose
-// process or connection ends loses its turn with it. The rows that a relay
-// publishes are locked until the stream has them, for PublishTimeout at most. On
-// SQLite there is one process, and it has one relay.
+// process or connection ends loses its turn with it. To a stream that is not in the
+// store a turn is several batches in one transaction: the stream takes one while the
+// database finds the next. The rows are locked until the stream has them, for a
+// second and PublishTimeout at most. On SQLite there is one process, and it has one
+// relay.
 //
 // # Tenants
 //

@@ -59,7 +59,7 @@ type Config struct {
 	Cooldown time.Duration
 	// PublishTimeout bounds one publish of a batch to a stream that is not in
 	// the store; zero is 15 s. On PostgreSQL it must be shorter than the time
-	// limit of the store's transactions.
+	// limit of the store's transactions by six seconds and more.
 	PublishTimeout time.Duration
 	// MinBackoff and MaxBackoff bound the pause after a failure: it doubles
 	// from the first to the second, and a random half of it is left out. Zero
