@@ -54,6 +54,13 @@ kills: ## kill -9 a server in the middle of imports, KILLS times on SETUP: embed
 faults: ## one kind of fault, FAULT ("postgres stopped"), FAULTS times with servers away for OUTAGE, on the four stores
 	$(GO) test -count=1 -timeout 120m -v -run '^TestFaults$$/^$(subst $() ,_,$(FAULT))$$' ./integration -faults $(FAULTS) -outage $(OUTAGE)
 
+.PHONY: mongo-java
+mongo-java: ## run what concerns MongoDB on mongo-java-server too; needs Maven, a JDK and Docker
+	@exports=$$(internal/teststack/mongojava/build) && eval "$$exports" && report=$$(mktemp) && export PLATFORM_TEST_REPORT=$$report; \
+	$(GO) test -count=1 -timeout 20m ./store/mongo && \
+	$(GO) test -count=1 -timeout 20m -run '^(TestJourney|TestStopWithClientThatHangs|TestDocumentsAgree)$$/^(all)?$$' ./integration; code=$$?; \
+	$(GO) run ./internal/teststack/report <$$report; rm -f $$report; exit $$code
+
 .PHONY: openapi
 openapi: ## print the OpenAPI document of the standalone server
 	@$(GO) run ./examples/standalone openapi

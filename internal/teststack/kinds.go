@@ -41,7 +41,7 @@ var (
 	}
 	MongoServer = Kind{
 		name: "mongo", image: "mongo:8", port: "27017/tcp",
-		ready: func(string) wait.Strategy { return listening("27017/tcp") },
+		ready: func(addr string) wait.Strategy { return pinged("mongodb://" + addr) },
 	}
 	KafkaServer = Kind{
 		name: "kafka", image: "apache/kafka:4.1.0", port: "9093/tcp",
