@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/acme/platform"
@@ -128,93 +127,8 @@ func (r *Relay) moveAtOnce(ctx context.Context, limit int, bad *refusal, publish
 	return n, dead, err
 }
 
-// moveAway is move to a stream that is not in the store, of the one relay that
-// there is, in a store with one writer: nobody waits for the stream. Rows are
-// deleted only once the stream has them.
-func (r *Relay) moveAway(ctx context.Context, limit int, bad *refusal) (int, []row, error) {
-	var rows []row
-	err := r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		rows, err = query(ctx, tx, `SELECT seq, id, source, type, tenant, subject, time, actor, data
-			FROM outbox ORDER BY seq LIMIT ?`, limit)
-		return err
-	}, store.ReadOnly)
-	if err != nil || len(rows) == 0 {
-		return 0, nil, err
-	}
-	dead, err := publishRows(rows, bad, func(events []platform.Event) error { return r.publish(ctx, events) })
-	if err != nil {
-		return 0, nil, err
-	}
-	// As in moveInTurn.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTime)
-	defer cancel()
-	err = r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
-		if err := remove(ctx, tx, rows); err != nil {
-			return err
-		}
-		return r.bury(ctx, tx, dead)
-	})
-	return len(rows), dead, err
-}
-
-// publish hands events to a stream outside of the store.
-func (r *Relay) publish(ctx context.Context, events []platform.Event) error {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.PublishTimeout)
-	defer cancel()
-	return r.cfg.Events.Publish(ctx, events...)
-}
-
-// publishRows publishes what can be published and returns the rest.
-func publishRows(rows []row, bad *refusal, publish func([]platform.Event) error) (dead []row, err error) {
-	events, dead := split(rows, bad)
-	if len(events) == 0 {
-		return dead, nil
-	}
-	if err := publish(events); err != nil {
-		err = fmt.Errorf("outbox: publish: %w", err)
-		if len(rows) == 1 && refused(err) {
-			err = &refusal{seq: rows[0].seq, cause: err}
-		}
-		return nil, err
-	}
-	return dead, nil
-}
-
-// deleteTime bounds the delete of what was published.
-const deleteTime = 5 * time.Second
-
-// remove deletes exactly these rows: one with a number between theirs may have
-// been committed since.
-func remove(ctx context.Context, tx store.Tx, rows []row) error {
-	args := make([]any, 0, removeMany)
-	for len(rows) > 0 {
-		n, text := 1, removeOneText
-		if len(rows) >= removeMany {
-			n, text = removeMany, removeManyText
-		}
-		args = args[:0]
-		for _, w := range rows[:n] {
-			args = append(args, w.seq)
-		}
-		if _, err := tx.Exec(ctx, text, args...); err != nil {
-			return fmt.Errorf("outbox: delete: %w", err)
-		}
-		rows = rows[n:]
-	}
-	return nil
-}
-
-// removeMany is the length of the longer of two statements: constant texts are
-// prepared once.
-const removeMany = 50
-
-var (
-	removeOneText  = "DELETE FROM outbox WHERE seq IN (?)"
-	removeManyText = "DELETE FROM outbox WHERE seq IN (?" + strings.Repeat(", ?", removeMany-1) + ")"
-)
-
-func query(ctx context.Context, tx store.Tx, text string, limit int) ([]row, error) {
-	found, err := tx.Query(ctx, text, limit)
+func query(ctx context.Context, tx store.Tx, text string, args ...any) ([]row, error) {
+	found, err := tx.Query(ctx, text, args...)
 	if err != nil {
 		return nil, fmt.Errorf("outbox: read: %w", err)
 	}
@@ -240,22 +154,4 @@ func query(ctx context.Context, tx store.Tx, text string, limit int) ([]row, err
 		return nil, fmt.Errorf("outbox: read: %w", err)
 	}
 	return rows, nil
-}
-
-// split parts what can be published from what never can.
-func split(rows []row, bad *refusal) (events []platform.Event, dead []row) {
-	events = make([]platform.Event, 0, len(rows))
-	for _, w := range rows {
-		if bad != nil && bad.seq == w.seq {
-			w.cause = bad.cause
-		} else {
-			w.cause = w.event.Validate()
-		}
-		if w.cause != nil {
-			dead = append(dead, w)
-			continue
-		}
-		events = append(events, w.event)
-	}
-	return events, dead
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/acme/platform"
 	"github.com/acme/platform/store"
 )
 
@@ -61,22 +60,6 @@ func (r *Relay) moveInTurn(ctx context.Context, limit int, bad *refusal) (n int,
 		return r.bury(held, tx, dead)
 	})
 	return n, dead, err
-}
-
-// published is what became of a batch.
-type published struct {
-	dead []row
-	err  error
-}
-
-// publishBeside publishes rows while the caller does something else.
-func (r *Relay) publishBeside(ctx context.Context, rows []row, bad *refusal) <-chan published {
-	done := make(chan published, 1)
-	go func() {
-		dead, err := publishRows(rows, bad, func(events []platform.Event) error { return r.publish(ctx, events) })
-		done <- published{dead, err}
-	}()
-	return done
 }
 
 // claimNext claims the rows of a batch so that putBack can undo it.

@@ -1,0 +1,103 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/acme/platform/store"
+)
+
+// moveAway moves events to a stream that is not in the store, of the one relay
+// that there is, in a store with one writer: nobody waits for the stream. Rows are
+// deleted only once the stream has them, which has the next ones meanwhile.
+func (r *Relay) moveAway(ctx context.Context, limit int, bad *refusal) (n int, dead []row, err error) {
+	rows, err := r.read(ctx, 0, limit)
+	if err != nil {
+		return 0, nil, err
+	}
+	began := time.Now()
+	published := r.publishBeside(ctx, rows, bad)
+	for batch := 1; len(rows) > 0; batch++ {
+		var next []row
+		if limit > 1 && len(rows) == limit && batch < turnBatches && time.Since(began) < turnTime && ctx.Err() == nil {
+			if next, err = r.read(ctx, rows[limit-1].seq, limit); err != nil {
+				<-published
+				return n, dead, err
+			}
+		}
+		p := <-published
+		if p.err != nil && batch == 1 {
+			return 0, nil, p.err
+		}
+		if p.err != nil { // it is the first of another move, which fails alone
+			return n, dead, nil
+		}
+		published = r.publishBeside(ctx, next, bad)
+		if err := r.take(ctx, rows, p.dead); err != nil {
+			<-published
+			return n, dead, err
+		}
+		n, dead, rows = n+len(rows), append(dead, p.dead...), next
+	}
+	<-published
+	return n, dead, nil
+}
+
+// read returns the first rows after a number.
+func (r *Relay) read(ctx context.Context, after int64, limit int) (rows []row, err error) {
+	err = r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		rows, err = query(ctx, tx, `SELECT seq, id, source, type, tenant, subject, time, actor, data
+			FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?`, after, limit)
+		return err
+	}, store.ReadOnly)
+	return rows, err
+}
+
+// take deletes rows that the stream has, and sets aside those that it never
+// takes.
+func (r *Relay) take(ctx context.Context, rows, dead []row) error {
+	// As in moveInTurn.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTime)
+	defer cancel()
+	return r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		if err := remove(ctx, tx, rows); err != nil {
+			return err
+		}
+		return r.bury(ctx, tx, dead)
+	})
+}
+
+// deleteTime bounds the delete of what was published.
+const deleteTime = 5 * time.Second
+
+// remove deletes exactly these rows: one with a number between theirs may have
+// been committed since.
+func remove(ctx context.Context, tx store.Tx, rows []row) error {
+	args := make([]any, 0, removeMany)
+	for len(rows) > 0 {
+		n, text := 1, removeOneText
+		if len(rows) >= removeMany {
+			n, text = removeMany, removeManyText
+		}
+		args = args[:0]
+		for _, w := range rows[:n] {
+			args = append(args, w.seq)
+		}
+		if _, err := tx.Exec(ctx, text, args...); err != nil {
+			return fmt.Errorf("outbox: delete: %w", err)
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+// removeMany is the length of the longer of two statements: constant texts are
+// prepared once.
+const removeMany = 50
+
+var (
+	removeOneText  = "DELETE FROM outbox WHERE seq IN (?)"
+	removeManyText = "DELETE FROM outbox WHERE seq IN (?" + strings.Repeat(", ?", removeMany-1) + ")"
+)
