@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -18,31 +19,29 @@ func (r *Relay) moveAway(ctx context.Context, limit int, bad *refusal) (n int, d
 		return 0, nil, err
 	}
 	began := time.Now()
-	published := r.publishBeside(ctx, rows, bad)
+	p := r.publishBeside(ctx, rows, bad)
 	for batch := 1; len(rows) > 0; batch++ {
 		var next []row
 		if limit > 1 && len(rows) == limit && batch < turnBatches && time.Since(began) < turnTime && ctx.Err() == nil {
-			if next, err = r.read(ctx, rows[limit-1].seq, limit); err != nil {
-				<-published
-				return n, dead, err
-			}
+			next, err = r.read(ctx, rows[limit-1].seq, limit)
 		}
-		p := <-published
-		if p.err != nil && batch == 1 {
-			return 0, nil, p.err
+		<-p.done
+		if err = errors.Join(p.err, err); err != nil {
+			break
 		}
-		if p.err != nil { // it is the first of another move, which fails alone
-			return n, dead, nil
+		following := r.publishBeside(ctx, next, bad)
+		if err = r.take(ctx, rows, p.dead); err != nil {
+			<-following.done
+			break
 		}
-		published = r.publishBeside(ctx, next, bad)
-		if err := r.take(ctx, rows, p.dead); err != nil {
-			<-published
-			return n, dead, err
-		}
-		n, dead, rows = n+len(rows), append(dead, p.dead...), next
+		n, dead = n+len(rows), append(dead, p.dead...)
+		p, rows = following, next
 	}
-	<-published
-	return n, dead, nil
+	<-p.done
+	if n > 0 { // what failed then is the first of another move, which fails alone
+		return n, dead, nil
+	}
+	return 0, nil, err
 }
 
 // read returns the first rows after a number.

@@ -51,7 +51,9 @@ func (d *dialect) takeTurn(ctx context.Context, tx store.Tx) error {
 	return nil
 }
 
-// claim takes the first rows out of the outbox.
+// claim takes the first rows out of the outbox. It begins at the front each time,
+// also within a transaction: a row that was committed since may be before those that
+// were taken, and belongs before the ones that come after it.
 func (d *dialect) claim(ctx context.Context, tx store.Tx, limit int) ([]row, error) {
 	rows, err := query(ctx, tx, d.claimText, limit)
 	if err != nil {

@@ -7,20 +7,21 @@ import (
 	"github.com/acme/platform"
 )
 
-// published is what became of a batch.
-type published struct {
+// publication is a publish under way.
+type publication struct {
+	done chan struct{} // closed when it is over, and dead and err are there
 	dead []row
 	err  error
 }
 
 // publishBeside publishes rows while the caller does something else.
-func (r *Relay) publishBeside(ctx context.Context, rows []row, bad *refusal) <-chan published {
-	done := make(chan published, 1)
+func (r *Relay) publishBeside(ctx context.Context, rows []row, bad *refusal) *publication {
+	p := &publication{done: make(chan struct{})}
 	go func() {
-		dead, err := publishRows(rows, bad, func(events []platform.Event) error { return r.publish(ctx, events) })
-		done <- published{dead, err}
+		defer close(p.done)
+		p.dead, p.err = publishRows(rows, bad, func(events []platform.Event) error { return r.publish(ctx, events) })
 	}()
-	return done
+	return p
 }
 
 // publish hands events to a stream outside of the store.

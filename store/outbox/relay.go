@@ -48,7 +48,8 @@ type Config struct {
 	// math/rand/v2.
 	Rand func() float64
 	// Batch is the most events that are moved at once, up to 10,000; zero is
-	// 500.
+	// 500. From PostgreSQL to a stream elsewhere up to four batches are
+	// published at once while more wait.
 	Batch int
 	// Interval is how often the outbox is looked at unasked; zero is one
 	// second.

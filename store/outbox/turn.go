@@ -16,10 +16,14 @@ const (
 	turnTime    = time.Second
 )
 
+// meanwhileBatches is how many batches are claimed at most while the stream takes
+// what it has, to be published together.
+const meanwhileBatches = 4
+
 // moveInTurn moves events to a stream that is not in the store, of a relay that
 // is not the only one: one whose process ends in the middle loses its turn with
-// the connection. A turn is several batches in one transaction: the stream works
-// on one while the store finds the next, and one commit serves them all. The rows
+// the connection. A turn is several batches in one transaction: the stream takes
+// one while the store finds several more, and one commit serves them all. The rows
 // stay locked meanwhile, which turnTime and PublishTimeout bound.
 func (r *Relay) moveInTurn(ctx context.Context, limit int, bad *refusal) (n int, dead []row, err error) {
 	// What is published should be deleted although the relay is stopping:
@@ -35,22 +39,24 @@ func (r *Relay) moveInTurn(ctx context.Context, limit int, bad *refusal) (n int,
 		if err != nil {
 			return err
 		}
-		began := time.Now()
-		for batch := 1; len(rows) > 0; batch++ {
-			published := r.publishBeside(held, rows, bad)
+		began, left, more := time.Now(), turnBatches-1, limit > 1 && len(rows) == limit
+		for publish := 1; len(rows) > 0; publish++ {
+			p := r.publishBeside(held, rows, bad)
 			var next []row
-			if limit > 1 && len(rows) == limit && batch < turnBatches && time.Since(began) < turnTime && ctx.Err() == nil {
-				next, err = r.claimNext(held, tx, batch+1, limit)
+			if more && left > 0 && time.Since(began) < turnTime && ctx.Err() == nil {
+				batches := min(left, meanwhileBatches)
+				next, err = r.claimMeanwhile(held, tx, publish+1, batches*limit)
+				left, more = left-batches, len(next) == batches*limit
 			}
-			p := <-published
+			<-p.done
 			switch {
 			case err != nil:
 				return err
-			case p.err != nil && batch == 1:
+			case p.err != nil && publish == 1:
 				return p.err
 			case p.err != nil:
-				// It is the first of another turn, which fails alone.
-				if err := putBack(held, tx, batch); err != nil {
+				// They are the first of another turn, which fails alone.
+				if err := putBack(held, tx, publish); err != nil {
 					return errors.Join(p.err, err)
 				}
 				return r.bury(held, tx, dead)
@@ -62,17 +68,17 @@ func (r *Relay) moveInTurn(ctx context.Context, limit int, bad *refusal) (n int,
 	return n, dead, err
 }
 
-// claimNext claims the rows of a batch so that putBack can undo it.
-func (r *Relay) claimNext(ctx context.Context, tx store.Tx, batch, limit int) ([]row, error) {
-	if _, err := tx.Exec(ctx, fmt.Sprintf("SAVEPOINT batch_%d", batch)); err != nil {
+// claimMeanwhile claims rows so that putBack can undo it.
+func (r *Relay) claimMeanwhile(ctx context.Context, tx store.Tx, publish, limit int) ([]row, error) {
+	if _, err := tx.Exec(ctx, fmt.Sprintf("SAVEPOINT publish_%d", publish)); err != nil {
 		return nil, fmt.Errorf("outbox: claim: %w", err)
 	}
 	return r.dialect.claim(ctx, tx, limit)
 }
 
-// putBack undoes the claim of the batch, and of those after it.
-func putBack(ctx context.Context, tx store.Tx, batch int) error {
-	if _, err := tx.Exec(ctx, fmt.Sprintf("ROLLBACK TO SAVEPOINT batch_%d", batch)); err != nil {
+// putBack undoes the claim for a publish, and those after it.
+func putBack(ctx context.Context, tx store.Tx, publish int) error {
+	if _, err := tx.Exec(ctx, fmt.Sprintf("ROLLBACK TO SAVEPOINT publish_%d", publish)); err != nil {
 		return fmt.Errorf("outbox: put back: %w", err)
 	}
 	return nil
