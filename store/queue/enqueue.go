@@ -53,7 +53,9 @@ func (q *Queue) Enqueue(ctx context.Context, tx store.Tx, job Job) (string, erro
 			return "", err
 		}
 		if added {
-			tx.AfterCommit(q.wake.Set)
+			if q.handles(job.Kind) {
+				tx.AfterCommit(q.wake.Set)
+			}
 			return id, nil
 		}
 		first, err := q.unfinished(ctx, tx, tenant, job)

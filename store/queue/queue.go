@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -172,14 +173,25 @@ func (q *Queue) Handle(kindName string, h Handler, opts Options) {
 		opts.Backoff < 0 || opts.MaxBackoff < 0:
 		panic("queue: negative option for " + kindName)
 	}
-	for _, k := range q.kinds {
-		if k.name == kindName {
-			panic("queue: two handlers for " + kindName)
-		}
+	if q.kindNamed(kindName) {
+		panic("queue: two handlers for " + kindName)
 	}
 	q.kinds = append(q.kinds, &kind{
 		name: kindName, handle: h, options: opts.withDefaults(q.cfg), tenants: make(map[platform.TenantID]int),
 	})
+}
+
+// kindNamed reports whether a handler has the kind. The caller holds mu.
+func (q *Queue) kindNamed(name string) bool {
+	return slices.ContainsFunc(q.kinds, func(k *kind) bool { return k.name == name })
+}
+
+// handles reports whether this process runs jobs of the kind: the others find out
+// by themselves.
+func (q *Queue) handles(kindName string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.kindNamed(kindName)
 }
 
 // Start makes the table and begins to run jobs, first those that an earlier

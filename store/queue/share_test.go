@@ -137,6 +137,7 @@ func TestOnePlaceServesAllKinds(t *testing.T) {
 			}, queue.Options{})
 		}
 		start(t, q)
+		synctest.Wait() // its first look is over: it is not to come upon jobs in the middle
 		var jobs []queue.Job
 		for _, kind := range []string{"a", "b", "c"} {
 			for range 5 {
