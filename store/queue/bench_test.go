@@ -103,7 +103,7 @@ func BenchmarkEnqueue(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.Cleanup(func() { _ = q.Stop(context.Background()) })
-		b.SetParallelism(4)
+		b.SetParallelism(8)
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
 				add(b, db, q, 1)
