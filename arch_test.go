@@ -63,7 +63,7 @@ var rules = []rule{
 		dir: "internal/teststack",
 		theirs: []string{
 			"github.com/jackc/pgx/v5", "github.com/moby/moby", "github.com/testcontainers/testcontainers-go",
-			"go.uber.org/goleak", "github.com/Shopify/toxiproxy/v2", "github.com/rs/zerolog",
+			"go.uber.org/goleak", "github.com/Shopify/toxiproxy/v2", "github.com/rs/zerolog", "go.mongodb.org/mongo-driver/v2",
 		},
 	},
 	{dir: "internal/...", ours: []string{""}},

@@ -35,7 +35,8 @@ var tenantNotFirst = map[string]string{
 // acrossTenants are the statements on a tenant's table that name no tenant, by
 // file and table, and why.
 var acrossTenants = map[string]string{
-	"store/outbox/move.go outbox":              "the relay moves the events of all tenants",
+	"store/outbox/away.go outbox":              "the relay moves the events of all tenants",
+	"store/outbox/move.go outbox":              "the relay looks whether there are events of any tenant",
 	"store/outbox/stats.go outbox":             "figures of the whole",
 	"store/outbox/stats.go outbox_dead":        "figures of the whole",
 	"store/queue/settle.go jobs":               "the workers act for all tenants",
