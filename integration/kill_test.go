@@ -81,15 +81,15 @@ func load(c *client, round int, l *ledger, end func()) {
 	l.begin()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	var acks, imports atomic.Int64
+	var creates, ingests, imports atomic.Int64
 	var wg sync.WaitGroup
 	for w := range 4 {
-		wg.Go(func() { l.create(ctx, c, fmt.Sprintf("%d-%d", round, w), &acks) })
-		wg.Go(func() { l.ingest(ctx, c, fmt.Sprintf("%d-%d", round, w), &acks) })
+		wg.Go(func() { l.create(ctx, c, fmt.Sprintf("%d-%d", round, w), &creates) })
+		wg.Go(func() { l.ingest(ctx, c, fmt.Sprintf("%d-%d", round, w), &ingests) })
 	}
 	wg.Go(func() { l.importMany(ctx, c, &imports) })
 	// The moment is random, but not before the writers have got under way.
-	for deadline := time.Now().Add(patience); (acks.Load() < 20 || imports.Load() < 1) && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience); (creates.Load() < 2 || creates.Load()+ingests.Load() < 20 || imports.Load() < 1) && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
 	time.Sleep(time.Duration(rand.Int64N(int64(150 * time.Millisecond))))

@@ -156,6 +156,7 @@ func TestSlowStream(t *testing.T) {
 			if unread, _ := brisk.event(t); unread != n+1 {
 				t.Fatalf("event %d: %d unread", n, unread)
 			}
+			synctest.Wait() // the slow one has got as far as it gets
 		}
 		close(slow.stuck) // it reads again: what it missed is one event
 		if unread, _ := slow.event(t); unread != 1 {
