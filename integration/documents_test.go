@@ -15,6 +15,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/testdb"
+	"github.com/acme/platform/internal/testclock"
 	"github.com/acme/platform/internal/teststack"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"
@@ -26,7 +27,9 @@ import (
 // TestDocumentsAgree runs one random script on every store that keeps
 // documents: whatever is asked, all answer the same, refusals included.
 func TestDocumentsAgree(t *testing.T) {
-	clock := &scriptClock{now: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)}
+	// It stands still within a step, so that stores that look at it more often than
+	// others write the same times.
+	clock := testclock.At(time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC))
 	stores := documentStores(t, clock)
 	n := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -40,17 +43,13 @@ func TestDocumentsAgree(t *testing.T) {
 	})
 }
 
-// scriptClock stands still within a step, so that stores that look at it more
-// often than others write the same times.
-type scriptClock struct{ now time.Time }
-
 type namedStore struct {
 	name string
 	store.Documents
 }
 
-func documentStores(t *testing.T, clock *scriptClock) []namedStore {
-	now := func() time.Time { return clock.now }
+func documentStores(t *testing.T, clock *testclock.Clock) []namedStore {
+	now := clock.Now
 	onSQL := func(db store.Relational) store.Documents {
 		docs, err := sqldocs.New(sqldocs.Config{DB: db, Now: now})
 		if err != nil {
@@ -90,7 +89,7 @@ type noEvents struct{ store.Events }
 type script struct {
 	t        *rapid.T
 	stores   []namedStore
-	clock    *scriptClock
+	clock    *testclock.Clock
 	name     string
 	tenant   platform.TenantID
 	version  int64
@@ -99,7 +98,7 @@ type script struct {
 
 // all has every store do something and compares what they say.
 func (s *script) all(what string, do func(store.Documents) (string, error)) string {
-	s.clock.now = s.clock.now.Add(time.Millisecond)
+	s.clock.Advance(time.Millisecond)
 	var first string
 	for i, d := range s.stores {
 		answer, err := do(d.Documents)
