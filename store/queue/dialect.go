@@ -14,9 +14,9 @@ type statements struct {
 	// it yet, and keeps it from them until the transaction ends; args: tenant,
 	// kind, key.
 	keepWaiting string
-	// done deletes jobs of this process that have run, and returns the tenants and
-	// ids of those that were there; args: three arrays, of tenants, ids and
-	// fences. Empty where a statement for each costs no more.
+	// done deletes jobs of this process that have run, and returns the tenants,
+	// ids and fences of those that were there; args: three arrays of the same.
+	// Empty where a statement for each costs no more.
 	done string
 }
 
@@ -51,5 +51,5 @@ var (
 	onPostgres = newStatements(" FOR UPDATE SKIP LOCKED", " FOR SHARE",
 		`DELETE FROM jobs USING unnest(?::text[], ?::text[], ?::bigint[]) AS ran (tenant, id, fence)
 			WHERE jobs.tenant = ran.tenant AND jobs.id = ran.id AND jobs.fence = ran.fence AND jobs.state = 2
-			RETURNING jobs.tenant, jobs.id`)
+			RETURNING jobs.tenant, jobs.id, jobs.fence`)
 )

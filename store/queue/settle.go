@@ -43,10 +43,6 @@ func (q *Queue) settleAllDone(ctx context.Context, tx store.Tx, done []*run) err
 	if len(done) == 0 {
 		return nil
 	}
-	type name struct {
-		tenant platform.TenantID
-		id     string
-	}
 	tenants, ids, fences := make([]string, len(done)), make([]string, len(done)), make([]int64, len(done))
 	for i, r := range done {
 		tenants[i], ids[i], fences[i] = string(r.key.tenant), r.key.id, r.key.fence
@@ -55,20 +51,12 @@ func (q *Queue) settleAllDone(ctx context.Context, tx store.Tx, done []*run) err
 	if err != nil {
 		return fmt.Errorf("queue: settle: %w", err)
 	}
-	defer rows.Close()
-	ours := make(map[name]bool, len(done))
-	for rows.Next() {
-		var n name
-		if err := rows.Scan((*string)(&n.tenant), &n.id); err != nil {
-			return fmt.Errorf("queue: settle: %w", err)
-		}
-		ours[n] = true
-	}
-	if err := rows.Err(); err != nil {
+	ours, err := keysOf(rows)
+	if err != nil {
 		return fmt.Errorf("queue: settle: %w", err)
 	}
 	for _, r := range done {
-		if !ours[name{r.key.tenant, r.key.id}] {
+		if !ours[r.key] {
 			q.warnTaken(ctx, r)
 		}
 	}
@@ -190,16 +178,21 @@ func (q *Queue) extend(ctx context.Context, tx store.Tx) (held map[jobKey]bool, 
 	if err != nil {
 		return nil, err
 	}
+	return keysOf(rows)
+}
+
+// keysOf reads rows of tenant, id and fence, and closes them.
+func keysOf(rows *sql.Rows) (map[jobKey]bool, error) {
 	defer rows.Close()
-	held = make(map[jobKey]bool)
+	keys := make(map[jobKey]bool)
 	for rows.Next() {
 		var key jobKey
 		if err := rows.Scan((*string)(&key.tenant), &key.id, &key.fence); err != nil {
 			return nil, err
 		}
-		held[key] = true
+		keys[key] = true
 	}
-	return held, rows.Err()
+	return keys, rows.Err()
 }
 
 // look returns when there is something for this process to do: now, at the time
