@@ -77,6 +77,19 @@ func onEach(b *testing.B, run func(*testing.B, store.Relational)) {
 	b.Run("postgres", func(b *testing.B) { run(b, testdb.OnServer(b).Open(b)) })
 }
 
+// startInParallel is start with the real clock, which many may ask at once.
+func startInParallel(b *testing.B, db store.Relational) *sqldocs.Documents {
+	b.Helper()
+	docs, err := sqldocs.New(sqldocs.Config{DB: db})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := docs.Start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	return docs
+}
+
 func BenchmarkRead(b *testing.B) { onEach(b, benchmarkRead) }
 
 func benchmarkRead(b *testing.B, db store.Relational) {
@@ -149,13 +162,7 @@ func BenchmarkWrite(b *testing.B) { onEach(b, benchmarkWrite) }
 
 func benchmarkWrite(b *testing.B, db store.Relational) {
 	b.Helper()
-	docs, err := sqldocs.New(sqldocs.Config{DB: db})
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := docs.Start(b.Context()); err != nil {
-		b.Fatal(err)
-	}
+	docs := startInParallel(b, db)
 	for name, indexes := range map[string][]store.Index{
 		"plain": nil, "indexed": {{Fields: fields("tag,-when")}, {Fields: fields("num")}},
 	} {
@@ -213,13 +220,7 @@ func benchmarkWrite(b *testing.B, db store.Relational) {
 func BenchmarkEmit(b *testing.B) {
 	onEach(b, func(b *testing.B, db store.Relational) {
 		b.Helper()
-		docs, err := sqldocs.New(sqldocs.Config{DB: db})
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := docs.Start(b.Context()); err != nil {
-			b.Fatal(err)
-		}
+		docs := startInParallel(b, db)
 		c := store.Collection{Name: "indexed", Indexes: []store.Index{{Fields: fields("tag,-when")}, {Fields: fields("num")}}}
 		if _, err := docs.PutCollection(b.Context(), tenant, c); err != nil {
 			b.Fatal(err)
