@@ -136,7 +136,7 @@ func transfer(ctx context.Context, docs *mongo.Documents, r *rand.Rand, accounts
 // TestUniqueRaces has many insert the same unique value at once.
 func TestUniqueRaces(t *testing.T) {
 	name := database(t)
-	all := []*mongo.Documents{open(t, name, func(cfg *mongo.Config) { cfg.Grace = time.Millisecond }), open(t, name)}
+	all := []*mongo.Documents{open(t, name, func(cfg *mongo.Config) { cfg.Grace = noGrace }), open(t, name)}
 	_, err := all[0].PutCollection(t.Context(), tenant, store.Collection{Name: "c", Indexes: []store.Index{{Fields: fields("u"), Unique: true}}})
 	if err != nil {
 		t.Fatal(err)

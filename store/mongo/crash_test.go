@@ -164,7 +164,7 @@ func TestCrash(t *testing.T) {
 			t.Run(c.name+" "+mode.String(), func(t *testing.T) {
 				t.Parallel() // most of the time is waiting for answers that do not come
 				name := database(t)
-				other := open(t, name, func(cfg *mongo.Config) { cfg.Interval, cfg.Grace = time.Hour, time.Millisecond })
+				other := open(t, name, func(cfg *mongo.Config) { cfg.Interval, cfg.Grace = time.Hour, noGrace })
 				client := connect(t, teststack.Mongo(t))
 				ends := map[bool]int{}
 				at := 0
@@ -263,7 +263,7 @@ func TestLate(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			name := database(t)
-			other := open(t, name, func(cfg *mongo.Config) { cfg.Interval, cfg.Grace = time.Hour, time.Millisecond })
+			other := open(t, name, func(cfg *mongo.Config) { cfg.Interval, cfg.Grace = time.Hour, noGrace })
 			at := 0
 			for ; ; at++ {
 				if !comesLate(t, name, other, platform.TenantID(fmt.Sprintf("org_%d", at)), c, at) {

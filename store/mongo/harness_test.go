@@ -66,6 +66,10 @@ func (s *stream) ids() (ids []string) {
 	return ids
 }
 
+// noGrace lets the sweeper take at once for a leftover what is one: it is less
+// than one round trip, and more than the clock's step.
+const noGrace = time.Microsecond
+
 // database returns a name that no other test uses, and drops it in the end.
 func database(tb testing.TB) string {
 	tb.Helper()

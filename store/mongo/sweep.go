@@ -119,17 +119,25 @@ func (s *sweeper) removeShells(ctx context.Context) error {
 	return err
 }
 
-func (s *sweeper) removeShell(ctx context.Context, id string, row documentRow) error {
-	err := s.d.alone(ctx, scopeOf(id), row.Shell, func(_ context.Context, b *batch) error {
-		if b.base.Number != firstPart(rest(id, 0)) {
+func (s *sweeper) removeShell(ctx context.Context, at string, row documentRow) error {
+	number, id := firstPart(rest(at, 0)), readID(rest(at, 1))
+	// As a commit, so that a call that means to fill it begins anew.
+	err := s.d.alone(ctx, scopeOf(at), row.Shell, func(ctx context.Context, b *batch) error {
+		if b.base.Number != number {
 			return errNoCollection
 		}
-		// As a commit, so that a call that means to fill it begins anew.
-		b.redo.Documents = []documentChange{{ID: readID(rest(id, 1)), From: row.Token}}
+		if err := b.loadDocuments(ctx, []string{id}); err != nil {
+			return err
+		}
+		if now := b.docs[id]; now.record != nil || now.token != row.Token {
+			return errNothing // a call was quicker
+		}
+		b.redo.Documents = []documentChange{{ID: id, From: row.Token}}
 		return nil
 	})
 	if errors.Is(err, errNoCollection) {
-		return s.d.documents.drop(ctx, rowID{id}, guard{{Key: "token", Value: row.Token}})
+		same := guard{{Key: "token", Value: row.Token}, {Key: "shell", Value: row.Shell}}
+		return s.d.documents.drop(ctx, rowID{at}, same)
 	}
 	return err
 }
