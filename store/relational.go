@@ -72,9 +72,9 @@ type Tx interface {
 
 	// Emit writes events to the outbox, to be published after the commit, at
 	// least once, in the order of the commits per tenant and subject. In a
-	// transaction of a tenant all must be of that tenant. A driver may keep
-	// them until the commit, which then returns what the database has against
-	// them.
+	// transaction of a tenant all must be of that tenant. They are kept until
+	// the commit, which inserts them and returns what the database has
+	// against them: the transaction does not see them in the outbox.
 	Emit(ctx context.Context, events ...platform.Event) error
 
 	// Once reports whether the event is new to the group, and remembers it

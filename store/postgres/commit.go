@@ -37,11 +37,11 @@ func (db *DB) commit(ctx context.Context, c *sql.Conn, tx *sqltx.Tx) error {
 // what an event costs a transaction, the wait for one more answer would be the
 // larger part. Where an insert fails the server skips the rest.
 func (db *DB) sendCommit(ctx context.Context, p *pgx.Conn, tx *sqltx.Tx) error {
-	if !tx.Emitted() {
+	if len(tx.Held()) == 0 {
 		return script(ctx, p, "COMMIT")
 	}
 	b := &pgconn.Batch{}
-	for text, args := range tx.Held() {
+	for text, args := range tx.Held().Inserts() {
 		text = db.binder.bind(text)
 		stmt, err := p.Prepare(ctx, text, text) // remembered for each connection
 		if err != nil {

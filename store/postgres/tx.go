@@ -55,7 +55,7 @@ func (db *DB) run(ctx context.Context, pool *sql.DB, tenant platform.TenantID, f
 	defer cancel()
 	pause := background.Backoff{Min: 2 * time.Millisecond, Max: 200 * time.Millisecond, Rand: db.cfg.Rand}
 	for n := 1; ; n++ {
-		err := db.once(ctx, pool, db.opening(tenant, o), sqltx.Config{Tenant: tenant, ReadOnly: o.ReadOnly, HoldEvents: true}, fn)
+		err := db.once(ctx, pool, db.opening(tenant, o), sqltx.Config{Tenant: tenant, ReadOnly: o.ReadOnly}, fn)
 		if err == nil || n == maxRuns || ctx.Err() != nil || !again(err) {
 			return err
 		}
@@ -87,7 +87,7 @@ func (db *DB) once(ctx context.Context, pool *sql.DB, text string, cfg sqltx.Con
 		return err
 	}
 	committed = true
-	if tx.Emitted() {
+	if len(tx.Held()) > 0 {
 		db.emit.Notify()
 	}
 	for _, f := range tx.Callbacks() {

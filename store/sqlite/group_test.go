@@ -146,6 +146,75 @@ func TestOneFailingMemberHarmsNoOther(t *testing.T) {
 	}
 }
 
+// TestEventsOfAGroup has transactions that share a commit emit, some of which
+// fail: the others' events are there, in the order of the transactions.
+func TestEventsOfAGroup(t *testing.T) {
+	db := newDB(t, still)
+	var want []string
+	var fns []func(context.Context, store.Tx) error
+	mine := errors.New("mine")
+	for i := range 20 {
+		id, fails := fmt.Sprintf("%02d", i), i%7 == 3
+		events := make([]platform.Event, i%4)
+		for n := range events {
+			events[n] = platform.Event{
+				ID: fmt.Sprintf("%s.%d", id, n), Source: "/test", Type: "test.thing.made", Tenant: "acme", Subject: id, Time: now(),
+			}
+			if !fails {
+				want = append(want, events[n].ID)
+			}
+		}
+		fns = append(fns, func(ctx context.Context, tx store.Tx) error {
+			for _, e := range events {
+				must(t, tx.Emit(ctx, e))
+			}
+			if fails {
+				return mine
+			}
+			return insertIn(ctx, tx, id)
+		})
+	}
+	commits, told := sqlite.Commits(db), 0
+	defer db.OnEmit(func() { told++ })()
+	for i, err := range behind(t, db, fns...) {
+		if fails := i%7 == 3; (err == mine) != fails || !fails && err != nil {
+			t.Errorf("transaction %d: %v", i, err)
+		}
+	}
+	if n := sqlite.Commits(db) - commits; n != 1 || told != 1 {
+		t.Errorf("%d commits, OnEmit told %d times; want one of each", n, told)
+	}
+	var got []string
+	must(t, db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+		return tx.NewRaw("SELECT id FROM outbox ORDER BY seq").Scan(ctx, &got)
+	}, store.ReadOnly))
+	if !slices.Equal(got, want) {
+		t.Errorf("the outbox holds %v, want %v", got, want)
+	}
+}
+
+func TestRefusedEventFailsAll(t *testing.T) {
+	db := newDB(t, still)
+	execute(t, db, "CREATE TRIGGER refuse BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'refused'); END")
+	errs := behind(t, db,
+		inserting("a"),
+		func(ctx context.Context, tx store.Tx) error {
+			must(t, insertIn(ctx, tx, "b"))
+			return tx.Emit(ctx, platform.Event{ID: "e", Source: "/test", Type: "test.thing.made", Tenant: "acme", Subject: "b", Time: now()})
+		},
+		inserting("c"),
+	)
+	for i, err := range errs {
+		if err == nil || !strings.Contains(err.Error(), "refused") {
+			t.Errorf("member %d: error %v", i, err)
+		}
+	}
+	if n := count(t, db, "things"); n != 0 {
+		t.Errorf("%d rows of a group that failed", n)
+	}
+	must(t, insert(t.Context(), db, "acme", "later"))
+}
+
 func TestCommitFailureFailsAll(t *testing.T) {
 	db := newDB(t, still)
 	execute(t, db, "CREATE TABLE parents (id INTEGER PRIMARY KEY)")

@@ -272,9 +272,16 @@ func (w *writer) finish(g *group) {
 	if len(g.members) == 0 {
 		return // each undid what it had done
 	}
+	var held sqltx.Held
+	for _, m := range g.members {
+		held = append(held, m.tx.Held()...)
+	}
 	g.err = w.conn.do(func(c *conn) error {
 		if c.lost {
 			return c.errLost()
+		}
+		if err := c.insertHeld(held); err != nil {
+			return err
 		}
 		return c.run(commit)
 	})
@@ -284,11 +291,8 @@ func (w *writer) finish(g *group) {
 		return
 	}
 	w.commits.Add(1)
-	for _, m := range g.members {
-		if m.tx.Emitted() {
-			w.db.emit.Notify()
-			break
-		}
+	if len(held) > 0 {
+		w.db.emit.Notify()
 	}
 	for _, m := range g.members {
 		m.callBack()

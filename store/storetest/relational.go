@@ -241,6 +241,16 @@ var relationalCases = []testCase[store.Relational]{
 			}
 		}
 	}},
+	{"EmitAfterTheEnd", func(p *probe, s store.Relational) {
+		var ended store.Tx
+		p.must(s.InTenant(p.ctx, tenantA, func(_ context.Context, tx store.Tx) error {
+			ended = tx
+			return nil
+		}))
+		if ended.Emit(p.ctx, event(tenantA, "x", 1)) == nil {
+			p.errorf("a transaction that has ended takes an event, which nobody will ever see")
+		}
+	}},
 	{"OnceIsOnce", func(p *probe, s store.Relational) {
 		e := event(tenantA, "x", 1)
 		var effects atomic.Int32

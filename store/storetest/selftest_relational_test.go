@@ -33,6 +33,7 @@ func TestRelationalFindsFaults(t *testing.T) {
 		{"each row is committed alone", "CommitsAndRollsBack", with(func(s store.Relational) store.Relational { return autocommitStore{s} })},
 		{"Once is never", "OnceIsOnce", wrapTx(func(tx store.Tx) store.Tx { return alwaysNewTx{tx} })},
 		{"events get lost", "EmitCommitsWithTheChange", wrapTx(func(tx store.Tx) store.Tx { return muteTx{tx} })},
+		{"events get lost after the end", "EmitAfterTheEnd", wrapTx(func(tx store.Tx) store.Tx { return muteTx{tx} })},
 		{"AfterCommit is called before", "AfterCommit", wrapTx(func(tx store.Tx) store.Tx { return hastyTx{tx} })},
 		{"says the wrong tenant", "Tenant", wrapTx(func(tx store.Tx) store.Tx { return nobodyTx{tx} })},
 	})

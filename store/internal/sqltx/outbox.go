@@ -42,6 +42,9 @@ func (t *Tx) Emit(ctx context.Context, events ...platform.Event) error {
 	if t.cfg.ReadOnly {
 		return fmt.Errorf("emit: %w", ErrReadOnly)
 	}
+	if err := t.conn.context(ctx).Err(); err != nil {
+		return fmt.Errorf("emit: %w", err)
+	}
 	for i, e := range events {
 		if err := e.Validate(); err != nil {
 			return fmt.Errorf("emit: event %d of %d: %w", i+1, len(events), err)
@@ -54,27 +57,24 @@ func (t *Tx) Emit(ctx context.Context, events ...platform.Event) error {
 		t.held = append(t.held, e.ID, e.Source, e.Type, string(e.Tenant), e.Subject,
 			e.Time.UnixMicro(), e.Actor, string(e.Data))
 	}
-	t.emitted = t.emitted || len(events) > 0
-	if t.cfg.HoldEvents {
-		return nil
-	}
-	for text, args := range t.Held() {
-		if _, err := t.Exec(ctx, text, args...); err != nil {
-			return fmt.Errorf("emit: %w", err)
-		}
-	}
-	t.held = t.held[:0]
 	return nil
 }
 
-// Held returns the statements, with their arguments, that insert the events which
-// Config.HoldEvents left to the driver, in order.
-func (t *Tx) Held() iter.Seq2[string, []any] {
+// Held are rows of the outbox that wait for the commit: the arguments of their
+// insert, one row after the other.
+type Held []any
+
+// Held returns the events that the transaction has emitted. The driver inserts
+// them together with the commit.
+func (t *Tx) Held() Held { return t.held }
+
+// Inserts returns the statements that insert the rows, with their arguments, in
+// order.
+func (h Held) Inserts() iter.Seq2[string, []any] {
 	return func(yield func(string, []any) bool) {
-		rest := t.held
 		for _, stmt := range insertRows {
-			for n := stmt.rows * outboxColumns; len(rest) >= n; rest = rest[n:] {
-				if !yield(stmt.text, rest[:n:n]) {
+			for n := stmt.rows * outboxColumns; len(h) >= n; h = h[n:] {
+				if !yield(stmt.text, h[:n:n]) {
 					return
 				}
 			}

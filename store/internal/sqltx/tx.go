@@ -36,20 +36,16 @@ type Config struct {
 	Rebind func(query string) string
 	// Lock takes the name for the transaction; nil where there is one writer.
 	Lock func(ctx context.Context, t *Tx, name string) error
-	// HoldEvents has Emit keep the events, for the driver to insert together
-	// with the commit: see [Tx.Held].
-	HoldEvents bool
 	// Now is the clock of the inbox.
 	Now func() time.Time
 }
 
 // Tx implements [store.Tx] on a connection with a transaction in progress.
 type Tx struct {
-	cfg     Config
-	conn    conn
-	emitted bool
-	held    []any // arguments of the outbox's rows, one after the other
-	after   []func()
+	cfg   Config
+	conn  conn
+	held  Held
+	after []func()
 }
 
 var _ store.Tx = (*Tx)(nil)
@@ -63,9 +59,6 @@ func New(cfg Config) *Tx {
 
 // End makes every further statement fail with [sql.ErrTxDone].
 func (t *Tx) End() { t.conn.ended = true }
-
-// Emitted reports whether the transaction writes to the outbox.
-func (t *Tx) Emitted() bool { return t.emitted }
 
 // Callbacks returns what was given to AfterCommit, in order.
 func (t *Tx) Callbacks() []func() { return t.after }
