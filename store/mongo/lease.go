@@ -30,7 +30,9 @@ func (l *lease) hold(ctx context.Context) (bool, error) {
 	if row != l.row || l.since.IsZero() {
 		l.row, l.since = row, time.Now()
 	}
-	if row.Owner != "" && time.Since(l.since) < l.d.cfg.Lease {
+	// One of its own is that of which it did not hear, or lost sight while the
+	// server was away: nobody else has it.
+	if row.Owner != "" && row.Owner != l.owner && time.Since(l.since) < l.d.cfg.Lease {
 		return false, nil
 	}
 	return l.swap(ctx, l.owner)

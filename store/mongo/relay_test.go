@@ -120,6 +120,22 @@ func TestRelayTakesOver(t *testing.T) {
 	}
 }
 
+// TestRelayFindsItsOwnLease has a process take the lease and not hear of it: it
+// relays all the same, and does not wait for itself.
+func TestRelayFindsItsOwnLease(t *testing.T) {
+	name := database(t)
+	s, n := &stream{}, &network{}
+	n.armFor("update leases", 0, deaf)
+	docs := openOn(t, name, n, patient, func(cfg *mongo.Config) {
+		cfg.Events, cfg.MinBackoff, cfg.Lease = s, time.Millisecond, time.Hour
+	})
+	until(t, "the lost answer", n.hit)
+	until(t, "the server again", func() bool { return docs.Ping(t.Context()) == nil })
+	collection(t, docs, tenant, "c")
+	emit(t, docs, tenant, "c", "x", "1")
+	until(t, "the event", func() bool { return slices.Equal(s.ids(), []string{"1"}) })
+}
+
 // TestRelayAfterDeath has the process that relays die without a word, and
 // another one carry on with what it had committed.
 func TestRelayAfterDeath(t *testing.T) {
