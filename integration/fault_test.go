@@ -15,6 +15,9 @@ var (
 	faultOutage = flag.Duration("outage", 3*time.Second, "how long a server is away in TestFaults")
 )
 
+// slowRecovery is from when on a recovery is worth a look into the logs.
+const slowRecovery = 10 * time.Second
+
 // fault is something that goes wrong and is over when make returns.
 type fault struct {
 	name string
@@ -83,6 +86,11 @@ func TestFaults(t *testing.T) {
 				took := load.recovered(t, fmt.Sprintf("%s-%d", strings.ReplaceAll(f.name, " ", "-"), n))
 				worst = max(worst, took)
 				t.Logf("%s %d: recovered after %v", f.name, n+1, took.Round(10*time.Millisecond))
+				if took > slowRecovery {
+					for i := range r.replicas {
+						t.Logf("what replica %d has said:\n%s", i, r.replica(i).logged())
+					}
+				}
 			}
 			teststack.Note(t, fmt.Sprintf("×%d, outage %v, slowest recovery %v", *faultTimes, *faultOutage, worst.Round(10*time.Millisecond)))
 		})

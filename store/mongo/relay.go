@@ -18,8 +18,9 @@ func (d *Documents) work(ctx context.Context) {
 	backoff := background.Backoff{Min: d.cfg.MinBackoff, Max: d.cfg.MaxBackoff, Rand: d.cfg.Rand}
 	for failures := 0; ctx.Err() == nil; {
 		held, err := l.hold(ctx)
+		more := false
 		if err == nil && held {
-			err = d.duties(ctx, l, r, s)
+			more, err = d.duties(ctx, l, r, s)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -31,6 +32,7 @@ func (d *Documents) work(ctx context.Context) {
 		case failures > 0:
 			d.log.InfoContext(ctx, "events are published again", slog.Int("failures", failures))
 			failures = 0
+		case more:
 		case held:
 			d.emitted.Wait(ctx, d.cfg.Interval)
 		default:
@@ -42,13 +44,15 @@ func (d *Documents) work(ctx context.Context) {
 	l.release(ctx)
 }
 
-func (d *Documents) duties(ctx context.Context, l *lease, r *relay, s *sweeper) error {
+// duties relays and sweeps for a part of a lease, and reports whether there is
+// more to relay.
+func (d *Documents) duties(ctx context.Context, l *lease, r *relay, s *sweeper) (more bool, err error) {
 	ctx, cancel := l.until(ctx)
 	defer cancel()
-	if err := r.drain(ctx); err != nil {
-		return err
+	if more, err = r.drain(ctx, d.cfg.Lease/4); err != nil {
+		return false, err
 	}
-	return s.sweep(ctx)
+	return more, s.sweep(ctx)
 }
 
 // relay moves events from the outbox to the stream. Only one goroutine uses it.
@@ -69,22 +73,25 @@ type outboxed struct {
 	outboxRow
 }
 
-// drain moves events until there are none.
-func (r *relay) drain(ctx context.Context) error {
-	for {
+// drain moves events until there are none, or for some time: under a steady load
+// there are always more, and the lease and the sweeper wait. It reports which it
+// was.
+func (r *relay) drain(ctx context.Context, long time.Duration) (more bool, err error) {
+	for began := time.Now(); time.Since(began) < long; {
 		rows, err := r.next(ctx)
 		if err == nil && len(rows) == 0 && r.after != "" {
 			r.after = "" // around again
 			rows, err = r.next(ctx)
 		}
 		if err != nil || len(rows) == 0 {
-			return err
+			return false, err
 		}
 		if err := r.move(ctx, rows); err != nil {
-			return err
+			return false, err
 		}
 		r.after = rows[len(rows)-1].id
 	}
+	return true, nil
 }
 
 // next returns rows that can be published: every earlier one of the same tenant

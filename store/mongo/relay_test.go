@@ -136,6 +136,54 @@ func TestRelayFindsItsOwnLease(t *testing.T) {
 	until(t, "the event", func() bool { return slices.Equal(s.ids(), []string{"1"}) })
 }
 
+// feeding is a stream that makes another change for each one that it takes.
+type feeding struct {
+	stream
+
+	next func()
+}
+
+func (f *feeding) Publish(ctx context.Context, events ...platform.Event) error {
+	err := f.stream.Publish(ctx, events...)
+	f.next()
+	return err
+}
+
+// TestRelayUnderSteadyLoad has the outbox never be empty, and a process die with a
+// commit that only the sweeper can finish.
+func TestRelayUnderSteadyLoad(t *testing.T) {
+	name := database(t)
+	n := &network{}
+	victim := openOn(t, name, n)
+	collection(t, victim, tenant, "c")
+	collection(t, victim, tenant, "other")
+	n.armFor("update collections", 0, lostAnswer)
+	_, _ = victim.Apply(t.Context(), tenant, "c", []store.Change{change(store.OpInsert, "x", `{}`)},
+		func([]store.Document) []platform.Event { return []platform.Event{event(tenant, "of the dead", "x")} })
+	var docs *mongo.Documents
+	var mu sync.Mutex
+	made, finished := 0, false
+	s := &feeding{next: func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !finished {
+			made++
+			emit(t, docs, tenant, "other", "y", fmt.Sprint(made))
+		}
+	}}
+	started := make(chan struct{})
+	s.refuse = func(platform.Event) error { <-started; return nil }
+	docs = open(t, name, func(cfg *mongo.Config) { cfg.Events, cfg.Lease = s, time.Second })
+	close(started)
+	emit(t, docs, tenant, "other", "y", "first")
+	until(t, "the event of the dead", func() bool { return slices.Contains(s.ids(), "of the dead") })
+	mu.Lock()
+	defer mu.Unlock()
+	if finished = true; made == 0 {
+		t.Error("there was no load")
+	}
+}
+
 // TestRelayAfterDeath has the process that relays die without a word, and
 // another one carry on with what it had committed.
 func TestRelayAfterDeath(t *testing.T) {
