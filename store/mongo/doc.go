@@ -94,8 +94,10 @@
 // are new, and an indexed value that changes. Events cost none, their number and
 // row go beside the others. Calls for one collection that come together in one
 // process share one commit; calls from several processes try again where they
-// meet. So one collection takes some hundred commits a second, each of up to 512
-// changes, and collections do not wait for each other.
+// meet. Nothing makes them take turns: on a server at its limit one may lose many
+// times in a row, and in the end be told so. One collection takes some hundred
+// commits a second, each of up to 512 changes, and collections do not wait for
+// each other.
 //
 // A count without a filter is one read; another one reads the documents in the
 // bounds of the filter, because entries alone are not believed.
