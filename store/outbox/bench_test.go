@@ -15,19 +15,11 @@ import (
 	"github.com/acme/platform/store/outbox"
 )
 
-// onEach runs a benchmark on SQLite and on PostgreSQL, both with commits forced to
-// the disk.
-func onEach(b *testing.B, run func(*testing.B, testdb.DB)) {
-	b.Helper()
-	b.Run("sqlite", func(b *testing.B) { run(b, testdb.NewPlace(b).Open(b)) })
-	b.Run("postgres", func(b *testing.B) { run(b, testdb.OnServer(b).Open(b)) })
-}
-
 // BenchmarkRelay measures events from the outbox to the stream of the same store,
 // to Kafka, and to a stream that is elsewhere and takes no time.
 func BenchmarkRelay(b *testing.B) {
 	broker := startKafka(b)
-	onEach(b, func(b *testing.B, db testdb.DB) {
+	testdb.OnEach(b, func(b *testing.B, db testdb.DB) {
 		b.Helper()
 		e := startEvents(b, db)
 		for _, batch := range []int{100, 500, 2000} {
@@ -129,7 +121,7 @@ func waiting(b *testing.B, db store.Relational) (found bool) {
 // small rows and does nothing else. Of what it adds to the insert of a record see
 // the benchmark of that name in sqldocs.
 func BenchmarkEmit(b *testing.B) {
-	onEach(b, func(b *testing.B, db testdb.DB) {
+	testdb.OnEach(b, func(b *testing.B, db testdb.DB) {
 		b.Helper()
 		for _, writers := range []int{1, 8, 32} {
 			b.Run(fmt.Sprintf("%d writers", writers), func(b *testing.B) {

@@ -11,14 +11,6 @@ import (
 	"github.com/acme/platform/store/queue"
 )
 
-// onEach runs a benchmark on SQLite and on PostgreSQL, both with commits forced to
-// the disk.
-func onEach(b *testing.B, run func(*testing.B, store.Relational)) {
-	b.Helper()
-	b.Run("sqlite", func(b *testing.B) { run(b, testdb.NewPlace(b).Open(b)) })
-	b.Run("postgres", func(b *testing.B) { run(b, testdb.OnServer(b).Open(b)) })
-}
-
 func benchQueue(b *testing.B, db store.Relational, workers int, h queue.Handler) *queue.Queue {
 	b.Helper()
 	q, err := queue.New(queue.Config{DB: db, Workers: workers, TenantWorkers: workers})
@@ -50,9 +42,9 @@ func add(b *testing.B, db store.Relational, q *queue.Queue, n int) {
 
 // BenchmarkLatency measures an idle queue: from the call that commits a job to
 // its handler.
-func BenchmarkLatency(b *testing.B) { onEach(b, benchmarkLatency) }
+func BenchmarkLatency(b *testing.B) { testdb.OnEach(b, benchmarkLatency) }
 
-func benchmarkLatency(b *testing.B, db store.Relational) {
+func benchmarkLatency(b *testing.B, db testdb.DB) {
 	b.Helper()
 	ran := make(chan struct{})
 	q := benchQueue(b, db, 16, func(context.Context, queue.Job) error { ran <- struct{}{}; return nil })
@@ -70,9 +62,9 @@ func benchmarkLatency(b *testing.B, db store.Relational) {
 
 // BenchmarkThroughput measures jobs that do nothing, 10,000 at a time: how many a
 // second are enqueued in one transaction, and then done.
-func BenchmarkThroughput(b *testing.B) { onEach(b, benchmarkThroughput) }
+func BenchmarkThroughput(b *testing.B) { testdb.OnEach(b, benchmarkThroughput) }
 
-func benchmarkThroughput(b *testing.B, db store.Relational) {
+func benchmarkThroughput(b *testing.B, db testdb.DB) {
 	b.Helper()
 	const jobs = 10_000
 	ran := make(chan struct{}, jobs)
@@ -93,7 +85,7 @@ func benchmarkThroughput(b *testing.B, db store.Relational) {
 
 // BenchmarkEnqueue measures transactions that enqueue one job and do nothing else.
 func BenchmarkEnqueue(b *testing.B) {
-	onEach(b, func(b *testing.B, db store.Relational) {
+	testdb.OnEach(b, func(b *testing.B, db testdb.DB) {
 		b.Helper()
 		q, err := queue.New(queue.Config{DB: db})
 		if err != nil {

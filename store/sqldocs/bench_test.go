@@ -69,30 +69,15 @@ func fillBench(b *testing.B, docs *sqldocs.Documents, name string, indexes ...st
 	return ids
 }
 
-// onEach runs a benchmark on SQLite and on PostgreSQL, both with commits forced to
-// the disk.
-func onEach(b *testing.B, run func(*testing.B, store.Relational)) {
-	b.Helper()
-	b.Run("sqlite", func(b *testing.B) { run(b, testdb.NewPlace(b).Open(b)) })
-	b.Run("postgres", func(b *testing.B) { run(b, testdb.OnServer(b).Open(b)) })
-}
-
 // startInParallel is start with the real clock, which many may ask at once.
 func startInParallel(b *testing.B, db store.Relational) *sqldocs.Documents {
 	b.Helper()
-	docs, err := sqldocs.New(sqldocs.Config{DB: db})
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := docs.Start(b.Context()); err != nil {
-		b.Fatal(err)
-	}
-	return docs
+	return startWith(b, sqldocs.Config{DB: db})
 }
 
-func BenchmarkRead(b *testing.B) { onEach(b, benchmarkRead) }
+func BenchmarkRead(b *testing.B) { testdb.OnEach(b, benchmarkRead) }
 
-func benchmarkRead(b *testing.B, db store.Relational) {
+func benchmarkRead(b *testing.B, db testdb.DB) {
 	b.Helper()
 	docs := start(b, db)
 	ids := fillBench(b, docs, "indexed", "tag,-when")
@@ -158,9 +143,9 @@ func benchmarkRead(b *testing.B, db store.Relational) {
 	})
 }
 
-func BenchmarkWrite(b *testing.B) { onEach(b, benchmarkWrite) }
+func BenchmarkWrite(b *testing.B) { testdb.OnEach(b, benchmarkWrite) }
 
-func benchmarkWrite(b *testing.B, db store.Relational) {
+func benchmarkWrite(b *testing.B, db testdb.DB) {
 	b.Helper()
 	docs := startInParallel(b, db)
 	for name, indexes := range map[string][]store.Index{
@@ -218,7 +203,7 @@ func benchmarkWrite(b *testing.B, db store.Relational) {
 // BenchmarkEmit measures what an event adds to the insert of a record with two
 // indexes.
 func BenchmarkEmit(b *testing.B) {
-	onEach(b, func(b *testing.B, db store.Relational) {
+	testdb.OnEach(b, func(b *testing.B, db testdb.DB) {
 		b.Helper()
 		docs := startInParallel(b, db)
 		c := store.Collection{Name: "indexed", Indexes: []store.Index{{Fields: fields("tag,-when")}, {Fields: fields("num")}}}

@@ -24,10 +24,15 @@ func open(tb testing.TB) (*sqldocs.Documents, testdb.DB) {
 func start(tb testing.TB, db store.Relational) *sqldocs.Documents {
 	tb.Helper()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
-	docs, err := sqldocs.New(sqldocs.Config{DB: db, Now: func() time.Time {
+	return startWith(tb, sqldocs.Config{DB: db, Now: func() time.Time {
 		now = now.Add(time.Millisecond)
 		return now
 	}})
+}
+
+func startWith(tb testing.TB, cfg sqldocs.Config) *sqldocs.Documents {
+	tb.Helper()
+	docs, err := sqldocs.New(cfg)
 	if err != nil {
 		tb.Fatal(err)
 	}
