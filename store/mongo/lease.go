@@ -30,16 +30,19 @@ func (l *lease) hold(ctx context.Context) (bool, error) {
 	if row != l.row || l.since.IsZero() {
 		l.row, l.since = row, time.Now()
 	}
-	// One of its own is that of which it did not hear, or lost sight while the
-	// server was away: nobody else has it.
+	// A lease in its own name is one whose answer was lost, or that it lost
+	// sight of while the server was away: nobody else has it.
 	if row.Owner != "" && row.Owner != l.owner && time.Since(l.since) < l.d.cfg.Lease {
 		return false, nil
 	}
 	return l.swap(ctx, l.owner)
 }
 
+// beat is how often the owner of the lease gives a sign of life.
+func (d *Documents) beat() time.Duration { return d.cfg.Lease / 4 }
+
 func (l *lease) renew(ctx context.Context) (bool, error) {
-	if time.Since(l.since) < l.d.cfg.Lease/4 {
+	if time.Since(l.since) < l.d.beat() {
 		return true, nil
 	}
 	return l.swap(ctx, l.owner)

@@ -28,15 +28,15 @@ func (d *Documents) work(ctx context.Context) {
 			if failures++; failures == 1 {
 				d.log.WarnContext(ctx, "events cannot be published; they wait in the outbox", slog.Any("error", err))
 			}
-			background.Sleep(ctx, min(backoff.Pause(failures), d.cfg.Lease/4))
+			background.Sleep(ctx, min(backoff.Pause(failures), d.beat()))
 		case failures > 0:
 			d.log.InfoContext(ctx, "events are published again", slog.Int("failures", failures))
 			failures = 0
-		case more:
+		case more: // go on at once
 		case held:
 			d.emitted.Wait(ctx, d.cfg.Interval)
 		default:
-			background.Sleep(ctx, min(d.cfg.Lease/4, max(d.cfg.Interval, time.Second)))
+			background.Sleep(ctx, min(d.beat(), max(d.cfg.Interval, time.Second)))
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -44,12 +44,12 @@ func (d *Documents) work(ctx context.Context) {
 	l.release(ctx)
 }
 
-// duties relays and sweeps for a part of a lease, and reports whether there is
-// more to relay.
+// duties relays, until the next sign of life is due, and sweeps. It reports whether
+// there may be more to relay.
 func (d *Documents) duties(ctx context.Context, l *lease, r *relay, s *sweeper) (more bool, err error) {
 	ctx, cancel := l.until(ctx)
 	defer cancel()
-	if more, err = r.drain(ctx, d.cfg.Lease/4); err != nil {
+	if more, err = r.drain(ctx, d.beat()); err != nil {
 		return false, err
 	}
 	return more, s.sweep(ctx)
@@ -73,11 +73,11 @@ type outboxed struct {
 	outboxRow
 }
 
-// drain moves events until there are none, or for some time: under a steady load
-// there are always more, and the lease and the sweeper wait. It reports which it
-// was.
-func (r *relay) drain(ctx context.Context, long time.Duration) (more bool, err error) {
-	for began := time.Now(); time.Since(began) < long; {
+// drain moves events until there are none, or for about the time of most: under a
+// steady load there are always more, while the lease and the sweeper wait. It
+// reports whether there may be more.
+func (r *relay) drain(ctx context.Context, most time.Duration) (more bool, err error) {
+	for began := time.Now(); time.Since(began) < most; {
 		rows, err := r.next(ctx)
 		if err == nil && len(rows) == 0 && r.after != "" {
 			r.after = "" // around again
