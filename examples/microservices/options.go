@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/acme/platform"
 	"github.com/acme/platform/notify"
 	"github.com/acme/platform/store/kafka"
 )
@@ -45,6 +46,7 @@ type options struct {
 	addr      string
 	publicURL string
 	rateLimit int64
+	limits    platform.Limits // of every tenant
 
 	postgres, redis, mongo, mongoDatabase string
 	kafka                                 kafka.Config
@@ -74,6 +76,12 @@ type setting struct {
 	set         func(string) error
 }
 
+// givenLimits are the values of the flag "limit", which may be given again.
+type givenLimits []string
+
+func (g *givenLimits) Set(s string) error { *g = append(*g, s); return nil }
+func (g *givenLimits) String() string     { return strings.Join(*g, ",") }
+
 // settings are all flags; each role has them all and uses some.
 func (o *options) settings() []setting {
 	text := func(to *string) func(string) error {
@@ -89,6 +97,10 @@ func (o *options) settings() []setting {
 			}
 			o.rateLimit = n
 			return nil
+		}},
+		{"limit", limitUsage(), func(s string) (err error) {
+			o.limits, err = parseLimits(s)
+			return err
 		}},
 		{"postgres", "postgres://owner@host:5432/database?sslmode=verify-full", text(&o.postgres)},
 		{"redis", "rediss://user@host:6379/0", text(&o.redis)},
@@ -141,6 +153,10 @@ func parse(role string, args []string, env func(string) (string, bool), stderr i
 	fs.SetOutput(stderr)
 	all := o.settings()
 	for _, s := range all {
+		if s.name == "limit" {
+			fs.Var(new(givenLimits), s.name, s.usage)
+			continue
+		}
 		fs.String(s.name, "", s.usage)
 	}
 	if err := fs.Parse(args); err != nil {

@@ -29,6 +29,7 @@ type options struct {
 	tokenTTL       time.Duration
 	rateLimit      int64
 	signInLimit    int64
+	limits         tenantLimits
 	corsOrigins    []string
 	trustedProxies []netip.Prefix
 	shutdown       time.Duration
@@ -90,6 +91,7 @@ func parse(args []string, env func(string) (string, bool), stderr io.Writer) (op
 	fs.DurationVar(&o.tokenTTL, "access-token-ttl", 10*time.Minute, "how long an access token is valid")
 	fs.Int64Var(&o.rateLimit, "rate-limit", 60_000, "requests a minute that one credential may make; 0 is no limit")
 	fs.Int64Var(&o.signInLimit, "sign-in-limit", 120, "sign-ups and logins a minute from one address; 0 is no limit")
+	fs.Var(&o.limits, "limit", limitUsage())
 	fs.StringVar(&origins, "cors-origins", "", "origins that browsers may call from, separated by commas")
 	fs.StringVar(&proxies, "trusted-proxies", "", "networks whose X-Forwarded-For is believed, separated by commas")
 	fs.DurationVar(&o.shutdown, "shutdown-timeout", 20*time.Second, "how long requests and jobs may take to end")
