@@ -152,21 +152,6 @@ func TestTargetsTakeTurns(t *testing.T) {
 	})
 }
 
-// With all of them down the last failure is the answer, and none is tried once
-// all are out.
-func TestNoTarget(t *testing.T) {
-	tries := 0
-	u := remote("http://a.test", "http://b.test")
-	u.BreakAfter = 1
-	u.Transport = tripper(func(*http.Request) (*http.Response, error) { tries++; return nil, errDial })
-	g := remoteGateway(t, u)
-	wantProblem(t, call(g, "GET", "/v1/open"), 502, "bad_gateway")
-	wantProblem(t, call(g, "GET", "/v1/open"), 503, "upstream_unavailable")
-	if tries != 2 {
-		t.Errorf("%d tries", tries)
-	}
-}
-
 // A transport that panics says nothing about the target and does not keep the
 // one request by which a breaker tries again.
 func TestTransportPanics(t *testing.T) {

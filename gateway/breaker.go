@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -16,12 +17,15 @@ var errStatus = errors.New("gateway: the upstream answered that it cannot")
 
 // target is one URL of an upstream with its breaker.
 type target struct {
-	url     *url.URL
-	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+	url      *url.URL
+	settings gobreaker.Settings
+	breaker  atomic.Pointer[gobreaker.TwoStepCircuitBreaker[struct{}]]
+	leftOut  atomic.Int64 // when it last failed while its breaker was open, or opened it
 }
 
 func newTarget(u Upstream, at *url.URL, log *slog.Logger) *target {
-	return &target{url: at, breaker: gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+	t := &target{url: at}
+	t.settings = gobreaker.Settings{
 		Name:    u.Name + " " + at.Host,
 		Timeout: u.BreakFor,
 		ReadyToTrip: func(c gobreaker.Counts) bool {
@@ -31,22 +35,50 @@ func newTarget(u Upstream, at *url.URL, log *slog.Logger) *target {
 		// that passes does.
 		IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
 		OnStateChange: func(name string, from, to gobreaker.State) {
+			if to == gobreaker.StateOpen {
+				t.leftOut.Store(time.Now().UnixNano())
+			}
 			log.Warn("circuit breaker", slog.String("upstream", name),
 				slog.String("from", from.String()), slog.String("to", to.String()))
 		},
-	})}
+	}
+	t.breaker.Store(gobreaker.NewTwoStepCircuitBreaker[struct{}](t.settings))
+	return t
 }
 
 // send makes one exchange with the target and tells its breaker how it went.
 // The error is errNoTarget where the breaker lets nothing through.
-func (t *target) send(transport http.RoundTripper, r *http.Request, body *sentBody) (*http.Response, error) {
-	done, err := t.breaker.Allow()
+func (t *target) send(transport http.RoundTripper, r *http.Request, body *sentBody) (resp *http.Response, err error) {
+	done, err := t.breaker.Load().Allow()
 	if err != nil {
 		return nil, errNoTarget
 	}
 	outcome := context.Canceled // what a panic says about the target: nothing
 	defer func() { done(outcome) }()
-	resp, err := transport.RoundTrip(r)
+	resp, outcome, err = exchanged(transport, r, body)
+	return resp, err
+}
+
+// sendAnyway makes an exchange although the breaker lets nothing through. A
+// target that answers takes requests again from then on.
+func (t *target) sendAnyway(transport http.RoundTripper, r *http.Request, body *sentBody) (*http.Response, error) {
+	resp, outcome, err := exchanged(transport, r, body)
+	switch old := t.breaker.Load(); {
+	case outcome == nil && old.State() != gobreaker.StateClosed:
+		// A breaker cannot be closed from outside, so there is a new one.
+		if t.breaker.CompareAndSwap(old, gobreaker.NewTwoStepCircuitBreaker[struct{}](t.settings)) {
+			t.settings.OnStateChange(t.settings.Name, old.State(), gobreaker.StateClosed)
+		}
+	case outcome != nil && !t.settings.IsExcluded(outcome):
+		t.leftOut.Store(time.Now().UnixNano())
+	}
+	return resp, err
+}
+
+// exchanged makes an exchange and says what it means for the breaker of its
+// target: nil is that the target works.
+func exchanged(transport http.RoundTripper, r *http.Request, body *sentBody) (resp *http.Response, outcome, err error) {
+	resp, err = transport.RoundTrip(r)
 	switch {
 	case err != nil:
 		// The transport's error for a context that ended may be another.
@@ -54,16 +86,14 @@ func (t *target) send(transport http.RoundTripper, r *http.Request, body *sentBo
 			err = ctxErr
 		}
 		// Or whoever sends a few bad bodies takes the upstream from everybody.
-		if !body.atFault() {
-			outcome = err
+		if body.atFault() {
+			return nil, context.Canceled, err
 		}
-		return nil, err
+		return nil, err, err
 	case resp.StatusCode >= http.StatusBadGateway && resp.StatusCode <= http.StatusGatewayTimeout:
-		outcome = errStatus
-	default:
-		outcome = nil
+		return resp, errStatus, nil
 	}
-	return resp, nil
+	return resp, nil, nil
 }
 
 // retryAfter is what callers are told while a breaker is open: it has been

@@ -145,11 +145,13 @@ func TestUpstreamFails(t *testing.T) {
 
 func TestBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		calls, status := 0, 503
+		calls, status, down := 0, 503, false
 		u := remote("http://a.test")
 		u.BreakAfter, u.BreakFor = 3, 10*time.Second
 		u.Transport = tripper(func(r *http.Request) (*http.Response, error) {
-			calls++
+			if calls++; down {
+				return nil, errDial
+			}
 			if err := r.Context().Err(); err != nil {
 				return nil, err
 			}
@@ -186,18 +188,20 @@ func TestBreaker(t *testing.T) {
 		get(503, 4)
 		get(503, 5)
 		get(503, 6)
-		w := get(503, 6) // open
+		// Open. As nobody else is there, it is tried all the same.
+		down = true
+		w := get(503, 7)
 		wantProblem(t, w, 503, "upstream_unavailable")
 		if w.Header().Get("Retry-After") != "10" {
 			t.Errorf("Retry-After %q", w.Header().Get("Retry-After"))
 		}
 		time.Sleep(10*time.Second + 1)
-		get(503, 7) // one tries, and fails
-		get(503, 7)
+		down = false
+		get(503, 8) // one tries, and fails
 		time.Sleep(10*time.Second + 1)
 		status = 200
-		get(200, 8)
-		get(200, 9) // closed
+		get(200, 9)
+		get(200, 10) // closed
 	})
 }
 
