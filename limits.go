@@ -135,8 +135,9 @@ func (l *Limits) Set(name string, value int64) error {
 
 // LimitsFunc returns the limits of a tenant: the host's plans. Nil gives every
 // tenant the defaults. It is called for each call that is bounded, by many
-// goroutines, so it answers from memory. Its error fails that call: nothing
-// is unbounded by accident.
+// goroutines, so it answers from memory. It is called before the transaction of
+// that call begins, never inside it: it may read a row of its own. Its error
+// fails the call: nothing is unbounded by accident.
 type LimitsFunc func(ctx context.Context, tenant TenantID) (Limits, error)
 
 // Of returns the limits of a tenant with the defaults filled in. A Share that

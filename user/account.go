@@ -90,8 +90,8 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (SignedUp, error) {
 	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		now := fromMicros(micros(s.now()))
 		u := User{ID: s.newID("usr"), Email: email, Name: name, CreatedAt: now, UpdatedAt: now}
-		made, err := changedOne(ctx, tx, `INSERT INTO user_accounts (id, email, name, status, created_at, updated_at)
-			VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (email) DO NOTHING`,
+		made, err := changedOne(ctx, tx, `INSERT INTO user_accounts (id, email, name, status, created_at, updated_at, organizations_created)
+			VALUES (?, ?, ?, ?, ?, ?, 1) ON CONFLICT (email) DO NOTHING`,
 			u.ID, u.Email, u.Name, string(Active), micros(now), micros(now))
 		if err != nil {
 			return err
@@ -250,7 +250,8 @@ func (s *Service) newPassword(ctx context.Context, user string, in MeChange) (ha
 }
 
 // SetUserStatus suspends a user everywhere, or lifts that. It is for the host:
-// no route leads here. A suspended user's tokens and keys are refused at once.
+// no route leads here. A suspended user's tokens and keys are refused at once, and
+// their open invitations are revoked.
 func (s *Service) SetUserStatus(ctx context.Context, id string, status Status) error {
 	if status != Active && status != Suspended {
 		return field("/status", "unknown", "active or suspended")
@@ -263,20 +264,30 @@ func (s *Service) SetUserStatus(ctx context.Context, id string, status Status) e
 		if !ok {
 			return platform.NotFound("user")
 		}
-		if status == Suspended {
-			if err := s.endSessions(ctx, tx, id, "", ""); err != nil {
-				return err
-			}
-		}
 		tenants, err := queryAll(ctx, tx, func(row scanner) (t platform.TenantID, err error) { return t, row.Scan(&t) },
 			`SELECT tenant FROM user_memberships WHERE user_id = ? ORDER BY tenant`, id)
 		if err != nil {
 			return err
 		}
+		if status == Suspended {
+			for _, t := range tenants { // no invitation is made while theirs end
+				if err := holdOrganization(ctx, tx, t); err != nil {
+					return err
+				}
+			}
+			if err := s.endSessions(ctx, tx, id, "", ""); err != nil {
+				return err
+			}
+		}
 		for _, t := range tenants {
 			by := auditActor{kind: platform.PrincipalSystem}
 			if err := s.record(ctx, tx, t, by, "user.status_changed", id, map[string]string{"status": string(status)}); err != nil {
 				return err
+			}
+			if status == Suspended {
+				if err := s.revokeOffers(ctx, tx, t, by, offers{user: id}); err != nil {
+					return err
+				}
 			}
 		}
 		return nil

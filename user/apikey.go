@@ -282,12 +282,16 @@ func (s *Service) RotateAPIKey(ctx context.Context, p platform.Principal, id str
 	return key, credential, nil
 }
 
-// RevokeAPIKey ends a key at once.
+// RevokeAPIKey ends a key at once, and the open invitations that it made.
 func (s *Service) RevokeAPIKey(ctx context.Context, p platform.Principal, id string) error {
 	if err := s.Authorize(ctx, p, permAPIKeysWrite); err != nil {
 		return err
 	}
 	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		// No invitation is made with the key while its invitations end.
+		if err := holdOrganization(ctx, tx, p.Tenant); err != nil {
+			return err
+		}
 		key, err := s.livingKey(ctx, tx, p.Tenant, id)
 		if err != nil {
 			return err
@@ -299,6 +303,9 @@ func (s *Service) RevokeAPIKey(ctx context.Context, p platform.Principal, id str
 		}
 		if !living { // revoked since it was read
 			return errNoKey()
+		}
+		if err := s.revokeOffers(ctx, tx, p.Tenant, byPrincipal(p), offers{user: key.UserID, key: id}); err != nil {
+			return err
 		}
 		return s.keyChanged(ctx, tx, p, "revoked", key, nil)
 	})

@@ -67,6 +67,7 @@
 //	user.member.updated         user          {membership_id, user_id, roles, status}
 //	user.member.removed         user          {membership_id, user_id}
 //	user.invitation.created     invitation    {invitation_id, email, roles, invited_by}
+//	user.invitation.revoked     invitation    {invitation_id, email, roles, invited_by}
 //	user.role.changed           role          {role_id, name, change, permissions}
 //	user.api_key.created        API key       {key_id, name, user_id}
 //	user.api_key.rotated        API key       {key_id, name, user_id}

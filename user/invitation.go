@@ -35,7 +35,9 @@ type NewInvitation struct {
 // only its SHA-256 is. Earlier open invitations of the address end. The roles
 // may not exceed the principal's own rights. An organization invites an address
 // at most 5 times an hour, and a user at most 200 a day; the error is then of
-// [platform.KindLimited].
+// [platform.KindLimited]. Members and open invitations together are bounded by
+// [platform.Limits].Members; the error is then [platform.OverLimit]. It ends
+// with the API key that made it, and when the inviter leaves or is suspended.
 func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvitation) (Invitation, Secret, error) {
 	if err := s.Authorize(ctx, p, permInvitationsWrite); err != nil {
 		return Invitation{}, "", err
@@ -51,12 +53,19 @@ func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvita
 		inv   Invitation
 		token Secret
 	)
+	limits, err := s.cfg.Limits.Of(ctx, p.Tenant)
+	if err != nil {
+		return Invitation{}, "", err
+	}
 	if err := s.countInvitation(ctx, p, email); err != nil {
 		return Invitation{}, "", err
 	}
-	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		rights, err := s.holdRights(ctx, tx, p)
 		if err != nil {
+			return err
+		}
+		if err := s.keyLives(ctx, tx, p); err != nil {
 			return err
 		}
 		if err := rights.known("/roles", in.Roles); err != nil {
@@ -77,6 +86,11 @@ func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvita
 			micros(now), string(p.Tenant), email); err != nil {
 			return err
 		}
+		if members, invitations, err := seats(ctx, tx, p.Tenant, now); err != nil {
+			return err
+		} else if limits.Members >= 0 && members+invitations >= limits.Members {
+			return platform.OverLimit(limitMembers, limits.Members)
+		}
 		secret := randomBytes()
 		inv = Invitation{
 			ID: s.newID("inv"), Organization: p.Tenant, Email: email, Roles: tidy(in.Roles), InvitedBy: p.Subject,
@@ -84,8 +98,9 @@ func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvita
 		}
 		token = formatToken(invitationPrefix, inv.ID, secret)
 		if _, err := tx.Exec(ctx, `INSERT INTO user_invitations (tenant, id, email, roles, token_hash, invited_by, created_at, expires_at,
-			accepted_at, accepted_by, revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0)`,
-			string(p.Tenant), inv.ID, email, encodeList(inv.Roles), hashSecret(secret), p.Subject, micros(now), micros(inv.ExpiresAt)); err != nil {
+			accepted_at, accepted_by, revoked_at, api_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?)`,
+			string(p.Tenant), inv.ID, email, encodeList(inv.Roles), hashSecret(secret), p.Subject, micros(now), micros(inv.ExpiresAt),
+			keyOf(p)); err != nil {
 			return err
 		}
 		if err := s.record(ctx, tx, p.Tenant, byPrincipal(p), "invitation.created", inv.ID, map[string]string{"roles": strings.Join(inv.Roles, " ")}); err != nil {
@@ -171,15 +186,13 @@ func (s *Service) RevokeInvitation(ctx context.Context, p platform.Principal, id
 		return err
 	}
 	return s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		ok, err := changedOne(ctx, tx, `UPDATE user_invitations SET revoked_at = ?
-			WHERE tenant = ? AND id = ? AND accepted_at = 0 AND revoked_at = 0`, micros(s.now()), string(p.Tenant), id)
+		inv, err := scanInvitation(tx.QueryRow(ctx, `UPDATE user_invitations SET revoked_at = ?
+			WHERE tenant = ? AND id = ? AND accepted_at = 0 AND revoked_at = 0 RETURNING `+invitationColumns,
+			micros(s.now()), string(p.Tenant), id))
 		if err != nil {
-			return err
+			return notFound(err, "invitation")
 		}
-		if !ok {
-			return platform.NotFound("invitation")
-		}
-		return s.record(ctx, tx, p.Tenant, byPrincipal(p), "invitation.revoked", id, nil)
+		return s.invitationRevoked(ctx, tx, byPrincipal(p), inv)
 	})
 }
 
@@ -196,6 +209,10 @@ func (s *Service) AcceptInvitation(ctx context.Context, p platform.Principal, to
 		return Member{}, "", platform.NotFound("invitation")
 	}
 	tenant, err := s.inviter(ctx, id, secret)
+	if err != nil {
+		return Member{}, "", err
+	}
+	limits, err := s.cfg.Limits.Of(ctx, tenant)
 	if err != nil {
 		return Member{}, "", err
 	}
@@ -234,6 +251,12 @@ func (s *Service) AcceptInvitation(ctx context.Context, p platform.Principal, to
 		}
 		if members > 0 {
 			return platform.Errorf(platform.KindConflict, "already_member", "you are a member already")
+		}
+		// The invitation has held the place, but the plan may be a smaller one now.
+		if all, _, err := seats(ctx, tx, tenant, now); err != nil {
+			return err
+		} else if limits.Members >= 0 && all >= limits.Members {
+			return platform.OverLimit(limitMembers, limits.Members)
 		}
 		m = Member{
 			ID: s.newID("mem"), UserID: u.ID, Email: u.Email, Name: u.Name, Roles: inv.Roles,

@@ -108,7 +108,8 @@ func (s *Service) ListMembers(ctx context.Context, p platform.Principal, limit i
 
 // UpdateMember changes the roles or the status of another member. Neither the
 // roles that the member has nor those given may exceed the principal's own
-// rights, and an owner must remain.
+// rights, and an owner must remain. Suspending ends the member's sessions and
+// open invitations.
 func (s *Service) UpdateMember(ctx context.Context, p platform.Principal, id string, in MemberChange) (Member, error) {
 	if err := s.Authorize(ctx, p, permMembersWrite); err != nil {
 		return Member{}, err
@@ -157,6 +158,9 @@ func (s *Service) UpdateMember(ctx context.Context, p platform.Principal, id str
 			if err := s.endSessions(ctx, tx, m.UserID, p.Tenant, ""); err != nil {
 				return err
 			}
+			if err := s.revokeOffers(ctx, tx, p.Tenant, byPrincipal(p), offers{user: m.UserID}); err != nil {
+				return err
+			}
 		}
 		if err := s.record(ctx, tx, p.Tenant, byPrincipal(p), "member.updated", m.ID, map[string]string{
 			"user": m.UserID, "roles": strings.Join(m.Roles, " "), "status": string(m.Status),
@@ -174,7 +178,8 @@ func (s *Service) UpdateMember(ctx context.Context, p platform.Principal, id str
 	return m, nil
 }
 
-// RemoveMember ends a membership with its sessions and API keys. The roles that
+// RemoveMember ends a membership with its sessions, API keys and open
+// invitations. The roles that
 // the member has may not exceed the principal's own rights, unless it is the
 // signed-in user who leaves; an owner must remain.
 func (s *Service) RemoveMember(ctx context.Context, p platform.Principal, id string) error {
@@ -205,6 +210,9 @@ func (s *Service) RemoveMember(ctx context.Context, p platform.Principal, id str
 		}
 		if _, err := tx.Exec(ctx, `UPDATE user_api_keys SET revoked_at = ? WHERE tenant = ? AND user_id = ? AND revoked_at = 0`,
 			micros(s.now()), string(p.Tenant), m.UserID); err != nil {
+			return err
+		}
+		if err := s.revokeOffers(ctx, tx, p.Tenant, byPrincipal(p), offers{user: m.UserID}); err != nil {
 			return err
 		}
 		if err := s.record(ctx, tx, p.Tenant, byPrincipal(p), "member.removed", m.ID, map[string]string{"user": m.UserID}); err != nil {

@@ -18,13 +18,13 @@ type Organization struct {
 	UpdatedAt time.Time
 }
 
-// insertOrganization makes an organization that the user owns, in a
-// transaction of the new tenant.
+// insertOrganization makes an organization that the user creates and owns, in a
+// transaction of the new tenant. The caller counts it for the user.
 func (s *Service) insertOrganization(ctx context.Context, tx store.Tx, id platform.TenantID, name, user string) (Organization, string, error) {
 	now := fromMicros(micros(s.now()))
 	org := Organization{ID: id, Name: name, Status: Active, CreatedAt: now, UpdatedAt: now}
-	if _, err := tx.Exec(ctx, `INSERT INTO user_organizations (tenant, name, status, authz_version, created_at, updated_at) VALUES (?, ?, ?, 1, ?, ?)`,
-		string(id), name, string(Active), micros(now), micros(now)); err != nil {
+	if _, err := tx.Exec(ctx, `INSERT INTO user_organizations (tenant, name, status, authz_version, created_at, updated_at, created_by)
+		VALUES (?, ?, ?, 1, ?, ?, ?)`, string(id), name, string(Active), micros(now), micros(now), user); err != nil {
 		return Organization{}, "", err
 	}
 	membership := s.newID("mem")
@@ -48,7 +48,9 @@ func (s *Service) emitFounded(ctx context.Context, tx store.Tx, org Organization
 }
 
 // CreateOrganization makes another organization, owned by the signed-in user.
-// [Service.Switch] then leads there.
+// [Service.Switch] then leads there. The user may create as many as the plan of
+// p's tenant says ([platform.Limits].Organizations), that of the sign-up among
+// them; the error is then [platform.OverLimit].
 func (s *Service) CreateOrganization(ctx context.Context, p platform.Principal, name string) (Organization, error) {
 	if p.Kind != platform.PrincipalUser {
 		return Organization{}, errUserNeeded()
@@ -57,9 +59,16 @@ func (s *Service) CreateOrganization(ctx context.Context, p platform.Principal, 
 	if !ok {
 		return Organization{}, platform.Invalid(nameField("/name"))
 	}
+	limits, err := s.cfg.Limits.Of(ctx, p.Tenant)
+	if err != nil {
+		return Organization{}, err
+	}
 	id := platform.TenantID(s.newID("org"))
 	var org Organization
-	err := s.db.InTenant(ctx, id, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, id, func(ctx context.Context, tx store.Tx) error {
+		if err := takeOrganization(ctx, tx, p.Subject, limits.Organizations); err != nil {
+			return err
+		}
 		var (
 			membership string
 			err        error

@@ -84,6 +84,11 @@ type Config struct {
 	// hashed at once.
 	PasswordQueue int
 
+	// Limits bounds the members of a tenant and the organizations of a user
+	// by the host's plans; nil is the defaults. It need not come from
+	// [Service.Limits].
+	Limits platform.LimitsFunc
+
 	// Roles adds permissions to the built-in roles, and roles to every
 	// tenant: role name to permission patterns ("acme.reports.*").
 	Roles map[string][]string

@@ -55,7 +55,7 @@ func wire(o options, log *slog.Logger, s *stores) (assembly, error) {
 	var messages *notify.Service // the users' invitations are sent by it
 	users, err := user.New(user.Config{
 		DB: s.db, Issuer: o.publicURL, Cache: s.logins, PubSub: s.pubsub, Logger: log, AccessTTL: o.tokenTTL,
-		Client: clientFrom,
+		Client: clientFrom, Limits: o.plans(),
 		OnInvitation: func(ctx context.Context, tx store.Tx, inv user.Invitation, token user.Secret) error {
 			return mailInvitation(ctx, tx, messages, o, inv, token)
 		},
@@ -63,6 +63,10 @@ func wire(o options, log *slog.Logger, s *stores) (assembly, error) {
 	if err != nil {
 		return assembly{}, err
 	}
+	// Every part that bounds something takes these: the organizations that one
+	// user created have one share.
+	limits := users.Limits(o.plans())
+	_ = limits // each part that has a Config.Limits
 	smtp, err := o.smtp()
 	if err != nil {
 		return assembly{}, err
