@@ -21,6 +21,7 @@ var withoutTenant = map[string]string{
 	"user_sessions":     "it is the account's, and moves between organizations",
 	"user_signing_keys": "one set signs for all",
 	"event_offsets":     "a group of consumers serves all tenants",
+	"retention_leases":  "one replica removes what is old for all tenants",
 	"schema_migrations": "the tables' own history",
 }
 

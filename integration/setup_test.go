@@ -54,6 +54,15 @@ func everywhere(t *testing.T, test func(t *testing.T, s setup, at place)) {
 	}
 }
 
+// onRelational runs the test on the set-ups of one relational store and nothing
+// else: a file, and PostgreSQL.
+func onRelational(t *testing.T, test func(t *testing.T, s setup, at place)) {
+	t.Helper()
+	for _, s := range setups[:2] {
+		t.Run(s.name, func(t *testing.T) { test(t, s, s.place(t)) })
+	}
+}
+
 // slow reports whether records are kept by FerretDB, which reads a whole collection
 // for each update.
 func (s setup) slow() bool {
