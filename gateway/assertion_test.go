@@ -3,6 +3,8 @@ package gateway_test
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
 	"reflect"
 	"strings"
@@ -42,6 +44,11 @@ func assertionOf(t *testing.T, p platform.Principal, clk *clock) string {
 	return got
 }
 
+// believing is that of the service "remote" for an operation.
+func believing(operation string, clk *clock, keys ...ed25519.PublicKey) func(http.Handler) http.Handler {
+	return gateway.VerifyAssertion(gateway.VerifyAssertionConfig{Keys: keys, Audience: "remote", Operation: operation, Now: clk.Now})
+}
+
 func TestAssertionRoundTrip(t *testing.T) {
 	public, _ := keys()
 	clk := newClock()
@@ -52,7 +59,7 @@ func TestAssertionRoundTrip(t *testing.T) {
 	} {
 		token := assertionOf(t, p, clk)
 		var got platform.Principal
-		h := gateway.VerifyAssertion(gateway.VerifyAssertionConfig{Key: public, Audience: "remote", Now: clk.Now})(http.HandlerFunc(
+		h := believing("remote.get", clk, public)(http.HandlerFunc(
 			func(_ http.ResponseWriter, r *http.Request) { got, _ = platform.PrincipalFrom(r.Context()) }))
 		if w := call(h, "GET", "/", "Platform-Assertion: "+token); w.Code != 200 || !reflect.DeepEqual(got, p) {
 			t.Errorf("%d: %#v became %#v", w.Code, p, got)
@@ -60,61 +67,89 @@ func TestAssertionRoundTrip(t *testing.T) {
 	}
 }
 
+// signAssertion makes an assertion without the gateway.
+func signAssertion(t *testing.T, key any, alg jose.SignatureAlgorithm, kid string, claims map[string]any) string {
+	t.Helper()
+	options := &jose.SignerOptions{}
+	if kid != "" {
+		options = options.WithHeader("kid", kid)
+	}
+	s, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := jwt.Signed(s).Claims(claims).Serialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// kidOf is the id that the gateway gives to a key.
+func kidOf(key ed25519.PublicKey) string {
+	sum := sha256.Sum256(key)
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
 func TestAssertionRefused(t *testing.T) {
 	public, private := keys()
 	other := ed25519.NewKeyFromSeed([]byte(strings.Repeat("o", ed25519.SeedSize)))
 	clk := newClock()
 	now := clk.Now()
-	sign := func(key any, alg jose.SignatureAlgorithm, change func(map[string]any)) string {
+	kid := kidOf(public)
+	sign := func(change func(map[string]any)) string {
 		t.Helper()
 		claims := map[string]any{
-			"iss": "gateway", "aud": "remote", "sub": "alice", "tenant": "org_a", "kind": "user",
-			"iat": now.Unix(), "exp": now.Add(time.Minute).Unix(),
+			"iss": "gateway", "aud": "remote", "sub": "alice", "tenant": "org_a", "kind": "user", "op": "remote.get",
+			"iat": now.Unix(), "exp": now.Add(8 * time.Second).Unix(),
 		}
 		change(claims)
-		s, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		token, err := jwt.Signed(s).Claims(claims).Serialize()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return token
+		return signAssertion(t, private, jose.EdDSA, kid, claims)
 	}
+	same := func(map[string]any) {}
 	as := func(k string, v any) func(map[string]any) { return func(c map[string]any) { c[k] = v } }
 	without := func(k string) func(map[string]any) { return func(c map[string]any) { delete(c, k) } }
-	good := sign(private, jose.EdDSA, func(map[string]any) {})
-	h := gateway.VerifyAssertion(gateway.VerifyAssertionConfig{Key: public, Audience: "remote", Now: clk.Now})(http.HandlerFunc(who))
+	good := sign(same)
+	h := believing("remote.get", clk, public)(http.HandlerFunc(who))
 	if w := call(h, "GET", "/", "Platform-Assertion: "+good); w.Code != 200 {
 		t.Fatalf("the good one: %d %s", w.Code, w.Body)
 	}
 	head, rest, _ := strings.Cut(good, ".")
 	body, mac, _ := strings.Cut(rest, ".")
-	for name, token := range map[string]string{
-		"none":           "",
-		"nonsense":       "abc",
-		"another key":    sign(other, jose.EdDSA, func(map[string]any) {}),
-		"the public key": sign([]byte(public), jose.HS256, func(map[string]any) {}),
-		"not signed":     "eyJhbGciOiJub25lIn0." + body + ".",
-		"changed":        head + "." + body + "x." + mac,
-		"audience":       sign(private, jose.EdDSA, as("aud", "other")),
-		"no audience":    sign(private, jose.EdDSA, without("aud")),
-		"issuer":         sign(private, jose.EdDSA, as("iss", "other")),
-		"expired":        sign(private, jose.EdDSA, as("exp", now.Add(-6*time.Second).Unix())),
-		"no expiry":      sign(private, jose.EdDSA, without("exp")),
-		"no issue time":  sign(private, jose.EdDSA, without("iat")),
-		"of the future":  sign(private, jose.EdDSA, as("iat", now.Add(6*time.Second).Unix())),
-		"too long":       sign(private, jose.EdDSA, as("exp", now.Add(time.Hour).Unix())),
-		"no tenant":      sign(private, jose.EdDSA, without("tenant")),
+	claims := map[string]any{}
+	for name, c := range map[string]struct{ token, reason string }{
+		"none":             {"", "missing"},
+		"nonsense":         {"abc", "malformed"},
+		"another key":      {signAssertion(t, other, jose.EdDSA, kidOf(other.Public().(ed25519.PublicKey)), claims), "unknown_key"},
+		"another's key id": {signAssertion(t, other, jose.EdDSA, kid, claims), "bad_signature"},
+		"no key id":        {signAssertion(t, private, jose.EdDSA, "", claims), "unknown_key"},
+		"the public key":   {signAssertion(t, []byte(public), jose.HS256, kid, claims), "malformed"},
+		"not signed":       {"eyJhbGciOiJub25lIn0." + body + ".", "malformed"},
+		"changed":          {head + "." + body[:len(body)-4] + "AAAA." + mac, "bad_signature"},
+		"audience":         {sign(as("aud", "other")), "other_service"},
+		"no audience":      {sign(without("aud")), "other_service"},
+		"issuer":           {sign(as("iss", "other")), "bad_claims"},
+		"operation":        {sign(as("op", "remote.delete")), "other_operation"},
+		"no operation":     {sign(without("op")), "other_operation"},
+		"path":             {sign(as("path", "/other")), "other_path"},
+		"expired": {sign(func(c map[string]any) {
+			c["iat"], c["exp"] = now.Add(-10*time.Second).Unix(), now.Add(-3*time.Second).Unix()
+		}), "not_valid_now"},
+		"no expiry":     {sign(without("exp")), "not_valid_now"},
+		"no issue time": {sign(without("iat")), "not_valid_now"},
+		"of the future": {sign(func(c map[string]any) {
+			c["iat"], c["exp"] = now.Add(3*time.Second).Unix(), now.Add(9*time.Second).Unix()
+		}), "not_valid_now"},
+		"too long":  {sign(as("exp", now.Add(9*time.Second).Unix())), "not_valid_now"},
+		"no tenant": {sign(without("tenant")), "bad_claims"},
 	} {
 		var headers []string
-		if token != "" {
-			headers = []string{"Platform-Assertion: " + token}
+		if c.token != "" {
+			headers = []string{"Platform-Assertion: " + c.token}
 		}
 		w := call(h, "GET", "/", headers...)
-		if w.Code != 401 {
-			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		if got := w.Header().Get("Platform-Assertion-Refused"); w.Code != 401 || got != c.reason {
+			t.Errorf("%s: %d for the reason %q, want %q: %s", name, w.Code, got, c.reason, w.Body)
 			continue
 		}
 		wantProblem(t, w, 401, "bad_assertion")
@@ -122,18 +157,19 @@ func TestAssertionRefused(t *testing.T) {
 	if w := call(h, "GET", "/", "Platform-Assertion: "+good, "Platform-Assertion: "+good); w.Code != 401 {
 		t.Errorf("two assertions: %d", w.Code)
 	}
-	clk.Advance(66 * time.Second)
+	clk.Advance(11 * time.Second)
 	if w := call(h, "GET", "/", "Platform-Assertion: "+good); w.Code != 401 {
 		t.Errorf("after its time: %d", w.Code)
 	}
 }
 
-// An assertion is used again, but not for another principal and not when it
-// is about to end.
+// An assertion is used again, but not for another principal or operation and
+// not when it is about to end.
 func TestAssertionReuse(t *testing.T) {
 	clk := newClock()
 	var tokens []string
 	u := remote("http://a.test")
+	u.Routes = append(u.Routes, platform.Route{Operation: "remote.look", Method: "GET", Path: "/v1/look", Access: platform.Require("remote.read")})
 	u.Transport = tripper(func(r *http.Request) (*http.Response, error) {
 		tokens = append(tokens, r.Header.Get("Platform-Assertion"))
 		return answer(r, 200), nil
@@ -143,12 +179,13 @@ func TestAssertionReuse(t *testing.T) {
 	cfg.Now, cfg.Upstreams = clk.Now, []gateway.Upstream{u}
 	g := newGateway(t, cfg)
 	call(g, "GET", "/v1/remote/1", alice)
-	clk.Advance(29 * time.Second)
-	call(g, "GET", "/v1/remote/1", alice)
+	clk.Advance(3 * time.Second)
+	call(g, "GET", "/v1/remote/2", alice)
 	call(g, "GET", "/v1/remote/1", bob)
+	call(g, "GET", "/v1/look", alice)
 	clk.Advance(time.Second)
 	call(g, "GET", "/v1/remote/1", alice)
-	if len(tokens) != 4 || tokens[0] != tokens[1] || tokens[0] == tokens[2] || tokens[0] == tokens[3] {
+	if len(tokens) != 5 || tokens[0] != tokens[1] || tokens[0] == tokens[2] || tokens[0] == tokens[3] || tokens[0] == tokens[4] {
 		t.Errorf("got %q", tokens)
 	}
 }

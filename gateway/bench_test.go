@@ -28,7 +28,12 @@ func noContent(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.Stat
 
 func measure(b *testing.B, h http.Handler) {
 	b.Helper()
-	r := httptest.NewRequest(http.MethodGet, "/v1/things/1", nil)
+	measureMethod(b, http.MethodGet, h)
+}
+
+func measureMethod(b *testing.B, method string, h http.Handler) {
+	b.Helper()
+	r := httptest.NewRequest(method, "/v1/things/1", nil)
 	r.Header.Set("Authorization", "Bearer org_a.alice")
 	w := discard{make(http.Header)}
 	b.ReportAllocs()
@@ -86,5 +91,9 @@ func BenchmarkUpstream(b *testing.B) {
 	cfg.RateLimit = gateway.Rate{Requests: 1 << 60, Period: time.Hour}
 	_, cfg.AssertionKey = keys()
 	cfg.Upstreams = []gateway.Upstream{u}
-	measure(b, newGateway(b, cfg))
+	b.Run("read", func(b *testing.B) { measure(b, newGateway(b, cfg)) })
+	// Its assertion is for one path and is made for each request.
+	u.Routes[0].Method = http.MethodPut
+	cfg.Upstreams = []gateway.Upstream{u}
+	b.Run("write", func(b *testing.B) { measureMethod(b, http.MethodPut, newGateway(b, cfg)) })
 }

@@ -90,7 +90,8 @@ func exchanged(transport http.RoundTripper, r *http.Request, body *sentBody) (re
 			return nil, context.Canceled, err
 		}
 		return nil, err, err
-	case resp.StatusCode >= http.StatusBadGateway && resp.StatusCode <= http.StatusGatewayTimeout:
+	case resp.StatusCode >= http.StatusBadGateway && resp.StatusCode <= http.StatusGatewayTimeout,
+		distrusts(resp):
 		return resp, errStatus, nil
 	}
 	return resp, nil, nil

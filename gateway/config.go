@@ -73,8 +73,9 @@ type Config struct {
 
 	// Upstreams are services in other processes.
 	Upstreams []Upstream
-	// AssertionKey signs the principal for upstreams; see [VerifyAssertion].
-	// It is needed where a route of an upstream is not public.
+	// AssertionKey signs the principal for upstreams; see [VerifyAssertion],
+	// which takes several keys, so that this one can be replaced. It is needed
+	// where a route of an upstream is not public.
 	AssertionKey ed25519.PrivateKey
 
 	// Now is the clock; nil is [time.Now].

@@ -185,7 +185,7 @@ func (l layers) around(r platform.Route, s *source) http.Handler {
 		}))
 	}
 	if s.proxy != nil && !r.Access.Public() {
-		chain = append(chain, s.proxy.withAssertion)
+		chain = append(chain, s.proxy.withAssertion(r))
 	}
 	return wrap(r.Handler, chain...)
 }

@@ -396,7 +396,7 @@ func TestConstructorsPanic(t *testing.T) {
 		"BodyTimeout":     func() { gateway.BodyTimeout(0) },
 		"Cache":           func() { gateway.Cache(gateway.CacheConfig{}) },
 		"AllowOrigins":    func() { gateway.AllowOrigins(gateway.CORS{Origins: []string{"https://a.test/path"}}) },
-		"VerifyAssertion": func() { gateway.VerifyAssertion(gateway.VerifyAssertionConfig{Audience: "x"}) },
+		"VerifyAssertion": func() { gateway.VerifyAssertion(gateway.VerifyAssertionConfig{Audience: "x", Operation: "x"}) },
 	} {
 		func() {
 			defer func() {

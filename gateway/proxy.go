@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -112,28 +113,47 @@ func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
 	}
 }
 
-// withAssertion signs who calls, before the request is forwarded.
-func (p *proxy) withAssertion(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who, err := platform.PrincipalFrom(r.Context())
-		var token string
-		if err == nil {
-			token, err = p.signer.sign(who)
-		}
-		if err != nil {
-			problem.Write(w, r, p.log, err)
-			return
-		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), assertionKey{}, token)))
-	})
+// withAssertion signs who calls the route, before the request is forwarded.
+func (p *proxy) withAssertion(route platform.Route) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			who, err := platform.PrincipalFrom(r.Context())
+			path := ""
+			if changes(r.Method) {
+				path = r.URL.EscapedPath()
+			}
+			var token string
+			if err == nil {
+				token, err = p.signer.sign(who, route.Operation, path)
+			}
+			if err != nil {
+				problem.Write(w, r, p.log, err)
+				return
+			}
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), assertionKey{}, token)))
+		})
+	}
+}
+
+// refusedError is that a service does not believe the gateway, for the reason
+// that it gave. The caller's credential was good, so it must not look like the
+// end of the caller's session.
+type refusedError struct{ upstream, at, reason string }
+
+func (e *refusedError) Error() string {
+	return fmt.Sprintf("gateway: %s at %s refuses the gateway's assertion: %q", e.upstream, e.at, e.reason)
 }
 
 func (p *proxy) answered(resp *http.Response) error {
 	h := resp.Header
+	e, _ := resp.Request.Context().Value(exchangeKey{}).(*exchange)
+	if reasons, refused := h[refusedHeader]; refused {
+		reason := strings.Join(reasons, ", ")
+		return &refusedError{p.upstream.Name, e.target.url.Host, reason[:min(len(reason), 100)]}
+	}
 	for _, name := range [...]string{"Server", "X-Powered-By", headerRequestID, "Ratelimit", "Ratelimit-Policy"} {
 		delete(h, name)
 	}
-	e, _ := resp.Request.Context().Value(exchangeKey{}).(*exchange)
 	if l, ok := localLocation(h.Get("Location"), e.target.url); ok {
 		h.Set("Location", l)
 	}
@@ -165,6 +185,7 @@ func (p *proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	var timeout interface{ Timeout() bool }
 	var tooLarge *http.MaxBytesError
 	var late *lateBodyError
+	var refused *refusedError
 	switch {
 	case errors.Is(err, errNoTarget):
 		problem.Write(w, r, nil, &platform.Error{
@@ -175,6 +196,8 @@ func (p *proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &tooLarge), errors.As(err, &late):
 		problem.Write(w, r, p.log, err)
 		return
+	case errors.As(err, &refused):
+		detail = "the service behind this operation does not trust this gateway"
 	case errors.Is(err, context.Canceled):
 		panic(http.ErrAbortHandler) // nobody is there to read an answer
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():

@@ -51,7 +51,9 @@ func remoteGateway(t *testing.T, u gateway.Upstream) *gateway.Gateway {
 func TestUpstream(t *testing.T) {
 	public, _ := keys()
 	var seen *http.Request
-	verified := gateway.VerifyAssertion(gateway.VerifyAssertionConfig{Key: public, Audience: "remote"})
+	verified := gateway.VerifyAssertion(gateway.VerifyAssertionConfig{
+		Keys: []ed25519.PublicKey{public}, Audience: "remote", Operation: "remote.get", BasePath: "/inner",
+	})
 	mux := http.NewServeMux()
 	mux.Handle("GET /inner/v1/remote/{id}", verified(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seen = r

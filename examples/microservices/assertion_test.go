@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -26,9 +27,9 @@ func (v *visit) assertion() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	assert := func(key ed25519.PrivateKey, audience string, at time.Time) string {
+	assert := func(key ed25519.PrivateKey, audience string, at time.Time, operation string) string {
 		return sign(t, key, object{
-			"iss": "gateway", "aud": audience, "sub": me.ID, "iat": at.Unix(), "exp": at.Add(time.Minute).Unix(),
+			"iss": "gateway", "aud": audience, "op": operation, "sub": me.ID, "iat": at.Unix(), "exp": at.Add(8 * time.Second).Unix(),
 			"tenant": me.Organization, "kind": "user", "credential": "ses_x", "roles": []string{"owner"}, "scopes": nil,
 		})
 	}
@@ -37,19 +38,25 @@ func (v *visit) assertion() {
 	// The good one shows that the others are refused for what they are.
 	direct := newClient(t, v.replicas[roleData][0].url)
 	record := "/v1/data/collections/films/records/m"
-	direct.want(http.StatusOK, "GET", record, nil, nil, "Platform-Assertion", assert(v.key, roleData, now))
+	direct.want(http.StatusOK, "GET", record, nil, nil, "Platform-Assertion", assert(v.key, roleData, now, "data.records.get"))
 	for name, header := range map[string][]string{
-		"none":                 nil,
-		"an access token":      {"Authorization", "Bearer " + ann.token},
-		"another's signature":  {"Platform-Assertion", assert(stranger, roleData, now)},
-		"for another service":  {"Platform-Assertion", assert(v.key, roleUser, now)},
-		"an old one":           {"Platform-Assertion", assert(v.key, roleData, now.Add(-time.Hour))},
-		"no signature":         {"Platform-Assertion", unsigned(assert(v.key, roleData, now))},
-		"an access token, too": {"Platform-Assertion", ann.token},
+		"none":                  nil,
+		"an access token":       {"Authorization", "Bearer " + ann.token},
+		"another's signature":   {"Platform-Assertion", assert(stranger, roleData, now, "data.records.get")},
+		"for another service":   {"Platform-Assertion", assert(v.key, roleUser, now, "data.records.get")},
+		"for another operation": {"Platform-Assertion", assert(v.key, roleData, now, "data.collections.delete")},
+		"an old one":            {"Platform-Assertion", assert(v.key, roleData, now.Add(-time.Hour), "data.records.get")},
+		"no signature":          {"Platform-Assertion", unsigned(assert(v.key, roleData, now, "data.records.get"))},
+		"an access token, too":  {"Platform-Assertion", ann.token},
 	} {
 		if a := direct.do("GET", record, nil, header...); a.status != http.StatusUnauthorized || a.code() != "bad_assertion" {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
+	}
+
+	// What is good for reading is good for nothing else.
+	if a := direct.do("DELETE", "/v1/data/collections/films", nil, "Platform-Assertion", assert(v.key, roleData, now, "data.records.get")); a.status != http.StatusUnauthorized {
+		t.Errorf("an assertion for reading deletes a collection: %d %s", a.status, a.body)
 	}
 
 	// No operation of any service was forgotten.
@@ -83,8 +90,8 @@ func (v *visit) assertion() {
 
 	// Through the gateway a caller is who the credential says.
 	for _, header := range [][]string{
-		{"Platform-Assertion", assert(v.key, roleData, now)},
-		{"Platform-Assertion", assert(stranger, roleData, now)},
+		{"Platform-Assertion", assert(v.key, roleData, now, "data.records.get")},
+		{"Platform-Assertion", assert(stranger, roleData, now, "data.records.get")},
 	} {
 		if a := bob.do("GET", record, nil, header...); a.status != http.StatusNotFound {
 			t.Errorf("with an assertion of one's own: %d %s", a.status, a.body)
@@ -97,7 +104,13 @@ func (v *visit) assertion() {
 
 func sign(t *testing.T, key ed25519.PrivateKey, claims object) string {
 	t.Helper()
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: key}, nil)
+	public, ok := key.Public().(ed25519.PublicKey)
+	if !ok {
+		t.Fatal("no public key")
+	}
+	sum := sha256.Sum256(public)
+	options := (&jose.SignerOptions{}).WithHeader("kid", base64.RawURLEncoding.EncodeToString(sum[:12]))
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: key}, options)
 	if err != nil {
 		t.Fatal(err)
 	}

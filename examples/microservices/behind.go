@@ -12,17 +12,16 @@ import (
 
 // serveToGateway serves a service's operations to the gateway, which has checked
 // credential, permission and limits. An operation that is not public is served
-// only with the gateway's signature of who calls: whoever reaches this port
+// only with the gateway's signature of who calls it: whoever reaches this port
 // without it is nobody.
 func (p *process) serveToGateway(service platform.Router) http.Handler {
-	verified := gateway.VerifyAssertion(gateway.VerifyAssertionConfig{
-		Key: p.assertionPublicKey, Audience: service.Name(), Logger: p.log,
-	})
 	mux := http.NewServeMux()
 	for _, r := range service.Routes() {
 		h := r.Handler
 		if !r.Access.Public() {
-			h = verified(h)
+			h = gateway.VerifyAssertion(gateway.VerifyAssertionConfig{
+				Keys: p.assertionPublicKeys, Audience: service.Name(), Operation: r.Operation, Logger: p.log,
+			})(h)
 		}
 		mux.Handle(r.Method+" "+r.Path, h)
 	}

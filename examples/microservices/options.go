@@ -52,10 +52,10 @@ type options struct {
 	kafka                                 kafka.Config
 	smtp                                  *notify.SMTP // nil is no e-mail
 
-	assertionKey       ed25519.PrivateKey // of the gateway
-	assertionPublicKey ed25519.PublicKey  // of the services
-	trustedProxies     []netip.Prefix
-	upstreams          map[string][]string // URLs by service
+	assertionKey        ed25519.PrivateKey  // of the gateway
+	assertionPublicKeys []ed25519.PublicKey // of the services
+	trustedProxies      []netip.Prefix
+	upstreams           map[string][]string // URLs by service
 }
 
 // needs are the flags without which a role cannot be.
@@ -121,9 +121,15 @@ func (o *options) settings() []setting {
 			}
 			return err
 		}},
-		{"assertion-public-key", "the gateway's public key", func(s string) (err error) {
-			o.assertionPublicKey, err = decodeKey(s)
-			return err
+		{"assertion-public-key", "the gateway's public key; while it is replaced the new one as well, separated by a comma", func(s string) error {
+			for one := range strings.SplitSeq(s, ",") {
+				key, err := decodeKey(strings.TrimSpace(one))
+				if err != nil {
+					return err
+				}
+				o.assertionPublicKeys = append(o.assertionPublicKeys, key)
+			}
+			return nil
 		}},
 		{"trusted-proxies", "networks whose X-Forwarded-For is believed: before a service the gateway's, before the gateway the load balancer's", func(s string) (err error) {
 			o.trustedProxies, err = parseNetworks(s)

@@ -36,8 +36,12 @@ func TestKeysFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := []byte("who calls"); !ed25519.Verify(service.assertionPublicKey, text, ed25519.Sign(edge.assertionKey, text)) {
+	if text := []byte("who calls"); !ed25519.Verify(service.assertionPublicKeys[0], text, ed25519.Sign(edge.assertionKey, text)) {
 		t.Error("the service would not believe the gateway")
+	}
+	values["PLATFORM_ASSERTION_PUBLIC_KEY"] += ", " + strings.Repeat("B", 42) + "A="
+	if service, err = parse(roleUser, nil, environment(values), &out); err != nil || len(service.assertionPublicKeys) != 2 {
+		t.Errorf("while the key is replaced: %d keys, %v", len(service.assertionPublicKeys), err)
 	}
 }
 
@@ -74,6 +78,7 @@ func TestOptionsRefused(t *testing.T) {
 		"gateway, no key":   {[]string{roleGateway}, full, []string{"--assertion-key", "--notify-urls"}},
 		"not a flag":        {[]string{roleUser, "postgres"}, full, []string{`"postgres" is not a flag`}},
 		"bad public key":    {[]string{roleUser, "--assertion-public-key", secret}, full, []string{"--assertion-public-key: must be a key"}},
+		"bad second key":    {[]string{roleUser, "--assertion-public-key", strings.Repeat("A", 43) + "=," + secret}, full, []string{"--assertion-public-key: must be a key"}},
 		"short public key":  {[]string{roleUser, "--assertion-public-key", "AAAA"}, full, []string{"--assertion-public-key: must be a key"}},
 		"bad rate limit":    {[]string{roleUser, "--rate-limit", "0"}, full, []string{"--rate-limit: must be"}},
 		"bad network":       {[]string{roleUser, "--trusted-proxies", "10.0.0.0"}, full, []string{"--trusted-proxies: must be networks"}},
