@@ -1,16 +1,12 @@
 package notify
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
@@ -57,7 +53,11 @@ func (s *Service) consumeTenant(ctx context.Context, tenant platform.TenantID, b
 		if strings.HasPrefix(e.Type, "user.") {
 			s.people.forget(tenant)
 		}
-		if plans := s.plans(ctx, b, e); plans != nil {
+		plans, err := s.plans(ctx, b, e)
+		if err != nil {
+			return err
+		}
+		if plans != nil {
 			effects = append(effects, effect{e, plans})
 		}
 	}
@@ -79,8 +79,8 @@ func (s *Service) consumeTenant(ctx context.Context, tenant platform.TenantID, b
 	})
 }
 
-// plans makes what an event leads to, or nil.
-func (s *Service) plans(ctx context.Context, b *book, e *platform.Event) []*plan {
+// plans makes what an event leads to, or nil. Its error is that of ctx.
+func (s *Service) plans(ctx context.Context, b *book, e *platform.Event) ([]*plan, error) {
 	var (
 		out       []*plan
 		variables map[string]any
@@ -93,7 +93,11 @@ func (s *Service) plans(ctx context.Context, b *book, e *platform.Event) []*plan
 			if variables == nil {
 				variables = eventVariables(e)
 			}
-			if p := s.apply(ctx, b, r, e, variables); p != nil {
+			p, err := s.apply(ctx, b, r, e, variables)
+			if err != nil {
+				return nil, err
+			}
+			if p != nil {
 				out = append(out, p)
 			}
 		}
@@ -117,7 +121,7 @@ func (s *Service) plans(ctx context.Context, b *book, e *platform.Event) []*plan
 	if deliveries != nil {
 		out = append(out, &plan{deliveries: deliveries})
 	}
-	return out
+	return out, nil
 }
 
 func (e endpointEntry) takes(eventType string) bool {
@@ -127,7 +131,7 @@ func (e endpointEntry) takes(eventType string) bool {
 // apply makes the message of a rule, or nil where nobody is to get it. A text
 // that cannot be made is kept as a failed message: the event must not come
 // back for ever, and the owner of the rule has to see it.
-func (s *Service) apply(ctx context.Context, b *book, r *activeRule, e *platform.Event, variables map[string]any) *plan {
+func (s *Service) apply(ctx context.Context, b *book, r *activeRule, e *platform.Event, variables map[string]any) (*plan, error) {
 	row := &messageRow{
 		id: s.cfg.NewID("msg"), createdAt: s.stamp(), status: MessageDispatched, channels: r.Channels,
 		rule: r.ID, event: e.ID, actor: e.Actor, audience: target{Audience: r.To.Audience},
@@ -140,10 +144,13 @@ func (s *Service) apply(ctx context.Context, b *book, r *activeRule, e *platform
 	}
 	p := &plan{message: row}
 	var err error
-	if row.text, err = r.text.render(variables, "/text"); err != nil {
+	if row.text, _, err = r.text.render(ctx, variables, "/text"); err != nil {
+		if ctx.Err() != nil { // the service stops: the event comes again
+			return nil, ctx.Err()
+		}
 		row.status, row.reason = MessageFailed, failure(err)
 		row.text.title = r.Name
-		return p
+		return p, nil
 	}
 	var recipients []Recipient
 	if !row.audience.IsZero() {
@@ -154,12 +161,12 @@ func (s *Service) apply(ctx context.Context, b *book, r *activeRule, e *platform
 		s.log.WarnContext(ctx, "looking up an audience failed; it will be tried again",
 			slog.String("tenant", string(e.Tenant)), slog.String("rule", r.ID), slog.Any("error", err))
 		row.status, p.fanOut = MessageAccepted, true
-		return p
+		return p, nil
 	}
 	recipients = without(recipients, row.audience.Exclude)
 	if len(recipients) > MaxRecipients {
 		row.status, row.reason = MessageFailed, "too_many_recipients"
-		return p
+		return p, nil
 	}
 	var endpoints []string
 	for _, ep := range b.endpoints {
@@ -169,9 +176,9 @@ func (s *Service) apply(ctx context.Context, b *book, r *activeRule, e *platform
 	}
 	s.address(p, e.Tenant, recipients, endpoints)
 	if len(p.inbox) == 0 && len(p.deliveries) == 0 {
-		return nil
+		return nil, nil //nolint:nilnil // nobody is to get it
 	}
-	return p
+	return p, nil
 }
 
 // failure is the text of an error for the owner of a rule.
@@ -181,70 +188,4 @@ func failure(err error) string {
 		return e.Fields[0].Detail
 	}
 	return "the text cannot be made"
-}
-
-// eventVariables are what the text of a rule can use.
-func eventVariables(e *platform.Event) map[string]any {
-	var data any
-	if len(e.Data) > 0 {
-		d := json.NewDecoder(bytes.NewReader(e.Data))
-		d.UseNumber()
-		if d.Decode(&data) == nil { // what is not JSON has no fields
-			data = numbers(data)
-		}
-	}
-	if data == nil {
-		data = map[string]any{} // so that a missing field is named as missing
-	}
-	return map[string]any{
-		"event": map[string]any{
-			"id": e.ID, "type": e.Type, "source": e.Source, "subject": e.Subject,
-			"time": e.Time.UTC().Format(time.RFC3339), "actor": e.Actor,
-		},
-		"data": data,
-	}
-}
-
-// variables are a caller's, in the form that templates see.
-func variables(v map[string]any) (map[string]any, error) {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return nil, platform.Invalid(platform.Field{Path: "/variables", Code: "format", Detail: "must be JSON values"}).Because(err)
-	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	out := make(map[string]any)
-	if err := d.Decode(&out); err != nil {
-		return nil, fmt.Errorf("notify: variables: %w", err)
-	}
-	if out == nil { // null
-		out = make(map[string]any)
-	}
-	numbers(out)
-	return out, nil
-}
-
-// numbers replaces JSON numbers by int64 where they fit and by float64 else,
-// in place: a template then writes 1000000 and not 1e+06, and can compare.
-func numbers(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		for k, x := range v {
-			v[k] = numbers(x)
-		}
-	case []any:
-		for i, x := range v {
-			v[i] = numbers(x)
-		}
-	case json.Number:
-		if n, err := strconv.ParseInt(string(v), 10, 64); err == nil {
-			return n
-		}
-		f, err := v.Float64()
-		if err != nil { // beyond float64: as it was written
-			return string(v)
-		}
-		return f
-	}
-	return v
 }

@@ -133,7 +133,7 @@ func (s *Service) httpPreview(ctx context.Context, p platform.Principal, in *pre
 		w   previewWire
 		err error
 	)
-	w.Title, w.Body, w.HTML, err = s.Preview(t, in.Body.Variables)
+	w.Title, w.Body, w.HTML, err = s.Preview(ctx, t, in.Body.Variables)
 	if err != nil {
 		return nil, err
 	}

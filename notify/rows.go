@@ -85,11 +85,14 @@ type messageRow struct {
 	actor, digest string
 }
 
-// target is the audience as it is kept with a message until it is looked up.
+// target is the audience as it is kept with a message until it is looked up,
+// and what its text is made of where that has the same job to wait for.
 type target struct {
 	Audience
-	Emails  []string `json:"emails,omitempty"`
-	Exclude string   `json:"exclude,omitempty"`
+	Emails    []string       `json:"emails,omitempty"`
+	Exclude   string         `json:"exclude,omitempty"`
+	Template  string         `json:"template,omitempty"` // its id
+	Variables map[string]any `json:"variables,omitempty"`
 }
 
 type deliveryRow struct {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -93,10 +92,7 @@ func resolve(ctx context.Context, tx store.Tx, r *Rule) error {
 	if r.Template == "" {
 		return nil
 	}
-	t, err := readTemplate(ctx, tx, r.Template)
-	if errors.Is(err, platform.ErrNotFound) {
-		return platform.Invalid(platform.Field{Path: "/template", Code: "unknown", Detail: "must be the id or name of a template"})
-	}
+	t, err := givenTemplate(ctx, tx, r.Template)
 	r.Template = t.ID
 	return err
 }

@@ -11,12 +11,6 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
-	"github.com/acme/platform/store/queue"
-)
-
-const (
-	jobFanOut      = "notify.fanout"
-	fanOutAttempts = 20
 )
 
 // Send brings a message to its audience. It returns once the message, the
@@ -24,9 +18,10 @@ const (
 // after that. A message whose ID the tenant has used for the same content is
 // returned as it is now, with Repeated set.
 //
-// Errors: KindInvalid, which names each wrong field, users who are not members
-// and a template that is not there among them; KindConflict "id_reused" for an
-// ID that was used for something else.
+// Errors: KindInvalid, which names each wrong field, users who are not members,
+// a template that is not there and one whose rendering fails or takes more than
+// it may among them; KindConflict "id_reused" for an ID that was used for
+// something else.
 func (s *Service) Send(ctx context.Context, tenant platform.TenantID, m Message) (SentMessage, error) {
 	if err := tenant.Validate(); err != nil {
 		return SentMessage{}, err
@@ -34,24 +29,30 @@ func (s *Service) Send(ctx context.Context, tenant platform.TenantID, m Message)
 	if err := m.validate(s.cfg.SMTP != nil); err != nil {
 		return SentMessage{}, err
 	}
+	d, earlier, err := s.draft(ctx, tenant, m)
+	if err != nil || earlier != nil {
+		return deref(earlier), err
+	}
 	// The directory reads the host's own store, so it is asked before the
 	// transaction; only a new message needs it, but a repeated one is rare.
-	recipients, err := s.lookUp(ctx, tenant, m.To)
-	if err != nil {
+	if d.recipients, err = s.lookUp(ctx, tenant, m.To); err != nil {
 		return SentMessage{}, err
 	}
 	var sent SentMessage
 	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
-		sent, err = s.send(ctx, tx, m, recipients, false)
+		sent, err = s.send(ctx, tx, d)
 		return err
 	})
 	return sent, err
 }
 
 // SendIn is [Service.Send] in the caller's transaction: the message is sent if
-// and only if that commits. The audience, where m.To names one, is looked up
-// by a job after the commit, because a look-up may need the store itself;
-// users who are not members are then left out without an error.
+// and only if that commits. A job does after the commit what does not belong
+// into a transaction: it looks up the audience, where m.To names one, because
+// that may need the store itself, and leaves out users who are not members
+// without an error; and it renders the template, as that stands by then. Until
+// then the message has no text, and one whose text cannot be made becomes a
+// failed message with the reason.
 func (s *Service) SendIn(ctx context.Context, tx store.Tx, m Message) (SentMessage, error) {
 	if err := tx.Tenant().Validate(); err != nil {
 		return SentMessage{}, err
@@ -59,7 +60,12 @@ func (s *Service) SendIn(ctx context.Context, tx store.Tx, m Message) (SentMessa
 	if err := m.validate(s.cfg.SMTP != nil); err != nil {
 		return SentMessage{}, err
 	}
-	return s.send(ctx, tx, m, nil, !m.To.IsZero())
+	digest, err := m.digest()
+	if err != nil {
+		return SentMessage{}, err
+	}
+	d := draft{Message: m, digest: digest, text: rendered{m.Title, m.Body, m.HTML}, later: !m.To.IsZero() || m.Template != ""}
+	return s.send(ctx, tx, d)
 }
 
 // lookUp resolves the audience of a caller, who is told which users are not
@@ -88,54 +94,77 @@ func (s *Service) lookUp(ctx context.Context, tenant platform.TenantID, to Audie
 	return found, f.err()
 }
 
-func (s *Service) send(ctx context.Context, tx store.Tx, m Message, recipients []Recipient, later bool) (SentMessage, error) {
-	digest, err := m.digest()
-	if err != nil {
-		return SentMessage{}, err
-	}
-	if m.ID != "" {
+// draft is a message about to be written.
+type draft struct {
+	Message
+	digest     string
+	text       rendered
+	recipients []Recipient
+	later      bool // a job looks up the audience and renders the template
+}
+
+func (s *Service) send(ctx context.Context, tx store.Tx, d draft) (SentMessage, error) {
+	if d.ID != "" {
 		// Of two calls with one id, the second must find what the first wrote.
-		if err := tx.Lock(ctx, "notify.message."+m.ID); err != nil {
+		if err := tx.Lock(ctx, "notify.message."+d.ID); err != nil {
 			return SentMessage{}, err
 		}
-		earlier, stored, err := readMessage(ctx, tx, m.ID)
-		switch {
-		case err == nil && stored == digest:
-			earlier.Repeated = true
-			return earlier, nil
-		case err == nil:
-			return SentMessage{}, platform.Errorf(platform.KindConflict, "id_reused", "another message has this id")
-		case !errors.Is(err, platform.ErrNotFound):
-			return SentMessage{}, err
+		if earlier, err := repeated(ctx, tx, d.ID, d.digest); err != nil || earlier != nil {
+			return deref(earlier), err
 		}
 	} else {
-		m.ID = s.cfg.NewID("msg")
-	}
-	text, err := s.text(ctx, tx, m)
-	if err != nil {
-		return SentMessage{}, err
+		d.ID = s.cfg.NewID("msg")
 	}
 	row := &messageRow{
-		id: m.ID, createdAt: s.stamp(), status: MessageDispatched, text: text, channels: m.Channels,
-		audience: target{Audience: m.To, Emails: m.Emails}, actor: m.Actor, digest: digest,
+		id: d.ID, createdAt: s.stamp(), status: MessageDispatched, text: d.text, channels: d.Channels,
+		audience: target{Audience: d.To, Emails: d.Emails}, actor: d.Actor, digest: d.digest,
 	}
-	p := &plan{message: row, fanOut: later}
-	if later {
+	p := &plan{message: row, fanOut: d.later}
+	if d.later {
 		row.status = MessageAccepted
+		if d.Template != "" {
+			t, err := givenTemplate(ctx, tx, d.Template)
+			if err != nil {
+				return SentMessage{}, err
+			}
+			row.audience.Template, row.audience.Variables = t.ID, d.Variables
+		}
 	} else {
-		endpoints, err := messageEndpoints(ctx, tx, m.Channels)
+		endpoints, err := messageEndpoints(ctx, tx, d.Channels)
 		if err != nil {
 			return SentMessage{}, err
 		}
-		s.address(p, tx.Tenant(), recipients, endpoints)
+		s.address(p, tx.Tenant(), d.recipients, endpoints)
 	}
 	if err := s.write(ctx, tx, []*plan{p}); err != nil {
 		return SentMessage{}, err
 	}
-	if err := s.emit(ctx, tx, "notify.message.sent", m.ID, m.Actor, map[string]any{"id": m.ID, "channels": m.Channels}); err != nil {
+	if err := s.emit(ctx, tx, "notify.message.sent", d.ID, d.Actor, map[string]any{"id": d.ID, "channels": d.Channels}); err != nil {
 		return SentMessage{}, err
 	}
 	return p.sent(), nil
+}
+
+// repeated returns the message that has the id already, or nil.
+func repeated(ctx context.Context, tx store.Tx, id, digest string) (*SentMessage, error) {
+	earlier, stored, err := readMessage(ctx, tx, id)
+	switch {
+	case errors.Is(err, platform.ErrNotFound):
+		return nil, nil //nolint:nilnil // nil is "none"
+	case err != nil:
+		return nil, err
+	case stored != digest:
+		return nil, platform.Errorf(platform.KindConflict, "id_reused", "another message has this id")
+	}
+	earlier.Repeated = true
+	return &earlier, nil
+}
+
+func deref(m *SentMessage) SentMessage {
+	if m == nil {
+		return SentMessage{}
+	}
+	return *m
 }
 
 // digest is of all that the caller said.
@@ -146,29 +175,6 @@ func (m *Message) digest() (string, error) {
 	}
 	sum := sha256.Sum256(raw)
 	return hex.EncodeToString(sum[:16]), nil
-}
-
-// text is the message's own or that of its template.
-func (s *Service) text(ctx context.Context, tx store.Tx, m Message) (rendered, error) {
-	if m.Template == "" {
-		return rendered{title: m.Title, body: m.Body, html: m.HTML}, nil
-	}
-	t, err := readTemplate(ctx, tx, m.Template)
-	if errors.Is(err, platform.ErrNotFound) {
-		return rendered{}, platform.Invalid(platform.Field{Path: "/template", Code: "unknown", Detail: "must be the id or name of a template"})
-	}
-	if err != nil {
-		return rendered{}, err
-	}
-	c, err := compile(t.Title, t.Body, t.HTML)
-	if err != nil {
-		return rendered{}, err
-	}
-	data, err := variables(m.Variables)
-	if err != nil {
-		return rendered{}, err
-	}
-	return c.render(data, "/variables")
 }
 
 // address turns the audience into inbox entries and deliveries.
@@ -228,67 +234,6 @@ func (p *plan) sent() SentMessage {
 		ID: m.id, Status: m.status, Reason: m.reason, Title: m.text.title, Body: m.text.body, HTML: m.text.html,
 		Channels: m.channels, Rule: m.rule, Event: m.event, Actor: m.actor, CreatedAt: micros(m.createdAt), Inbox: len(p.inbox),
 	}
-}
-
-// runFanOut looks up the audience of an accepted message and writes what
-// follows, once.
-func (s *Service) runFanOut(ctx context.Context, job queue.Job) error {
-	id, err := jobID(job)
-	if err != nil {
-		return err
-	}
-	var (
-		m   SentMessage
-		to  target
-		row *messageRow
-	)
-	err = s.db.InTenant(ctx, job.Tenant, func(ctx context.Context, tx store.Tx) error {
-		if m, _, err = readMessage(ctx, tx, id); err != nil {
-			return err
-		}
-		to, err = readTarget(ctx, tx, id)
-		return err
-	}, store.ReadOnly)
-	if err != nil {
-		return err
-	}
-	row = &messageRow{
-		id: m.ID, createdAt: m.CreatedAt.UnixMicro(), channels: m.Channels, audience: to,
-		text: rendered{m.Title, m.Body, m.HTML}, rule: m.Rule, event: m.Event, actor: m.Actor,
-	}
-	var recipients []Recipient
-	if !to.IsZero() {
-		if recipients, err = s.cfg.Directory.Recipients(ctx, job.Tenant, to.Audience); err != nil {
-			return fmt.Errorf("notify: look up the audience: %w", err)
-		}
-	}
-	recipients = without(recipients, to.Exclude)
-	status, reason := MessageDispatched, ""
-	if len(recipients) > MaxRecipients {
-		recipients, to.Emails, status, reason = nil, nil, MessageFailed, "too_many_recipients"
-	}
-	return s.db.InTenant(ctx, job.Tenant, func(ctx context.Context, tx store.Tx) error {
-		if err := queue.Finish(ctx, tx, job); err != nil {
-			return err
-		}
-		p := &plan{message: row, stored: true}
-		if status == MessageDispatched {
-			endpoints, err := messageEndpoints(ctx, tx, row.channels)
-			if err != nil {
-				return err
-			}
-			s.address(p, job.Tenant, recipients, endpoints)
-		}
-		result, err := tx.Exec(ctx, `UPDATE notify_messages SET status = ?, reason = ?, audience = '', inbox = ?
-WHERE tenant = ? AND id = ? AND status = ?`, status, reason, len(p.inbox), job.Tenant, id, MessageAccepted)
-		if err != nil {
-			return fmt.Errorf("notify: dispatch: %w", err)
-		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 {
-			return err // dispatched by an earlier run
-		}
-		return s.write(ctx, tx, []*plan{p})
-	})
 }
 
 // without returns recipients without the user of that id. It does not change

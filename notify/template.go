@@ -1,11 +1,11 @@
 package notify
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	htmltemplate "html/template"
-	"reflect"
+	"io"
 	"regexp"
 	"strings"
 	texttemplate "text/template"
@@ -16,9 +16,8 @@ import (
 	"github.com/acme/platform"
 )
 
-// Limits of a template: of its source, of what it may write, and of how many
-// nodes it may visit inside loops. Templates are written by tenants, so a
-// rendering must end soon and stay small whatever the source says.
+// Limits of a template's source and of what it writes; what it may do between
+// is the meter's.
 const (
 	maxTitleSource = 1 << 10
 	maxBodySource  = 32 << 10
@@ -27,64 +26,13 @@ const (
 	maxTitle = 500
 	maxBody  = 64 << 10
 	maxHTML  = 256 << 10
-
-	maxSteps = 50_000
-	maxValue = 64 << 10 // bytes of one value that print or join builds
 )
 
 var (
-	errTooLong  = errors.New("the result is too long")
-	errTooSlow  = errors.New("the loops run too often")
-	errTooBig   = fmt.Errorf("a value is larger than %d bytes", maxValue)
 	templateErr = regexp.MustCompile(`^(?:html/)?template: ?(?:[a-z]+):(\d+)(?::\d+)?: (?:executing "[a-z]+" at )?`)
+	// A variable without a name prints as nothing.
+	meterText = strings.NewReplacer(textFunction+"  ", "", " | "+valueFunction+" ", "", " | "+rangeFunction+" ", "", "  ", " ")
 )
-
-// allowed are the functions a template may call. Those of text/template that
-// are missing here can build values without a bound (printf, js) or call what
-// they find (call).
-var allowed = map[string]bool{
-	"and": true, "or": true, "not": true, "eq": true, "ne": true, "lt": true, "le": true, "gt": true, "ge": true,
-	"len": true, "index": true, "slice": true,
-	"print": true, "join": true, "upper": true, "lower": true, "trim": true, "default": true,
-}
-
-var functions = map[string]any{
-	"print": func(values ...any) (string, error) { return concat("", values) },
-	"join": func(separator string, list any) (string, error) {
-		v := reflect.ValueOf(list)
-		if v.Kind() != reflect.Slice {
-			return "", errors.New("join needs a list")
-		}
-		values := make([]any, v.Len())
-		for i := range values {
-			values[i] = v.Index(i).Interface()
-		}
-		return concat(separator, values)
-	},
-	"upper": strings.ToUpper,
-	"lower": strings.ToLower,
-	"trim":  strings.TrimSpace,
-	"default": func(fallback, value any) any {
-		if value == nil || value == "" {
-			return fallback
-		}
-		return value
-	},
-}
-
-// concat is fmt.Sprint with a bound after each value.
-func concat(separator string, values []any) (string, error) {
-	var b []byte
-	for i, v := range values {
-		if i > 0 {
-			b = append(b, separator...)
-		}
-		if b = fmt.Append(b, v); len(b) > maxValue {
-			return "", errTooBig
-		}
-	}
-	return string(b), nil
-}
 
 // compiled is a template ready to render. It is safe for concurrent use.
 type compiled struct {
@@ -147,7 +95,11 @@ func compileText(name, source string) (*texttemplate.Template, error) {
 	if len(t.Templates()) > 1 {
 		return nil, errors.New("define and block are not available")
 	}
-	return t, restrict(t.Tree)
+	if err := restrict(t.Tree, false); err != nil {
+		return nil, err
+	}
+	rewrite(t.Tree)
+	return t, nil
 }
 
 func compileHTML(source string) (*htmltemplate.Template, error) {
@@ -158,166 +110,96 @@ func compileHTML(source string) (*htmltemplate.Template, error) {
 	if len(t.Templates()) > 1 {
 		return nil, errors.New("define and block are not available")
 	}
-	if err := restrict(t.Tree); err != nil {
+	if err := restrict(t.Tree, true); err != nil {
 		return nil, err
 	}
-	// Escaping happens at the first execution; what it finds belongs to the
-	// author of the template, a missing variable does not.
-	var escape *htmltemplate.Error
-	if err := t.Execute(&boundedWriter{max: maxHTML, steps: maxSteps}, map[string]any{}); errors.As(err, &escape) {
-		location := fmt.Sprintf("html:%d", escape.Line)
-		if escape.Node != nil {
-			location, _ = t.Tree.ErrorContext(escape.Node)
-		}
-		// What follows is the state of the escaper, which says nothing to the author.
-		what, _, _ := strings.Cut(escape.Description, ": {state")
-		return nil, fmt.Errorf("template: %s: %s", location, what)
+	if err := escape(t); err != nil {
+		return nil, err
 	}
+	rewrite(t.Tree)
 	return t, nil
 }
 
-// templateDetail turns "template: body:3: function …" into "line 3: function …".
+// escape has html/template escape t, which it does at the first execution. A
+// node in front of all others ends that, because nothing meters it yet.
+func escape(t *htmltemplate.Template) error {
+	root := t.Tree.Root
+	stop := command(0, &parse.IdentifierNode{NodeType: parse.NodeIdentifier, Ident: stopFunction})
+	root.Nodes = append([]parse.Node{&parse.ActionNode{NodeType: parse.NodeAction, Line: 1, Pipe: pipeOf(0, stop)}}, root.Nodes...)
+	err := t.Execute(io.Discard, nil)
+	var wrong *htmltemplate.Error
+	switch {
+	case errors.As(err, &wrong):
+		location := fmt.Sprintf("html:%d", wrong.Line)
+		if wrong.Node != nil {
+			location, _ = t.Tree.ErrorContext(wrong.Node)
+		}
+		// What follows is the state of the escaper, which says nothing to the author.
+		what, _, _ := strings.Cut(wrong.Description, ": {state")
+		return fmt.Errorf("template: %s: %s", location, what)
+	case !errors.Is(err, errStop):
+		return fmt.Errorf("notify: escape a template: %w", err)
+	}
+	root.Nodes = root.Nodes[1:]
+	return nil
+}
+
+// templateDetail turns "template: body:3: function …" into "line 3: function …",
+// and what the meter put into a tree into what the author wrote.
 func templateDetail(err error) string {
 	text := err.Error()
-	if m := templateErr.FindStringSubmatch(text); m != nil {
-		return "line " + m[1] + ": " + text[len(m[0]):]
+	m := templateErr.FindStringSubmatch(text)
+	if m == nil {
+		return text
 	}
-	return text
-}
-
-// restrict refuses what a tenant's template must not do and puts a step into
-// every loop, so that the writer can end it: a text node is written even when
-// it is empty.
-func restrict(tree *parse.Tree) error {
-	if tree == nil || tree.Root == nil { // an empty source
-		return nil
-	}
-	r := restriction{tree: tree}
-	r.list(tree.Root, false)
-	return r.err
-}
-
-type restriction struct {
-	tree *parse.Tree
-	err  error
-}
-
-func (r *restriction) refuse(n parse.Node, what string) {
-	if r.err == nil {
-		location, _ := r.tree.ErrorContext(n)
-		r.err = fmt.Errorf("template: %s: %s is not available", location, what)
-	}
-}
-
-func (r *restriction) list(l *parse.ListNode, loop bool) {
-	if l == nil {
-		return
-	}
-	nodes := make([]parse.Node, 0, 2*len(l.Nodes)+1)
-	if loop {
-		nodes = append(nodes, step())
-	}
-	for _, n := range l.Nodes {
-		r.node(n, loop)
-		nodes = append(nodes, n)
-		if loop {
-			nodes = append(nodes, step())
+	for _, spent := range []error{errSteps, errBytes, errLate, errTooLong, errTooBig} {
+		if errors.Is(err, spent) {
+			return "line " + m[1] + ": " + spent.Error()
 		}
 	}
-	l.Nodes = nodes
+	return "line " + m[1] + ": " + meterText.Replace(text[len(m[0]):])
 }
 
-func step() parse.Node { return &parse.TextNode{NodeType: parse.NodeText} }
-
-func (r *restriction) node(n parse.Node, loop bool) {
-	switch n := n.(type) {
-	case *parse.ActionNode:
-		r.pipe(n.Pipe)
-	case *parse.IfNode:
-		r.branch(&n.BranchNode, loop)
-	case *parse.WithNode:
-		r.branch(&n.BranchNode, loop)
-	case *parse.RangeNode:
-		r.branch(&n.BranchNode, true)
-	case *parse.TemplateNode:
-		r.refuse(n, "template")
+// render executes the template. It returns also what that took, in steps. The
+// error is that of ctx where the caller has ended it, and else KindInvalid, at
+// the given path, and errBudget where the budget was used up.
+func (c *compiled) render(ctx context.Context, data map[string]any, path string) (rendered, int, error) {
+	late, cancel := context.WithTimeout(ctx, renderTime)
+	defer cancel()
+	m := newMeter(late)
+	r, part, err := c.execute(&input{Meter: m, Data: []map[string]any{data}})
+	if err == nil {
+		return r, m.cost(), nil
 	}
+	if ctx.Err() != nil {
+		return rendered{}, m.cost(), ctx.Err()
+	}
+	return rendered{}, m.cost(), platform.Invalid(platform.Field{
+		Path: path, Code: "template", Detail: "the " + part + " cannot be made: " + templateDetail(err),
+	}).Because(err)
 }
 
-func (r *restriction) branch(b *parse.BranchNode, loop bool) {
-	r.pipe(b.Pipe)
-	r.list(b.List, loop)
-	r.list(b.ElseList, loop)
-}
-
-func (r *restriction) pipe(p *parse.PipeNode) {
-	if p == nil {
-		return
-	}
-	for _, c := range p.Cmds {
-		for _, arg := range c.Args {
-			switch arg := arg.(type) {
-			case *parse.IdentifierNode:
-				if !allowed[arg.Ident] {
-					r.refuse(arg, "the function "+arg.Ident)
-				}
-			case *parse.PipeNode:
-				r.pipe(arg)
-			case *parse.ChainNode:
-				if inner, ok := arg.Node.(*parse.PipeNode); ok {
-					r.pipe(inner)
-				}
-			}
-		}
-	}
-}
-
-// boundedWriter ends a rendering that writes too much or too often.
-type boundedWriter struct {
-	buf        bytes.Buffer
-	max, steps int
-}
-
-func (w *boundedWriter) Write(p []byte) (int, error) {
-	w.steps--
-	if w.steps < 0 {
-		return 0, errTooSlow
-	}
-	if w.buf.Len()+len(p) > w.max {
-		return 0, errTooLong
-	}
-	return w.buf.Write(p)
-}
-
-// render executes the template. The error is KindInvalid, at the given path.
-func (c *compiled) render(data any, path string) (rendered, error) {
-	var (
-		r rendered
-		w = boundedWriter{max: maxBody, steps: maxSteps}
-	)
-	fail := func(part string, err error) (rendered, error) {
-		return rendered{}, platform.Invalid(platform.Field{
-			Path: path, Code: "template", Detail: "the " + part + " cannot be made: " + templateDetail(err),
-		})
-	}
-	if err := c.title.Execute(&w, data); err != nil {
-		return fail("title", err)
+// execute returns the parts, or which of them failed.
+func (c *compiled) execute(in *input) (r rendered, part string, err error) {
+	w := meteredWriter{meter: in.Meter, max: maxBody}
+	if err := c.title.Execute(&w, in); err != nil {
+		return r, "title", err
 	}
 	r.title = oneLine(w.buf.String())
 	w.buf.Reset()
-	if err := c.body.Execute(&w, data); err != nil {
-		return fail("body", err)
+	if err := c.body.Execute(&w, in); err != nil {
+		return r, "body", err
 	}
 	r.body = storable(w.buf.String())
 	if c.html != nil {
 		w.buf.Reset()
 		w.max = maxHTML
-		if err := c.html.Execute(&w, data); err != nil {
-			return fail("html", err)
+		if err := c.html.Execute(&w, in); err != nil {
+			return r, "html", err
 		}
 		r.html = storable(w.buf.String())
 	}
-	return r, nil
+	return r, "", nil
 }
 
 // storable leaves out what no store of text need take: bytes that are no UTF-8,

@@ -1,6 +1,7 @@
 package notify_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -13,7 +14,7 @@ import (
 // preview renders without a store.
 func preview(body, html string, values map[string]any) (string, string, error) {
 	var s notify.Service
-	_, b, h, err := s.Preview(notify.Template{Title: "t", Body: body, HTML: html}, values)
+	_, b, h, err := s.Preview(context.Background(), notify.Template{Title: "t", Body: body, HTML: html}, values)
 	return b, h, err
 }
 
@@ -90,11 +91,11 @@ func TestTemplatesAreStrictAndBounded(t *testing.T) {
 		"missing below":       {"{{.m.x}}", "", "map has no entry"},
 		"missing in html":     {"", "{{.nobody}}", "map has no entry"},
 		"too long":            {"{{.long}}{{.long}}", "", "the result is too long"},
-		"endless loop":        {"{{range .n}}{{end}}", "", "the loops run too often"},
-		"endless, with if":    {"{{range .n}}{{if false}}{{end}}{{end}}", "", "the loops run too often"},
-		"endless, continue":   {"{{range .n}}{{continue}}{{end}}", "", "the loops run too often"},
-		"endless in html":     {"", "{{range .n}}{{end}}", "the loops run too often"},
-		"nested":              {"{{range $.list}}{{range $.list}}{{range $.list}}{{end}}{{end}}{{end}}", "", "the loops run too often"},
+		"endless loop":        {"{{range .n}}{{end}}", "", "the text takes more than 100000 steps"},
+		"endless, with if":    {"{{range .n}}{{if false}}{{end}}{{end}}", "", "the text takes more than 100000 steps"},
+		"endless, continue":   {"{{range .n}}{{continue}}{{end}}", "", "the text takes more than 100000 steps"},
+		"endless in html":     {"", "{{range .n}}{{end}}", "the text takes more than 100000 steps"},
+		"nested":              {"{{range $.list}}{{range $.list}}{{range $.list}}{{end}}{{end}}{{end}}", "", "the text takes more than 100000 steps"},
 		"doubling":            {`{{$x := "xxxxxxxx"}}` + strings.Repeat("{{$x = print $x $x}}", 40), "", "larger than"},
 		"doubling by join":    {`{{join .long $.list}}`, "", "larger than"},
 		"not a list":          {`{{join "," .m}}`, "", "needs a list"},

@@ -21,6 +21,10 @@ import (
 // and print (which puts nothing between its arguments), join (separator,
 // list), upper, lower, trim and default (fallback, value). There is no
 // define, block or template.
+//
+// A rendering may take 100,000 steps, where each function, variable and piece of
+// text that is reached is one and a loop counts all that is in it, and may work
+// on 1 MiB: what functions read and make, what is inserted and what is written.
 type Template struct {
 	ID string
 	// Name is unique in the tenant: letters, digits, '.', '_' and '-', at
@@ -210,16 +214,9 @@ func (s *Service) DeleteTemplate(ctx context.Context, tenant platform.TenantID, 
 }
 
 // Preview renders a template, which need not be kept, with variables. Errors:
-// KindInvalid, at "/variables" where one is missing.
-func (*Service) Preview(t Template, values map[string]any) (title, body, html string, err error) {
-	c, err := compile(t.Title, t.Body, t.HTML)
-	if err != nil {
-		return "", "", "", err
-	}
-	data, err := variables(values)
-	if err != nil {
-		return "", "", "", err
-	}
-	r, err := c.render(data, "/variables")
+// KindInvalid, at "/variables" where one is missing or the rendering takes more
+// than it may.
+func (*Service) Preview(ctx context.Context, t Template, values map[string]any) (title, body, html string, err error) {
+	r, err := renderText(ctx, t, values)
 	return r.title, r.body, r.html, err
 }
