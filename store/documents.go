@@ -131,6 +131,10 @@ type Query struct {
 	Sort []document.SortField
 	// Limit is the most documents a page holds, 1 to 1,000.
 	Limit int
+	// MaxBytes ends the page before the document whose data would be beyond
+	// that many bytes in sum, but not before the first. A driver holds a few
+	// documents more at most while it reads. 0 is no bound.
+	MaxBytes int
 	// Cursor continues after an earlier page of the same query.
 	Cursor Cursor
 }

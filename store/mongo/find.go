@@ -26,7 +26,7 @@ func (d *Documents) Find(ctx context.Context, tenant platform.TenantID, name str
 	err = d.read(ctx, scope{tenant}, name, query, q.Limit+1, func(f *docquery.Finder) (whole bool, err error) {
 		found, err := f.Find(ctx)
 		out = query.Page(found)
-		return distinctIDs(found), err
+		return distinctIDs(found.Records), err
 	})
 	if err != nil {
 		return store.Page{}, err

@@ -64,7 +64,7 @@ func (s *source) CountEntries(ctx context.Context, i int, r document.Range, most
 }
 
 // Fetch implements [docquery.Source].
-func (s *source) Fetch(ctx context.Context, entries []docquery.Entry) ([]*document.Record, error) {
+func (s *source) Fetch(ctx context.Context, entries []docquery.Entry, maxBytes int) ([]*document.Record, error) {
 	found := make(map[string]*document.Record, len(entries))
 	ids := make([]rowID, 0, len(entries))
 	for _, e := range entries {
@@ -77,6 +77,9 @@ func (s *source) Fetch(ctx context.Context, entries []docquery.Entry) ([]*docume
 		id, row, err := readDocument(raw)
 		if err == nil && row.Shell == "" {
 			r := row.record(id)
+			if maxBytes -= len(r.Data); maxBytes < 0 && len(ids) > 1 {
+				return docquery.ErrTooMuch
+			}
 			found[id] = &r
 		}
 		return fault("decode", err)
@@ -96,17 +99,14 @@ func (s *source) Join(ctx context.Context, i int, span docquery.Span, filter doc
 		if err != nil || len(entries) == 0 {
 			return err
 		}
-		records, err := s.Fetch(ctx, entries)
-		if err != nil {
+		more, err := docquery.FetchEach(ctx, s, entries, n, func(e docquery.Entry, rec *document.Record) (bool, error) {
+			if !filter.MatchRecord(rec) || !has(s.indexes[i], rec, e.Key) {
+				return true, nil
+			}
+			return see(e.Key, rec)
+		})
+		if err != nil || !more {
 			return err
-		}
-		for j, rec := range records {
-			if rec == nil || !filter.MatchRecord(rec) || !has(s.indexes[i], rec, entries[j].Key) {
-				continue
-			}
-			if more, err := see(entries[j].Key, rec); err != nil || !more {
-				return err
-			}
 		}
 		if len(entries) < n {
 			return nil

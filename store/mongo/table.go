@@ -149,13 +149,22 @@ func idOf(raw bson.Raw) string {
 	return s
 }
 
+// batchBytes is about how many bytes of rows come at once after the first ones.
+const batchBytes = 4 << 20
+
 func (t table) find(ctx context.Context, filter bson.D, opts *options.FindOptionsBuilder, see func(bson.Raw) (bool, error)) error {
 	rows, err := t.open(ctx, filter, opts)
 	if err != nil {
 		return fault("read", err)
 	}
 	defer t.close(ctx, rows)
+	n, size := 0, 0
 	for t.advance(ctx, rows) {
+		n, size = n+1, size+len(rows.Current)
+		if rows.RemainingBatchLength() == 0 {
+			// A batch is up to 16 MiB, all of which is held.
+			rows.SetBatchSize(int32(max(1, batchBytes/(size/n)))) //nolint:gosec // a row is not empty
+		}
 		if more, err := see(rows.Current); err != nil || !more {
 			return err
 		}

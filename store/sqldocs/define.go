@@ -3,11 +3,13 @@ package sqldocs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/internal/docquery"
 )
 
 // PutCollection implements [store.Documents].
@@ -150,11 +152,15 @@ func (d *Documents) save(ctx context.Context, tx store.Tx, tenant platform.Tenan
 
 // fill writes the rows of new indexes for all documents there are.
 func (d *Documents) fill(ctx context.Context, tx store.Tx, tenant platform.TenantID, number int64, fresh []*index) (*marks, error) {
-	const batch = 500
+	batch := 500
 	w := newIndexWriter(d.dialect.indexRows(tx, tenant), tx, tenant, fresh)
 	after := ""
 	for {
 		docs, err := page(ctx, tx, d.dialect.selectPage, tenant, number, after, batch)
+		if errors.Is(err, docquery.ErrTooMuch) {
+			batch /= 2
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

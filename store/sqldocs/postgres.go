@@ -1,7 +1,6 @@
 package sqldocs
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 
@@ -13,9 +12,6 @@ import (
 // all rows of a statement, whether they are wanted or not.
 type postgresSource struct{ *source }
 
-// maxPiece is how many rows are read at once at most.
-const maxPiece = 1024
-
 // LATERAL and OFFSET 0 leave the planner no other way than to look up each
 // document by itself. It does not know how many documents a collection has, and
 // where it believes in a few reads all of them. In a join the part with LIMIT
@@ -25,15 +21,15 @@ const (
 		FROM (SELECT sort_key, id FROM document_index
 			WHERE tenant = ? AND number = ? AND (sort_key, id) > (?, ?) AND sort_key < ?
 			ORDER BY sort_key, id LIMIT ?) i
-		CROSS JOIN LATERAL (SELECT version, created_at, updated_at, data FROM documents
-			WHERE tenant = ? AND collection = ? AND id = i.id OFFSET 0) d
+		CROSS JOIN LATERAL (SELECT version, created_at, updated_at, CASE WHEN octet_length(data) <= ? THEN data END AS data
+			FROM documents WHERE tenant = ? AND collection = ? AND id = i.id OFFSET 0) d
 		ORDER BY i.sort_key, i.id`
 	joinPieceBackward = `SELECT i.sort_key, i.id, d.version, d.created_at, d.updated_at, d.data
 		FROM (SELECT sort_key, id FROM document_index
 			WHERE tenant = ? AND number = ? AND (sort_key, id) < (?, ?) AND sort_key >= ?
 			ORDER BY sort_key DESC, id DESC LIMIT ?) i
-		CROSS JOIN LATERAL (SELECT version, created_at, updated_at, data FROM documents
-			WHERE tenant = ? AND collection = ? AND id = i.id OFFSET 0) d
+		CROSS JOIN LATERAL (SELECT version, created_at, updated_at, CASE WHEN octet_length(data) <= ? THEN data END AS data
+			FROM documents WHERE tenant = ? AND collection = ? AND id = i.id OFFSET 0) d
 		ORDER BY i.sort_key DESC, i.id DESC`
 	fetchByID = `SELECT 0, d.id, d.version, d.created_at, d.updated_at, d.data FROM unnest(?::text[]) AS k (id)
 		CROSS JOIN LATERAL (SELECT id, version, created_at, updated_at, data FROM documents
@@ -57,12 +53,12 @@ func (s *postgresSource) Entries(ctx context.Context, index int, span docquery.S
 }
 
 // Fetch implements [docquery.Source].
-func (s *postgresSource) Fetch(ctx context.Context, entries []docquery.Entry) ([]*document.Record, error) {
+func (s *postgresSource) Fetch(ctx context.Context, entries []docquery.Entry, maxBytes int) ([]*document.Record, error) {
 	ids := make([]string, len(entries))
 	for i := range entries {
 		ids[i] = entries[i].ID
 	}
-	rows, err := records(s.tx.Query(ctx, fetchByID, ids, string(s.tenant), s.c.number))
+	rows, err := atMost(maxBytes).records(s.tx.Query(ctx, fetchByID, ids, string(s.tenant), s.c.number))
 	found := make(map[string]*document.Record, len(rows))
 	for i := range rows {
 		found[rows[i].ID] = &rows[i].Record
@@ -96,22 +92,26 @@ func (s *postgresSource) Join(ctx context.Context, index int, span docquery.Span
 		text, from, end = joinPieceBackward, docquery.Place{Key: span.To}, span.After.Key
 	}
 	j := newJoinedRow(filter)
-	return s.inPieces(func(size int) (n int, more bool, err error) {
+	var lastKey, lastID []byte
+	return s.inPieces(func(p piece) (got pieceRead, more bool, err error) {
+		rows, err := s.tx.Query(ctx, text, string(s.tenant), s.c.indexes[index].Number, from.Key, from.ID, end, p.size,
+			p.most, string(s.tenant), s.c.number)
 		more = true
-		rows, err := s.tx.Query(ctx, text, string(s.tenant), s.c.indexes[index].Number, from.Key, from.ID, end, size,
-			string(s.tenant), s.c.number)
 		err = eachRow(ctx, rows, err, func() (bool, error) {
 			matches, err := j.scan(rows)
-			if n++; n == size {
-				from = docquery.Place{Key: bytes.Clone(j.key), ID: string(j.id)}
+			if err != nil || got.withheld(j.data) {
+				return false, err
 			}
-			if err != nil || !matches {
-				return err == nil, err
+			lastKey, lastID = append(lastKey[:0], j.key...), append(lastID[:0], j.id...)
+			if matches {
+				more, err = see(j.key, &j.record)
 			}
-			more, err = see(j.key, &j.record)
 			return more, err
 		})
-		return n, more, err
+		if got.rows > 0 {
+			from = docquery.Place{Key: lastKey, ID: string(lastID)}
+		}
+		return got, more, err
 	})
 }
 
@@ -123,42 +123,34 @@ func (s *postgresSource) Scan(ctx context.Context, scan docquery.Scan, filter do
 		return eachData(ctx, rows, err, filter, see)
 	}
 	var r scannedRow
-	r.ID = scan.After
-	return s.inPieces(func(size int) (n int, more bool, err error) {
+	after := scan.After
+	return s.inPieces(func(p piece) (got pieceRead, more bool, err error) {
+		rows, err := s.scanPiece(ctx, scan.Order, after, p)
 		more = true
-		rows, err := s.scanPiece(ctx, scan.Order, r.ID, size)
 		err = eachRow(ctx, rows, err, func() (bool, error) {
-			n++
-			if err := r.scan(rows); err != nil || !filter.MatchRecord(&r.Record) {
-				return err == nil, err
+			if err := r.scan(rows); err != nil || got.withheld(r.Data) {
+				return false, err
 			}
-			more, err = see(&r.Record)
+			after = r.ID
+			var err error
+			if filter.MatchRecord(&r.Record) {
+				more, err = see(&r.Record)
+			}
 			return more, err
 		})
-		return n, more, err
+		return got, more, err
 	})
 }
 
-func (s *postgresSource) scanPiece(ctx context.Context, order docquery.ScanOrder, after string, size int) (*sql.Rows, error) {
+func (s *postgresSource) scanPiece(ctx context.Context, order docquery.ScanOrder, after string, p piece) (*sql.Rows, error) {
 	switch {
 	case order != docquery.ByIDDown:
-		return s.tx.Query(ctx, `SELECT id, version, created_at, updated_at, data FROM documents
-			WHERE tenant = ? AND collection = ? AND id > ? ORDER BY id LIMIT ?`, string(s.tenant), s.c.number, after, size)
+		return s.tx.Query(ctx, `SELECT id, version, created_at, updated_at, CASE WHEN octet_length(data) <= ? THEN data END FROM documents
+			WHERE tenant = ? AND collection = ? AND id > ? ORDER BY id LIMIT ?`, p.most, string(s.tenant), s.c.number, after, p.size)
 	case after == "":
-		return s.tx.Query(ctx, `SELECT id, version, created_at, updated_at, data FROM documents
-			WHERE tenant = ? AND collection = ? ORDER BY id DESC LIMIT ?`, string(s.tenant), s.c.number, size)
+		return s.tx.Query(ctx, `SELECT id, version, created_at, updated_at, CASE WHEN octet_length(data) <= ? THEN data END FROM documents
+			WHERE tenant = ? AND collection = ? ORDER BY id DESC LIMIT ?`, p.most, string(s.tenant), s.c.number, p.size)
 	}
-	return s.tx.Query(ctx, `SELECT id, version, created_at, updated_at, data FROM documents
-		WHERE tenant = ? AND collection = ? AND id < ? ORDER BY id DESC LIMIT ?`, string(s.tenant), s.c.number, after, size)
-}
-
-// inPieces calls next with growing sizes until it returns fewer rows or wants no
-// more.
-func (s *postgresSource) inPieces(next func(size int) (n int, more bool, err error)) error {
-	for size := s.piece; ; size = min(2*size, maxPiece) {
-		n, more, err := next(size)
-		if err != nil || !more || n < size {
-			return err
-		}
-	}
+	return s.tx.Query(ctx, `SELECT id, version, created_at, updated_at, CASE WHEN octet_length(data) <= ? THEN data END FROM documents
+		WHERE tenant = ? AND collection = ? AND id < ? ORDER BY id DESC LIMIT ?`, p.most, string(s.tenant), s.c.number, after, p.size)
 }

@@ -5,11 +5,13 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"
 	"github.com/acme/platform/store/internal/docchange"
+	"github.com/acme/platform/store/internal/docquery"
 )
 
 // Get implements [store.Documents].
@@ -53,13 +55,15 @@ func fetch(ctx context.Context, tx store.Tx, tenant platform.TenantID, number in
 	return found, err
 }
 
-// fetchBySeq returns the documents with the given numbers.
-func fetchBySeq(ctx context.Context, tx store.Tx, tenant platform.TenantID, number int64, seqs []int64) (map[int64]row, error) {
+// fetchBySeq returns the documents with the given numbers. Where the data of
+// several is more than maxBytes the error is docquery.ErrTooMuch.
+func fetchBySeq(ctx context.Context, tx store.Tx, tenant platform.TenantID, number int64, seqs []int64, maxBytes int) (map[int64]row, error) {
 	found := make(map[int64]row, len(seqs))
 	err := inLots(seqs, func(i int, args []any) error {
 		args = append([]any{string(tenant), number}, args...)
-		rows, err := records(tx.Query(ctx, selectBySeq[i], args...))
+		rows, err := atMost(maxBytes).records(tx.Query(ctx, selectBySeq[i], args...))
 		for _, r := range rows {
+			maxBytes -= len(r.Data)
 			found[r.seq] = r
 		}
 		return err
@@ -89,13 +93,22 @@ func inLots[T any](values []T, f func(i int, args []any) error) error {
 	return nil
 }
 
-// page returns the documents after an id, in their order.
+// page returns the documents after an id, in their order. Where there are several
+// and their data is more than docquery.FetchBytes the error is
+// docquery.ErrTooMuch.
 func page(ctx context.Context, tx store.Tx, text string, tenant platform.TenantID, number int64, after string, limit int) ([]row, error) {
-	return records(tx.Query(ctx, text, string(tenant), number, after, limit))
+	return atMost(docquery.FetchBytes).records(tx.Query(ctx, text, string(tenant), number, after, limit))
 }
 
 // records reads and closes rows.
-func records(rows *sql.Rows, err error) ([]row, error) {
+func records(rows *sql.Rows, err error) ([]row, error) { return atMost(math.MaxInt).records(rows, err) }
+
+// atMost is how many bytes of data are read at once.
+type atMost int
+
+// records reads and closes rows. Where there are several and their data is more
+// than n the error is docquery.ErrTooMuch.
+func (n atMost) records(rows *sql.Rows, err error) ([]row, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqldocs: read documents: %w", err)
 	}
@@ -106,6 +119,9 @@ func records(rows *sql.Rows, err error) ([]row, error) {
 		var created, updated int64
 		if err := rows.Scan(&r.seq, &r.ID, &r.Version, &created, &updated, (*[]byte)(&r.Data)); err != nil {
 			return nil, fmt.Errorf("sqldocs: read documents: %w", err)
+		}
+		if n -= atMost(len(r.Data)); n < 0 && len(docs) > 0 {
+			return nil, docquery.ErrTooMuch
 		}
 		r.CreatedAt, r.UpdatedAt = fromMicros(created), fromMicros(updated)
 		docs = append(docs, r)

@@ -74,12 +74,12 @@ func (s *source) CountEntries(ctx context.Context, index int, r document.Range, 
 }
 
 // Fetch implements [docquery.Source].
-func (s *source) Fetch(ctx context.Context, entries []docquery.Entry) ([]*document.Record, error) {
+func (s *source) Fetch(ctx context.Context, entries []docquery.Entry, maxBytes int) ([]*document.Record, error) {
 	seqs := make([]int64, len(entries))
 	for i, e := range entries {
 		seqs[i] = e.Ref
 	}
-	rows, err := fetchBySeq(ctx, s.tx, s.tenant, s.c.number, seqs)
+	rows, err := fetchBySeq(ctx, s.tx, s.tenant, s.c.number, seqs, maxBytes)
 	out := make([]*document.Record, len(entries))
 	for i, seq := range seqs {
 		if r, ok := rows[seq]; ok {
@@ -164,7 +164,9 @@ func (j *joinedRow) scan(rows *sql.Rows) (matches bool, err error) {
 	if err := rows.Scan(&j.key, &j.id, &r.Version, &j.created, &j.updated, &j.data); err != nil {
 		return false, err
 	}
-	r.Data = []byte(j.data)
+	if r.Data = []byte(j.data); r.Data == nil { // it was withheld
+		return false, nil
+	}
 	if j.early && !j.filter.MatchRecord(r) {
 		return false, nil
 	}

@@ -74,6 +74,7 @@ func TestDocumentsFindsFaults(t *testing.T) {
 			}
 		})},
 		{"a page is too long", "PagesHoldEachDocumentOnce", with(func(d store.Documents) store.Documents { return generousDocuments{d} })},
+		{"a page is too large", "PagesAreBoundedInBytes", with(func(d store.Documents) store.Documents { return heavyDocuments{d} })},
 		{"values are ordered as texts", "TheOrderOfValues", paged(func(_ store.Query, p *store.Page) {
 			slices.SortStableFunc(p.Documents, func(a, b store.Document) int { return slices.Compare(a.Data, b.Data) })
 		})},
@@ -172,6 +173,13 @@ type generousDocuments struct{ store.Documents }
 
 func (d generousDocuments) Find(ctx context.Context, t platform.TenantID, c string, q store.Query) (store.Page, error) {
 	q.Limit = min(1000, q.Limit+1)
+	return d.Documents.Find(ctx, t, c, q)
+}
+
+type heavyDocuments struct{ store.Documents }
+
+func (d heavyDocuments) Find(ctx context.Context, t platform.TenantID, c string, q store.Query) (store.Page, error) {
+	q.MaxBytes = 0
 	return d.Documents.Find(ctx, t, c, q)
 }
 

@@ -81,7 +81,7 @@ func TestPagesAreASortedScan(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		q := store.Query{Filter: filter, Limit: rapid.IntRange(1, 9).Draw(t, "limit")}
+		q := store.Query{Filter: filter, Limit: rapid.IntRange(1, 9).Draw(t, "limit"), MaxBytes: rapid.SampledFrom([]int{0, 1, 20, 40, 100}).Draw(t, "bytes")}
 		if rapid.Bool().Draw(t, "sorted") {
 			q.Sort = genFields.Draw(t, "sort")
 		}
@@ -110,8 +110,13 @@ func check(t *rapid.T, m *memory, records []document.Record, q store.Query, stal
 			t.Fatal(err)
 		}
 		page := query.Page(found)
+		size := 0
 		for _, d := range page.Documents {
+			size += len(d.Data)
 			got = append(got, document.Record(d))
+		}
+		if len(page.Documents) > q.Limit || len(page.Documents) > 1 && q.MaxBytes > 0 && size > q.MaxBytes {
+			t.Fatalf("a page of %d records with %d bytes; it is at most %d and %d", len(page.Documents), size, q.Limit, q.MaxBytes)
 		}
 		if q.Cursor = page.Next; q.Cursor == nil {
 			break
@@ -142,8 +147,8 @@ func TestAPageReadsWhatItHolds(t *testing.T) {
 		}
 		f := &docquery.Finder{Source: m, Indexes: m.indexes, Query: query, Lot: 32}
 		found, err := f.Find(t.Context())
-		if err != nil || len(found) != 11 || m.read > 12 {
-			t.Errorf("descending %v: %d records, %d read, %v", desc, len(found), m.read, err)
+		if err != nil || len(found.Records) != 10 || !found.More || m.read > 12 {
+			t.Errorf("descending %v: %d records, %d read, %v", desc, len(found.Records), m.read, err)
 		}
 	}
 }

@@ -19,11 +19,17 @@ type Finder struct {
 	Stale bool
 }
 
-// Find returns up to the limit and one more record, in order.
-func (f *Finder) Find(ctx context.Context) ([]document.Record, error) {
+// Found is what a page holds.
+type Found struct {
+	Records []document.Record // in order
+	More    bool              // whether others follow
+}
+
+// Find returns the first records in order that a page has room for.
+func (f *Finder) Find(ctx context.Context) (Found, error) {
 	p, err := f.choose(ctx)
 	if err != nil {
-		return nil, err
+		return Found{}, err
 	}
 	switch {
 	case p != nil && p.sorted && f.fits(p):
@@ -61,43 +67,52 @@ func (f *Finder) fits(p *plan) bool {
 }
 
 // first takes the first records of a source that is in order.
-func (f *Finder) first(source func(See) error) ([]document.Record, error) {
-	var out []document.Record
-	err := source(func(r *document.Record) (bool, error) {
+func (f *Finder) first(source func(See) error) (found Found, err error) {
+	size := 0
+	err = source(func(r *document.Record) (bool, error) {
+		if f.Query.full(len(found.Records), size, len(r.Data)) {
+			found.More = true
+			return false, nil
+		}
 		doc := *r
 		doc.Data = bytes.Clone(doc.Data)
-		out = append(out, doc)
-		return len(out) <= f.Query.limit, nil
+		size += len(doc.Data)
+		found.Records = append(found.Records, doc)
+		return true, nil
 	})
-	return out, err
+	return found, err
 }
 
 // best takes the first records in order of a source in any order.
-func (f *Finder) best(ctx context.Context, source func(See) error) ([]document.Record, error) {
-	top := &topK{limit: f.Query.limit + 1}
+func (f *Finder) best(ctx context.Context, source func(See) error) (Found, error) {
+	top := &topK{limit: f.Query.limit, maxBytes: f.Query.maxBytes}
 	kept := make(map[string]bool)
 	var key []byte
 	err := source(func(r *document.Record) (bool, error) {
 		key = f.Query.order.AppendKey(key[:0], r)
 		p := Place{key, r.ID}
-		if f.Query.after != nil && p.Compare(*f.Query.after) <= 0 || !top.takes(p) || kept[r.ID] {
+		if f.Query.after != nil && p.Compare(*f.Query.after) <= 0 || kept[r.ID] || !top.takes(p) {
 			return true, nil
-		}
-		if len(top.places) == top.limit {
-			delete(kept, top.places[0].ID)
 		}
 		kept[r.ID] = true
 		doc := *r
 		doc.Data = bytes.Clone(doc.Data)
-		top.add(candidate{Place{bytes.Clone(key), r.ID}, doc})
+		top.add(candidate{Place{bytes.Clone(key), r.ID}, doc}, func(c candidate) { delete(kept, c.ID) })
 		return true, nil
 	})
 	if err != nil {
-		return nil, err
+		return Found{}, err
 	}
-	out := make([]document.Record, 0, len(top.places))
+	found := Found{Records: make([]document.Record, 0, len(top.places)), More: top.more}
+	size := 0
 	for _, c := range top.sorted() {
-		out = append(out, c.record)
+		if f.Query.full(len(found.Records), size, len(c.record.Data)) {
+			found.More = true
+			break
+		}
+		size += len(c.record.Data)
+		found.Records = append(found.Records, c.record)
 	}
-	return f.Source.Complete(ctx, out)
+	found.Records, err = f.Source.Complete(ctx, found.Records)
+	return found, err
 }

@@ -91,21 +91,12 @@ func (l *leastIDs) see(p *plan) visit {
 func (f *Finder) show(p *plan, part bool, see func(Entry, *document.Record) (bool, error)) visit {
 	return func(ctx context.Context, got []Entry) (bool, error) {
 		got = p.filter(got)
-		for lot := range slices.Chunk(got, f.Lot) {
-			records, err := f.Source.Fetch(ctx, lot)
-			if err != nil {
-				return false, err
+		return FetchEach(ctx, f.Source, got, f.Lot, func(e Entry, r *document.Record) (bool, error) {
+			if !f.Query.filter.MatchRecord(r) || f.Stale && !p.has(r, e.Key, part) {
+				return true, nil
 			}
-			for i, r := range records {
-				if r == nil || !f.Query.filter.MatchRecord(r) || f.Stale && !p.has(r, lot[i].Key, part) {
-					continue
-				}
-				if more, err := see(lot[i], r); err != nil || !more {
-					return false, err
-				}
-			}
-		}
-		return true, nil
+			return see(e, r)
+		})
 	}
 }
 

@@ -17,6 +17,7 @@ type memory struct {
 	indexes []docquery.Index
 	entries [][]docquery.Entry // by index, in order
 	read    int                // how many records were read
+	held    int                // the most bytes of data that a Fetch has returned
 }
 
 func newMemory(indexes [][]document.SortField, records []document.Record) *memory {
@@ -94,12 +95,17 @@ func (m *memory) CountEntries(ctx context.Context, i int, r document.Range, most
 	return int64(len(all)), err
 }
 
-func (m *memory) Fetch(_ context.Context, entries []docquery.Entry) ([]*document.Record, error) {
+func (m *memory) Fetch(_ context.Context, entries []docquery.Entry, maxBytes int) ([]*document.Record, error) {
 	out := make([]*document.Record, len(entries))
+	size := 0
 	for j, e := range entries {
 		m.read++
 		out[j] = m.records[e.ID]
+		if size += len(out[j].Data); size > maxBytes && len(entries) > 1 {
+			return nil, docquery.ErrTooMuch
+		}
 	}
+	m.held = max(m.held, size)
 	return out, nil
 }
 

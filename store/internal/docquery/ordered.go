@@ -99,7 +99,8 @@ func (f *Finder) orderedGroups(ctx context.Context, p *plan, r document.Range, s
 	return true, nil
 }
 
-// largeGroup is how many records of a group are put in order in memory.
+// largeGroup is how many records of a group, with up to [FetchBytes] of data,
+// are put in order in memory.
 const largeGroup = 64
 
 // joinGroups shows the groups of r until one is too large, which it returns
@@ -107,6 +108,7 @@ const largeGroup = 64
 func (f *Finder) joinGroups(ctx context.Context, p *plan, r document.Range, _ int, see See, _ visit) (left document.Range, large []byte, more bool, err error) {
 	var prefix []byte
 	var group []document.Record
+	size := 0
 	more = true
 	flush := func() error {
 		slices.SortFunc(group, func(a, b document.Record) int { return cmp.Compare(a.ID, b.ID) })
@@ -119,7 +121,8 @@ func (f *Finder) joinGroups(ctx context.Context, p *plan, r document.Range, _ in
 				return err
 			}
 		}
-		group = group[:0]
+		clear(group)
+		group, size = group[:0], 0
 		return nil
 	}
 	err = f.Source.Join(ctx, p.place, spanOf(r, p.backward), f.Query.filter, func(key []byte, doc *document.Record) (bool, error) {
@@ -129,7 +132,7 @@ func (f *Finder) joinGroups(ctx context.Context, p *plan, r document.Range, _ in
 			}
 			prefix = append(prefix[:0], p.prefix(key)...)
 		}
-		if len(group) == largeGroup {
+		if size += len(doc.Data); len(group) == largeGroup || len(group) > 0 && size > FetchBytes {
 			large = prefix
 			return false, nil
 		}

@@ -1,6 +1,7 @@
 package docquery
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/acme/platform/store"
@@ -16,7 +17,9 @@ type Query struct {
 	sort   []document.SortField
 	order  *document.Order
 	limit  int
-	after  *Place // nil on the first page
+	// maxBytes bounds the data of a page; 0 does not.
+	maxBytes int
+	after    *Place // nil on the first page
 	// afterKeys are those of the fields in after.
 	afterKeys [][]byte
 	mark      [markBytes]byte
@@ -24,10 +27,13 @@ type Query struct {
 
 // NewQuery prepares q. Errors: KindInvalid for a sort that is not valid,
 // KindMalformed for a cursor that does not fit, and one without a kind for a
-// limit that is not 1 to [MaxLimit].
+// limit that is not 1 to [MaxLimit] or a negative number of bytes.
 func NewQuery(q store.Query) (*Query, error) {
 	if q.Limit < 1 || q.Limit > MaxLimit {
 		return nil, fmt.Errorf("documents: the limit of a page is 1 to %d", MaxLimit)
+	}
+	if q.MaxBytes < 0 {
+		return nil, errors.New("documents: the bytes of a page cannot be negative")
 	}
 	sort := q.Sort
 	for i, f := range sort {
@@ -40,7 +46,7 @@ func NewQuery(q store.Query) (*Query, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Query{filter: q.Filter, sort: sort, order: order, limit: q.Limit}
+	out := &Query{filter: q.Filter, sort: sort, order: order, limit: q.Limit, maxBytes: q.MaxBytes}
 	out.mark = markOf(q.Filter, sort)
 	if len(q.Cursor) > 0 {
 		if out.after, err = parseCursor(q.Cursor, out.mark); err != nil {
@@ -57,11 +63,17 @@ func NewQuery(q store.Query) (*Query, error) {
 // NewCount prepares what [Finder.Count] needs.
 func NewCount(filter document.Filter) *Query { return &Query{filter: filter} }
 
+// full reports whether a page that holds n documents and size bytes of data has
+// no room for one with more bytes.
+func (q *Query) full(n, size, more int) bool {
+	return n == q.limit || n > 0 && q.maxBytes > 0 && size+more > q.maxBytes
+}
+
 // Page makes the answer of what [Finder.Find] found.
-func (q *Query) Page(all []document.Record) store.Page {
+func (q *Query) Page(found Found) store.Page {
 	var p store.Page
-	if len(all) > q.limit {
-		all = all[:q.limit]
+	all := found.Records
+	if found.More {
 		last := &all[len(all)-1]
 		p.Next = newCursor(Place{q.order.AppendKey(nil, last), last.ID}, q.mark)
 	}

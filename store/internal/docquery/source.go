@@ -23,8 +23,10 @@ type Source interface {
 	// returns, and nil where s.Keyless.
 	Join(ctx context.Context, index int, s Span, filter document.Filter, see SeeEntry) error
 	// Fetch returns the record of each entry, nil where there is none. It need
-	// not look whether the record has the key.
-	Fetch(ctx context.Context, entries []Entry) ([]*document.Record, error)
+	// not look whether the record has the key. Where there are several entries
+	// and the data of their records is more than maxBytes it returns
+	// [ErrTooMuch], and has not held much more than that.
+	Fetch(ctx context.Context, entries []Entry, maxBytes int) ([]*document.Record, error)
 	// Scan shows the records of the collection that meet the filter, until see
 	// wants no more.
 	Scan(ctx context.Context, s Scan, filter document.Filter, see See) error

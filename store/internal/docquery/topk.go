@@ -14,10 +14,15 @@ type candidate struct {
 	record document.Record
 }
 
-// topK keeps the first limit candidates of those it is shown.
+// topK keeps the first candidates of those it is shown: up to limit, and up to
+// maxBytes of data and one more. What it drops is on no page that begins with
+// those it keeps.
 type topK struct {
-	limit  int
-	places []candidate // a heap with the last of them at its top
+	limit    int
+	maxBytes int // 0 is no bound
+	places   []candidate
+	size     int  // of the data of places, a heap with the last of them at its top
+	more     bool // whether a candidate was dropped
 }
 
 func (t *topK) Len() int           { return len(t.places) }
@@ -28,23 +33,32 @@ func (t *topK) Push(x any)         { t.places = append(t.places, x.(candidate)) 
 // Pop implements [heap.Interface].
 func (t *topK) Pop() any {
 	last := t.places[len(t.places)-1]
+	t.places[len(t.places)-1] = candidate{} // its data goes
 	t.places = t.places[:len(t.places)-1]
 	return last
 }
 
 // takes reports whether p would be kept.
 func (t *topK) takes(p Place) bool {
-	return len(t.places) < t.limit || p.Compare(t.places[0].Place) < 0
+	if len(t.places) > 0 && (len(t.places) == t.limit || t.over(t.size)) && p.Compare(t.places[0].Place) > 0 {
+		t.more = true
+		return false
+	}
+	return true
 }
 
-// add keeps p, which takes said yes to.
-func (t *topK) add(p candidate) {
-	if len(t.places) < t.limit {
-		heap.Push(t, p)
-		return
+func (t *topK) over(size int) bool { return t.maxBytes > 0 && size > t.maxBytes }
+
+// add keeps c, which takes said yes to, and tells of what it drops for it.
+func (t *topK) add(c candidate, dropped func(candidate)) {
+	t.size += len(c.record.Data)
+	heap.Push(t, c)
+	for len(t.places) > t.limit || len(t.places) > 1 && t.over(t.size-len(t.places[0].record.Data)) {
+		last := heap.Pop(t).(candidate) //nolint:forcetypeassert,errcheck // it holds nothing else
+		t.size -= len(last.record.Data)
+		t.more = true
+		dropped(last)
 	}
-	t.places[0] = p
-	heap.Fix(t, 0)
 }
 
 func (t *topK) sorted() []candidate {
