@@ -3,6 +3,7 @@ GO       ?= go
 LINT     := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 BENCHTIME ?= 1s
 SETUP     ?= embedded
+BASE      ?= HEAD
 KILLS     ?= 500
 FAULT     ?= .*
 FAULTS    ?= 25
@@ -45,6 +46,13 @@ tour: ## run the README's tour against a server of its own, with FLAGS such as -
 .PHONY: bench
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+.PHONY: pairs
+pairs: ## compare the standalone server with that of the commit BASE, in 20 interleaved pairs
+	@dir=$$(mktemp -d) && trap 'git worktree remove --force '$$dir/base'; rm -rf '$$dir EXIT && \
+	git worktree add --quiet --detach $$dir/base $(BASE) && \
+	(cd $$dir/base && $(GO) build -o $$dir/old ./examples/standalone) && $(GO) build -o $$dir/new ./examples/standalone && \
+	$(GO) run ./integration/pairs -base $$dir/old -head $$dir/new
 
 .PHONY: kills
 kills: ## kill -9 a server in the middle of imports, KILLS times on SETUP: embedded, postgres, postgres-redis or all
