@@ -22,6 +22,7 @@ func Authenticate(v Verifier, log *slog.Logger) func(http.Handler) http.Handler 
 	if v == nil {
 		panic("gateway: Authenticate needs a Verifier")
 	}
+	log = problem.Sampled(log)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			credential, err := credentialOf(r.Header)

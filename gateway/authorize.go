@@ -16,6 +16,7 @@ func Authorize(a Authorizer, permission string, log *slog.Logger) func(http.Hand
 	if a == nil || permission == "" {
 		panic("gateway: Authorize needs an Authorizer and a permission")
 	}
+	log = problem.Sampled(log)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			p, err := platform.PrincipalFrom(r.Context())

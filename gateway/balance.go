@@ -9,6 +9,8 @@ import (
 	"net/http/httputil"
 	"slices"
 	"sync/atomic"
+
+	"github.com/acme/platform"
 )
 
 // errNoTarget is that every URL of an upstream is left out, and was not reached
@@ -19,6 +21,7 @@ var errNoTarget = errors.New("gateway: no target of the upstream takes requests"
 type exchangeKey struct{}
 
 type exchange struct {
+	route  *platform.Route
 	target *target   // the last one that was tried
 	body   *sentBody // nil without a body
 }
@@ -112,27 +115,6 @@ func harmless(r *http.Request, body *sentBody, err error) bool {
 	}
 	return body == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 }
-
-// sentBody is the caller's body on its way to an upstream.
-type sentBody struct {
-	io.ReadCloser
-	begun, waiting, failed atomic.Bool
-}
-
-func (b *sentBody) Read(p []byte) (int, error) {
-	b.begun.Store(true)
-	b.waiting.Store(true)
-	n, err := b.ReadCloser.Read(p)
-	b.waiting.Store(false)
-	if err != nil && !errors.Is(err, io.EOF) {
-		b.failed.Store(true)
-	}
-	return n, err
-}
-
-// atFault reports whether an exchange that failed did so because the caller's
-// body broke off, was too large, or did not come.
-func (b *sentBody) atFault() bool { return b != nil && (b.failed.Load() || b.waiting.Load()) }
 
 // keptBody stays open until it is read: a transport closes it where it found no
 // connection, and another target may want it.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -13,11 +12,13 @@ import (
 )
 
 // BodyTimeout ends the reading of a request body that did not arrive within d:
-// the handler's next read fails with an error that is a problem of status 408.
-// Without it a caller who announces a body and never sends it keeps the
-// connection for ever, also where the answer does not depend on the body: the
-// server waits for the rest of it before it answers. A server with a
-// ReadTimeout of its own keeps that. It panics where d is not positive.
+// the handler's next read fails with an error that is a problem of status 408
+// and the code "body_timeout". A body that breaks off or whose framing is wrong
+// fails with one of status 400, "malformed_body". Without it a caller who
+// announces a body and never sends it keeps the connection for ever, also where
+// the answer does not depend on the body: the server waits for the rest of it
+// before it answers. A server with a ReadTimeout of its own keeps that. It
+// panics where d is not positive.
 func BodyTimeout(d time.Duration) func(http.Handler) http.Handler {
 	if d <= 0 {
 		panic("gateway: BodyTimeout needs a positive duration")
@@ -39,8 +40,7 @@ func bodyTimeout(d time.Duration, eachPart bool) func(http.Handler) http.Handler
 			case hasReadTimeout(r):
 				b.end()
 			case !b.within(d): // a writer without a connection
-				next.ServeHTTP(w, r)
-				return
+				b.end()
 			case eachPart:
 				b.part = d
 			}
@@ -69,8 +69,9 @@ type timedBody struct {
 }
 
 // within sets the deadline. It is that of a connection, so it follows the
-// clock of the machine; the server lifts it when the body is complete. After the handler has returned it does nothing: a
-// proxy may still read then, when the connection is another request's.
+// clock of the machine; the server lifts it when the body is complete. After
+// the handler has returned it does nothing: a proxy may still read then, when
+// the connection is another request's.
 func (b *timedBody) within(d time.Duration) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -88,22 +89,31 @@ func (b *timedBody) Read(p []byte) (int, error) {
 		b.within(b.part)
 	}
 	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = &lateBodyError{
-			problem: problem.New(b.ctx, http.StatusRequestTimeout, "timeout", "the body took too long to arrive"), cause: err,
-		}
+	if err == nil || errors.Is(err, io.EOF) {
+		return n, err
 	}
-	return n, err
+	return n, b.explain(err)
 }
 
-// lateBodyError is a body that came too slowly. It is a net.Error, by which
-// others know a timeout.
-type lateBodyError struct {
+// explain gives an error of the server's its answer. One that has an answer
+// already, of a layer further out, keeps it.
+func (b *timedBody) explain(err error) error {
+	var told *bodyError
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &told) || errors.As(err, &tooLarge) || errors.Is(err, http.ErrBodyReadAfterClose) {
+		return err
+	}
+	return &bodyError{problem: problem.Body(b.ctx, err), cause: err}
+}
+
+// bodyError is a request body that could not be read to its end. One that came
+// too slowly is a net.Error, by which others know a timeout.
+type bodyError struct {
 	problem *problem.Problem
 	cause   error
 }
 
-func (e *lateBodyError) Error() string   { return "gateway: read body: " + e.cause.Error() }
-func (e *lateBodyError) Unwrap() []error { return []error{e.problem, e.cause} }
-func (e *lateBodyError) Timeout() bool   { return true }
-func (e *lateBodyError) Temporary() bool { return false }
+func (e *bodyError) Error() string   { return "gateway: read body: " + e.cause.Error() }
+func (e *bodyError) Unwrap() []error { return []error{e.problem, e.cause} }
+func (e *bodyError) Timeout() bool   { return e.problem.Status == http.StatusRequestTimeout }
+func (e *bodyError) Temporary() bool { return false }

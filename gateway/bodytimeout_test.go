@@ -118,7 +118,7 @@ func TestBodyTimeout(t *testing.T) {
 				if !strings.Contains(got, c.want) || took != c.took {
 					t.Errorf("after %v: %s", took, got)
 				}
-				if c.path == "/open" && !strings.Contains(got, `"code":"timeout"`) {
+				if c.path == "/open" && !strings.Contains(got, `"code":"body_timeout"`) {
 					t.Errorf("not a problem: %s", got)
 				}
 			})

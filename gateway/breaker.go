@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -12,8 +13,9 @@ import (
 	"github.com/sony/gobreaker/v2"
 )
 
-// errStatus is a failure for a breaker only: the answer itself goes on.
-var errStatus = errors.New("gateway: the upstream answered that it cannot")
+// errDistrusted is a failure for a breaker only: another replica may know the
+// gateway's key.
+var errDistrusted = errors.New("gateway: the upstream does not know the gateway's key")
 
 // target is one URL of an upstream with its breaker.
 type target struct {
@@ -49,14 +51,61 @@ func newTarget(u Upstream, at *url.URL, log *slog.Logger) *target {
 // send makes one exchange with the target and tells its breaker how it went.
 // The error is errNoTarget where the breaker lets nothing through.
 func (t *target) send(transport http.RoundTripper, r *http.Request, body *sentBody) (resp *http.Response, err error) {
-	done, err := t.breaker.Load().Allow()
+	breaker := t.breaker.Load()
+	done, err := breaker.Allow()
 	if err != nil {
 		return nil, errNoTarget
 	}
 	outcome := context.Canceled // what a panic says about the target: nothing
-	defer func() { done(outcome) }()
+	defer func() {
+		// A target that is on trial is not kept waiting by a slow reader.
+		if outcome == nil && hasBody(resp) && breaker.State() == gobreaker.StateClosed {
+			resp.Body = &answerBody{ReadCloser: resp.Body, ctx: r.Context(), done: done}
+			return
+		}
+		done(outcome)
+	}()
 	resp, outcome, err = exchanged(transport, r, body)
 	return resp, err
+}
+
+func hasBody(resp *http.Response) bool {
+	return resp.StatusCode != http.StatusSwitchingProtocols && resp.Body != nil && resp.Body != http.NoBody
+}
+
+// answerBody tells a breaker how an exchange ended: an answer that breaks off
+// is a failure of its target like one that does not come.
+type answerBody struct {
+	io.ReadCloser
+	ctx  context.Context //nolint:containedctx // of the exchange
+	told atomic.Bool
+	done func(error)
+}
+
+func (b *answerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
+		b.tell(nil)
+	case b.ctx.Err() != nil: // by a caller who left or who reads too slowly
+		b.tell(context.Canceled)
+	default:
+		b.tell(err)
+	}
+	return n, err
+}
+
+// Close before the end says nothing about the target.
+func (b *answerBody) Close() error {
+	b.tell(context.Canceled)
+	return b.ReadCloser.Close()
+}
+
+func (b *answerBody) tell(outcome error) {
+	if !b.told.Swap(true) {
+		b.done(outcome)
+	}
 }
 
 // sendAnyway makes an exchange although the breaker lets nothing through. A
@@ -76,25 +125,26 @@ func (t *target) sendAnyway(transport http.RoundTripper, r *http.Request, body *
 }
 
 // exchanged makes an exchange and says what it means for the breaker of its
-// target: nil is that the target works.
+// target: nil is that the target works. Every answer of a service is that,
+// whatever its status: one that sheds load with 503 is there for all others,
+// and its callers must not be able to make it look absent.
 func exchanged(transport http.RoundTripper, r *http.Request, body *sentBody) (resp *http.Response, outcome, err error) {
 	resp, err = transport.RoundTrip(r)
-	switch {
-	case err != nil:
-		// The transport's error for a context that ended may be another.
-		if ctxErr := r.Context().Err(); ctxErr != nil {
-			err = ctxErr
-		}
-		// Or whoever sends a few bad bodies takes the upstream from everybody.
-		if body.atFault() {
-			return nil, context.Canceled, err
-		}
-		return nil, err, err
-	case resp.StatusCode >= http.StatusBadGateway && resp.StatusCode <= http.StatusGatewayTimeout,
-		distrusts(resp):
-		return resp, errStatus, nil
+	if err == nil && distrusts(resp) {
+		return resp, errDistrusted, nil
 	}
-	return resp, nil, nil
+	if err == nil {
+		return resp, nil, nil
+	}
+	// The transport's error for a context that ended may be another.
+	if ctxErr := r.Context().Err(); ctxErr != nil {
+		err = ctxErr
+	}
+	// Or whoever sends a few bad bodies takes the upstream from everybody.
+	if body.atFault() {
+		return nil, context.Canceled, err
+	}
+	return nil, err, err
 }
 
 // retryAfter is what callers are told while a breaker is open: it has been

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/problem"
 	"github.com/acme/platform/internal/setting"
 	"github.com/acme/platform/store"
 )
@@ -89,6 +90,7 @@ func (cfg Config) withDefaults() Config {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	cfg.Logger = problem.Sampled(cfg.Logger)
 	if cfg.RateLimit == (Rate{}) {
 		cfg.RateLimit = Rate{Requests: 6000, Period: time.Minute}
 	}

@@ -79,8 +79,11 @@ func newTransport(u Upstream) *http.Transport {
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	iso := &isolated{ResponseWriter: w, header: make(http.Header)}
 	e := &exchange{}
+	if rw := watcher(w); rw != nil && rw.endpoint != nil {
+		e.route = &rw.endpoint.Route
+	}
 	if r.ContentLength != 0 && r.Body != nil {
-		e.body = &sentBody{ReadCloser: r.Body}
+		e.body = newSentBody(r.Body)
 		r.Body = e.body
 	}
 	p.reverse.ServeHTTP(iso, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e)))
@@ -88,13 +91,16 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // rewrite makes the outgoing request, whose URL the balancer completes.
-// ReverseProxy has removed hop-by-hop fields and what the client said about
-// forwarding.
+// ReverseProxy has removed the fields that Connection names.
 func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
 	ctx := pr.In.Context()
 	h := pr.Out.Header
-	for _, name := range [...]string{"Authorization", "X-Api-Key", "Cookie", assertionHeader, "X-Real-Ip"} {
-		delete(h, name)
+	cleanRequestHeader(h)
+	cleanRequestHeader(pr.Out.Trailer)
+	e, _ := ctx.Value(exchangeKey{}).(*exchange)
+	if e.route == nil || !switchesProtocol(*e.route, pr.In) {
+		delete(h, "Connection")
+		delete(h, "Upgrade")
 	}
 	if a := p.client(pr.In); a.IsValid() {
 		h.Set("X-Forwarded-For", a.String())
@@ -145,6 +151,9 @@ func (e *refusedError) Error() string {
 }
 
 func (p *proxy) answered(resp *http.Response) error {
+	if err := checkStatus(resp); err != nil {
+		return err
+	}
 	h := resp.Header
 	e, _ := resp.Request.Context().Value(exchangeKey{}).(*exchange)
 	if reasons, refused := h[refusedHeader]; refused {
@@ -183,18 +192,18 @@ func localLocation(location string, upstream *url.URL) (string, bool) {
 func (p *proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	status, code, detail := http.StatusBadGateway, "bad_gateway", "the service behind this operation did not answer"
 	var timeout interface{ Timeout() bool }
-	var tooLarge *http.MaxBytesError
-	var late *lateBodyError
 	var refused *refusedError
+	e, _ := r.Context().Value(exchangeKey{}).(*exchange)
+	bad := e.body.failure(r.Context())
 	switch {
+	case bad != nil:
+		problem.Write(w, r, p.log, bad)
+		return
 	case errors.Is(err, errNoTarget):
 		problem.Write(w, r, nil, &platform.Error{
 			Kind: platform.KindUnavailable, Code: "upstream_unavailable",
 			Message: "the service behind this operation is away for now", RetryAfter: retryAfter(p.upstream),
 		})
-		return
-	case errors.As(err, &tooLarge), errors.As(err, &late):
-		problem.Write(w, r, p.log, err)
 		return
 	case errors.As(err, &refused):
 		detail = "the service behind this operation does not trust this gateway"

@@ -76,6 +76,9 @@ func mount(mux *http.ServeMux, e *endpoint) (ok bool) {
 }
 
 func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if refuseTarget(w, r) {
+		return
+	}
 	path := r.URL.EscapedPath()
 	if !clean(path) || hasDots(r.URL.Path) || rt.redirects(r, path) {
 		rt.unknown(w, r)

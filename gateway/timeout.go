@@ -19,6 +19,7 @@ func Timeout(d time.Duration, log *slog.Logger) func(http.Handler) http.Handler 
 	if d <= 0 {
 		panic("gateway: Timeout needs a positive duration")
 	}
+	log = problem.Sampled(log)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			ctx, cancel := context.WithTimeout(r.Context(), d)

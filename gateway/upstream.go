@@ -41,10 +41,12 @@ type Upstream struct {
 	// HeaderTimeout bounds the wait for the answer's header, streams
 	// included; zero is 30 s.
 	HeaderTimeout time.Duration
-	// BreakAfter failures in a row take a URL out: no connection, no answer
-	// in time, or status 502, 503 or 504. Callers who leave do not count, nor
-	// do those whose body breaks off, is too large or does not come.
-	// Zero is 5.
+	// BreakAfter failures in a row take a URL out: no connection, one that
+	// breaks before the answer or within it, or no answer in time. An answer
+	// is none, whatever its status: a service that sheds load with 503 is
+	// there, and where another proxy answers 502 for one that is not, the URL
+	// stays in. Callers who leave do not count, nor do those whose body breaks
+	// off, is too large or does not come. Zero is 5.
 	BreakAfter int
 	// BreakFor is how long it is out before one request tries it again; zero
 	// is 10 s.

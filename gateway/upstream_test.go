@@ -182,14 +182,15 @@ func TestBreaker(t *testing.T) {
 			}()
 		}
 		calls = 0
-		get(503, 1)
-		get(503, 2)
-		status = 500 // an answer, if a bad one: the row of failures ends
-		get(500, 3)
-		status = 503
-		get(503, 4)
-		get(503, 5)
-		get(503, 6)
+		down = true
+		get(502, 1)
+		get(502, 2)
+		down = false // an answer, if a bad one: the row of failures ends
+		get(503, 3)
+		down = true
+		get(502, 4)
+		get(502, 5)
+		get(502, 6)
 		// Open. As nobody else is there, it is tried all the same.
 		down = true
 		w := get(503, 7)
@@ -198,9 +199,9 @@ func TestBreaker(t *testing.T) {
 			t.Errorf("Retry-After %q", w.Header().Get("Retry-After"))
 		}
 		time.Sleep(10*time.Second + 1)
-		down = false
-		get(503, 8) // one tries, and fails
+		get(502, 8) // one tries, and fails
 		time.Sleep(10*time.Second + 1)
+		down = false
 		status = 200
 		get(200, 9)
 		get(200, 10) // closed
@@ -289,7 +290,7 @@ func TestUpstreamUpgrade(t *testing.T) {
 			return
 		}
 		defer func() { _ = conn.Close() }()
-		_, _ = rw.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		_, _ = rw.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 		_ = rw.Flush()
 		line, _ := rw.ReadString('\n')
 		_, _ = rw.WriteString("echo " + line)
@@ -306,7 +307,7 @@ func TestUpstreamUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Header.Set("Connection", "Upgrade")
-	r.Header.Set("Upgrade", "echo")
+	r.Header.Set("Upgrade", "WebSocket")
 	resp, err := front.Client().Do(r)
 	if err != nil {
 		t.Fatal(err)

@@ -121,6 +121,24 @@ func New(ctx context.Context, status int, code, detail string) *Problem {
 	}
 }
 
+// Body makes the problem of a request body that could not be read to its end:
+// 408 where it came too late, 413 where it was too large, and else 400, since it
+// broke off or its framing is wrong.
+func Body(ctx context.Context, err error) *Problem {
+	var p *Problem
+	var tooLarge *http.MaxBytesError
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.As(err, &tooLarge):
+		return From(ctx, err)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return New(ctx, http.StatusRequestTimeout, "body_timeout", "the body took too long to arrive")
+	}
+	return New(ctx, http.StatusBadRequest, "malformed_body", "the body broke off, or its framing is wrong")
+}
+
 // Error makes a problem usable as an error.
 func (p *Problem) Error() string { return p.Code + ": " + p.Detail }
 
@@ -151,13 +169,42 @@ func Write(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) 
 	p.Write(w)
 }
 
-// Log records an error of ours; those of the caller are not worth a line.
+// Log records an error of ours; those of the caller are not worth a line. A call
+// that was refused so that others are served is a warning, since nothing is
+// broken; see [Sampled].
 func Log(ctx context.Context, log *slog.Logger, status int, err error) {
 	if log == nil || status < http.StatusInternalServerError || errors.Is(err, context.Canceled) {
 		return
 	}
-	log.ErrorContext(ctx, "request failed", slog.Int("status", status), slog.Any("error", err),
+	level, message := slog.LevelError, msgFailed
+	if sheds(err) {
+		level, message = slog.LevelWarn, msgRefused
+	}
+	if !log.Enabled(ctx, level) {
+		return
+	}
+	log.LogAttrs(ctx, level, message,
+		slog.Int("status", status), slog.String("code", codeOf(err)), slog.Any("error", err),
 		slog.String("request_id", platform.RequestIDFrom(ctx)))
+}
+
+// sheds reports whether err is the choice of a service that is there: it has no
+// cause, other than that of a service which misses one that it needs.
+func sheds(err error) bool {
+	var e *platform.Error
+	return errors.As(err, &e) && e.Kind == platform.KindUnavailable && e.Unwrap() == nil
+}
+
+func codeOf(err error) string {
+	var p *Problem
+	var e *platform.Error
+	switch {
+	case errors.As(err, &p):
+		return p.Code
+	case errors.As(err, &e):
+		return e.CodeOrKind()
+	}
+	return ""
 }
 
 // Write sends the problem.

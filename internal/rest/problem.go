@@ -22,7 +22,7 @@ func fromHuma(ctx context.Context, e *huma.ErrorModel) *problem.Problem {
 	case http.StatusUnsupportedMediaType:
 		code, detail = "unsupported", "this operation does not take that media type"
 	case http.StatusRequestTimeout:
-		code, detail = "timeout", "the body took too long to arrive"
+		code, detail = "body_timeout", "the body took too long to arrive"
 	case http.StatusNotAcceptable:
 		code, detail = "not_acceptable", "no answer in that media type; application/json is served"
 	case http.StatusInternalServerError:

@@ -49,11 +49,14 @@ type API struct {
 // New returns an API for the service of that name, such as "data"; schemas get
 // the name as a prefix. A nil logger is silence.
 func New(service string, log *slog.Logger) *API {
-	a := &API{service: service, log: log}
+	a := &API{service: service, log: problem.Sampled(log)}
 	registry := huma.NewMapRegistry("#/components/schemas/", a.schemaName)
 	// Errors come in three shapes on their way out, of which only ours leaves.
 	redact := func(ctx huma.Context, _ string, v any) (any, error) {
 		if e, ok := v.(*huma.ErrorModel); ok {
+			if b, ok := ctx.(*bodyContext); ok && b.problem != nil && e.Status == http.StatusInternalServerError {
+				return b.problem, nil
+			}
 			return fromHuma(ctx.Context(), e), nil
 		}
 		return v, nil
@@ -200,7 +203,11 @@ type adapter struct{ a *API }
 
 func (ad adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 	ad.a.route(ad.a.current, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		handler(humago.NewContext(op, r, w))
+		ctx := humago.NewContext(op, r, w)
+		if r.ContentLength != 0 {
+			ctx = &bodyContext{humaContext: ctx, body: r.Body}
+		}
+		handler(ctx)
 	}))
 }
 
