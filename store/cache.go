@@ -57,6 +57,8 @@ type Subscription interface {
 
 // Message is what a [Subscription] delivers.
 type Message struct {
+	// Payload is what was published. It is nil in a message that only tells of
+	// a gap: a connection that was lost and is there again.
 	Payload []byte
 	// Dropped is how many messages before this one were lost because the
 	// receiver was slow; a connection that was lost and made anew counts as

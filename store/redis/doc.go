@@ -50,10 +50,9 @@
 //
 // All subscriptions of a client share one connection. Where it breaks, or does
 // not answer for two Config.Heartbeat, another one takes its place and
-// subscribes to everything again. What was published meanwhile is lost; the
-// first message after it has a Dropped of one more than was counted, since
-// nobody knows how many there were. Until such a message comes a receiver
-// cannot know of the gap.
+// subscribes to everything again. What was published meanwhile is lost. As soon
+// as messages come again, each subscription gets one without a payload, with a
+// Dropped of one more than was counted, since nobody knows how many there were.
 //
 // On a cluster messages go over the classic channels, which each node passes on
 // to all others, and not over sharded ones: a sharded subscription is bound to

@@ -57,7 +57,8 @@ const (
 func (h *hub) subscribe(ctx context.Context, channel string) (*subscription, error) {
 	s := &subscription{
 		hub: h, channel: channel,
-		c: make(chan store.Message, subscriptionBuffer), placed: make(chan struct{}),
+		// There is always room for a gap.
+		c: make(chan store.Message, subscriptionBuffer+1), placed: make(chan struct{}),
 	}
 	if !h.add(s) { //nolint:contextcheck // the connection outlives the call
 		return nil, errClosed()

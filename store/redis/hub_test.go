@@ -280,10 +280,12 @@ func TestHubRestoresSubscriptions(t *testing.T) {
 		w.publish("a", "later")
 		w.publish("left", "to nobody")
 		wantMessage(t, a, "before", 0)
-		wantMessage(t, a, "after", 1) // one gap, whatever number of tries
+		wantMessage(t, a, "", 1) // one gap, whatever number of tries
+		wantMessage(t, a, "after", 0)
 		wantMessage(t, a, "later", 0)
+		wantMessage(t, b, "", 1) // told though nothing is published
 		w.publish("b", "x")
-		wantMessage(t, b, "x", 1)
+		wantMessage(t, b, "x", 0)
 		if n := len(w.conns); n != 22 {
 			t.Errorf("%d connections, want 1 and 20 refused and 1", n)
 		}
@@ -369,5 +371,28 @@ func TestHubDropsForTheSlow(t *testing.T) {
 		}
 		w.publish("a", "late")
 		wantMessage(t, slow, "late", 3)
+	})
+}
+
+// A receiver that has not yet read all is told of the gap behind what it has
+// still to read, once for each.
+func TestHubTellsTheSlowOfAGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, w := newHub(t)
+		slow := subscribe(t, h, "a")
+		for range subscriptionBuffer + 3 {
+			w.publish("a", "x")
+		}
+		for range 2 {
+			synctest.Wait()
+			w.last().Close()
+			time.Sleep(time.Minute)
+		}
+		for range subscriptionBuffer {
+			wantMessage(t, slow, "x", 0)
+		}
+		wantMessage(t, slow, "", 4)
+		w.publish("a", "y")
+		wantMessage(t, slow, "y", 1)
 	})
 }

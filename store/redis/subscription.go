@@ -32,22 +32,33 @@ func (s *subscription) deliver(payload string) {
 	if s.ended {
 		return
 	}
-	select {
-	// Each receiver has its own copy, which it may change.
-	case s.c <- store.Message{Payload: []byte(payload), Dropped: s.dropped}:
-		s.dropped = 0
-	default:
+	if len(s.c) >= subscriptionBuffer { // only s.mu's holder sends
 		s.dropped++
+		return
 	}
+	// Each receiver has its own copy, which it may change.
+	s.c <- store.Message{Payload: []byte(payload), Dropped: s.dropped}
+	s.dropped = 0
 }
 
-// place notes that messages reach the subscription.
+// place notes that messages reach the subscription. One to which they come
+// again is told of the gap at once: with the next message it would hear of it
+// too late, and where there is none, never.
 func (s *subscription) place() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.isPlaced {
 		s.isPlaced = true
 		close(s.placed)
+		return
+	}
+	if s.dropped == 0 || s.ended {
+		return
+	}
+	select {
+	case s.c <- store.Message{Dropped: s.dropped}:
+		s.dropped = 0
+	default: // another gap is still to be read
 	}
 }
 
