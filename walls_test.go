@@ -18,6 +18,7 @@ import (
 var withoutTenant = map[string]string{
 	"user_accounts":     "a person is in many organizations",
 	"user_passwords":    "it is the account's",
+	"user_devices":      "they are the account's",
 	"user_sessions":     "it is the account's, and moves between organizations",
 	"user_signing_keys": "one set signs for all",
 	"event_offsets":     "a group of consumers serves all tenants",

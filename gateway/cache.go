@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +25,12 @@ type CacheConfig struct {
 	// each tenant has answers of its own, and a request without a principal
 	// is not cached.
 	Public bool
+	// Query are the parameters of the query that answers depend on. A request
+	// with any other is not answered from the store, and its answer is not
+	// kept, or whoever adds "?x=1", "?x=2" and so on fills the store. Nil says
+	// nothing about them: each query has an answer of its own. An empty list
+	// is that there are none.
+	Query []string
 	// MaxEntry is the largest body that is kept, in bytes; zero is 256 KiB.
 	MaxEntry int
 	// Logger is told when the store fails; nil is silence.
@@ -46,7 +54,10 @@ const revalidated = 10 * time.Minute
 // pass by.
 //
 // The key holds who asks: tenant, subject, credential, roles and scopes. Two
-// principals never share an answer, whatever its headers say. It goes behind
+// principals never share an answer, whatever its headers say. What is spelt in
+// more ways than one has one key or none: a path with needless escapes passes
+// by, and of a public answer the request fields that it varies by are all that
+// count. It goes behind
 // [Authorize], so that a right that was taken away takes effect at once.
 //
 // A write does not remove what was kept: an answer that must not be old says
@@ -115,6 +126,9 @@ func (c *responseCache) key(r *http.Request) (platform.TenantID, string, bool) {
 			return "", "", false
 		}
 	}
+	if r.URL.RawPath != "" || !c.reads(r.URL.RawQuery) {
+		return "", "", false
+	}
 	var buf [512]byte
 	b := buf[:0]
 	tenant := store.NoTenant
@@ -131,9 +145,29 @@ func (c *responseCache) key(r *http.Request) (platform.TenantID, string, bool) {
 		b = principalBytes(b, p)
 	}
 	b = appendString(appendString(b, r.URL.EscapedPath()), r.URL.RawQuery)
-	b = appendString(b, requestField(r.Header, "Accept"))
+	if !c.Public {
+		b = appendString(b, requestField(r.Header, "Accept"))
+	}
 	sum := sha256.Sum256(b)
 	return tenant, "http:" + base64.RawURLEncoding.EncodeToString(sum[:]), true
+}
+
+// reads reports whether all parameters of the query are those that answers
+// depend on, once each.
+func (c *responseCache) reads(query string) bool {
+	if c.Query == nil || query == "" {
+		return true
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return false
+	}
+	for name, all := range values {
+		if len(all) > 1 || !slices.Contains(c.Query, name) {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *responseCache) load(r *http.Request, tenant platform.TenantID, key string) *stored {

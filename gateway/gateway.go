@@ -87,6 +87,9 @@ type source struct {
 	name    string
 	routes  []platform.Route
 	openAPI []byte // nil where it does not describe its routes
+	// queries are the parameters of the query by operation, of those that are
+	// described.
+	queries map[string][]string
 	proxy   *proxy // nil where it is in this process
 	system  bool
 }
@@ -181,7 +184,7 @@ func (l layers) around(r platform.Route, s *source) http.Handler {
 	}
 	if r.Cacheable && l.cfg.Cache != nil {
 		chain = append(chain, Cache(CacheConfig{
-			Store: l.cfg.Cache, Public: r.Access.Public(), Logger: log, Now: l.cfg.Now,
+			Store: l.cfg.Cache, Public: r.Access.Public(), Query: s.queries[r.Operation], Logger: log, Now: l.cfg.Now,
 		}))
 	}
 	if s.proxy != nil && !r.Access.Public() {

@@ -96,6 +96,9 @@ func (d *openAPI) merge(s *source) error {
 		if id := op["operationId"]; id != r.Operation {
 			errs = append(errs, fmt.Errorf("%s %s has the operationId %v and the route %s", r.Method, path, id, r.Operation))
 		}
+		if s.openAPI != nil {
+			s.describesQuery(r.Operation, op)
+		}
 		complete(op, r, s.name)
 		item, _ := d.Paths[path].(object)
 		if item == nil {
@@ -112,6 +115,27 @@ func (d *openAPI) merge(s *source) error {
 		}
 	}
 	return errors.Join(append(errs, d.mergeComponents(given.Components))...)
+}
+
+// describesQuery notes which parameters of the query an operation has. One that
+// is a reference says nothing of itself here, and then nothing is noted.
+func (s *source) describesQuery(operation string, op object) {
+	names := []string{}
+	params, _ := op["parameters"].([]any)
+	for _, p := range params {
+		param, _ := p.(object)
+		name, ok := param["name"].(string)
+		if !ok {
+			return
+		}
+		if param["in"] == "query" {
+			names = append(names, name)
+		}
+	}
+	if s.queries == nil {
+		s.queries = make(map[string][]string)
+	}
+	s.queries[operation] = names
 }
 
 // takeOperation removes the operation from its path item. Parameters of the

@@ -109,6 +109,9 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (SignedUp, error) {
 		if session, refresh, err = s.openSession(ctx, tx, u.ID, tenant, now.Add(s.cfg.RefreshMax)); err != nil {
 			return err
 		}
+		if err := s.rememberDevice(ctx, tx, u.ID, now); err != nil {
+			return err
+		}
 		if err := s.record(ctx, tx, tenant, byUser(u.ID, session), "user.signed_up", u.ID, nil); err != nil {
 			return err
 		}
@@ -206,6 +209,9 @@ func (s *Service) UpdateMe(ctx context.Context, p platform.Principal, in MeChang
 		if err := s.endSessions(ctx, tx, u.ID, "", p.Credential); err != nil {
 			return err
 		}
+		if err := s.forgetDevices(ctx, tx, u.ID); err != nil {
+			return err
+		}
 		if err := s.record(ctx, tx, p.Tenant, byPrincipal(p), "password.changed", u.ID, nil); err != nil {
 			return err
 		}
@@ -220,9 +226,15 @@ func (s *Service) UpdateMe(ctx context.Context, p platform.Principal, in MeChang
 // newPassword checks the current password, under the throttle of the login,
 // and returns the hash of the new one, and when the current one was set, in µs.
 func (s *Service) newPassword(ctx context.Context, user string, in MeChange) (hash string, changed int64, err error) {
-	var email, old string
+	var (
+		email, old string
+		device     int64
+	)
 	err = s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
-		return tx.QueryRow(ctx, `SELECT a.email, p.hash, p.changed_at FROM user_accounts a JOIN user_passwords p ON p.user_id = a.id WHERE a.id = ?`, user).Scan(&email, &old, &changed)
+		return tx.QueryRow(ctx, `SELECT a.email, p.hash, p.changed_at, coalesce(d.last_used_at, 0)
+			FROM user_accounts a JOIN user_passwords p ON p.user_id = a.id
+			LEFT JOIN user_devices d ON d.user_id = a.id AND d.network = ? WHERE a.id = ?`, network(s.cfg.Client(ctx)), user).
+			Scan(&email, &old, &changed, &device)
 	}, store.ReadOnly)
 	if err != nil {
 		return "", 0, notFound(err, "user")
@@ -231,18 +243,19 @@ func (s *Service) newPassword(ctx context.Context, user string, in MeChange) (ha
 	if f := checkPassword("/password", password, email); f != nil {
 		return "", 0, platform.Invalid(*f)
 	}
-	try, err := s.throttle.begin(ctx, email, s.cfg.Client(ctx))
+	attempt, err := s.throttle.begin(ctx, try{email: email, client: s.cfg.Client(ctx), known: s.knownAt(device)})
 	if err != nil {
 		return "", 0, err
 	}
 	same, _, err := s.passwords.verify(ctx, normalizePassword(in.CurrentPassword), old)
 	if err != nil {
+		attempt.undo(ctx)
 		return "", 0, err
 	}
 	if !same {
 		return "", 0, field("/current_password", "wrong", "the current password is needed to set a new one")
 	}
-	if err := try.succeeded(ctx); err != nil {
+	if err := attempt.succeeded(ctx); err != nil {
 		return "", 0, err
 	}
 	hash, err = s.passwords.hash(ctx, password)

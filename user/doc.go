@@ -20,13 +20,50 @@
 // tells nobody whether an address is known. A sign-up does, because it answers
 // with tokens at once.
 //
-// Failed logins are counted in Config.Cache for each address and, where
-// Config.Client tells it, each caller: after five, one try is let through per
-// delay, which grows to 30 seconds and no further. A caller from whom the
-// owner has signed in before has a count of its own, so that guessing from
-// elsewhere does not keep the owner out. Without Config.Client an attacker who
-// never pauses can make the owner wait for a free turn; living sessions and
-// API keys are not touched by it.
+// # Guessing
+//
+// Two things must hold at once: guessing at an account is bounded, and nobody
+// who guesses keeps its owner out. A lock after so many failures gives the
+// first and not the second: it hands every stranger a switch. One count for
+// each caller's address gives the second and not the first, because addresses
+// are cheap. So what a network spends is its own, and what all strangers
+// together may spend is handed out so that nobody can take all of it.
+//
+// Known devices are the networks (an address, or the /64 of IPv6) from which a
+// user has signed up or signed in. They are in the store, at most 20 for each
+// account and for 180 days after their last use, and a new password forgets all
+// others. A known device has five tries in 15 minutes, then one per delay, which
+// doubles from one second to 30: at most some 3,600 a day. Nothing that others do
+// counts for it. Whoever shares the network with the owner, such as an office
+// behind one address, is the same device.
+//
+// A network that is not known has five tries at an account in a day, then one
+// per delay, which doubles up to 15 minutes; the /48 of IPv6 is one network
+// here. Beside that its n-th try competes with the n-th tries of all unknown
+// networks at that account, and with no others: the first 2,000 first tries of
+// a day pass, of second tries 1,000, of third tries 500, and so on. After them
+// the i-th to come passes with the probability 2,000/i, 1,000/i and so on. Who
+// loses waits a minute, and has lost no try by it. It follows that
+//
+//   - strangers from fewer than 1,000 addresses change nothing for an owner who
+//     comes from a new one: the first two tries pass for certain;
+//   - from more addresses they make the owner wait, and never for good: among
+//     10,000 that ask every minute without an end the owner gets in within an
+//     hour with a chance of some 60 %;
+//   - guesses at one account are some 4,000 a day where m draws are no more than
+//     that, and at most some 4,000 × (1 + ln(m/2000)) beyond: 20,000 from those
+//     10,000 addresses.
+//
+// An unknown network also fails at most 50 times in 15 minutes over all
+// accounts, and then once per delay of up to 30 seconds, so that one password
+// tried on many accounts is slow too. A right password gives back what its try
+// took, and so does one that was refused for want of room: an office of any
+// size signs in through one address.
+//
+// Counts are in Config.Cache. Where it loses them, an attacker has the free
+// tries again. Without Config.Client all tries at an account count together as
+// those of a device do, so a stranger who never pauses makes the owner wait for
+// a free turn: set it. Living sessions and API keys are touched by none of this.
 //
 // # Tokens
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/acme/platform"
 )
@@ -56,7 +57,7 @@ var (
 	CheckPassword  = checkPassword
 	NormalizeEmail = normalizeEmail
 	Covers         = covers
-	DelayAfter     = delayAfter
+	DelayAfter     = func(n int64) time.Duration { return delayAfter(n, maxDelay) }
 	ParsePHC       = func(phc string) error { _, _, _, err := parsePHC(phc); return err }
 )
 
@@ -79,9 +80,13 @@ func Decide(roles map[string][]string, held []string, permission string) (first,
 }
 
 const (
-	MaxKeys   = maxKeys
-	FreeTries = freeTries
-	MaxDelay  = maxDelay
+	MaxKeys    = maxKeys
+	FreeTries  = freeTries
+	FirstTries = firstTries
+	MaxDevices = maxDevices
+	KnownFor   = knownFor
+	DrawEvery  = drawEvery
+	MaxDelay   = maxDelay
 )
 
 // ForgetVerdicts makes the next Verify read the store.

@@ -26,6 +26,8 @@ type account struct {
 	hash    string
 	changed int64 // when the password was set, in µs
 	status  Status
+	// device is when the caller's network was last used, in µs; 0 is never.
+	device int64
 }
 
 // LogIn checks a password and opens a session. An unknown e-mail, a wrong
@@ -39,14 +41,15 @@ type account struct {
 func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 	// What is no address is treated as an address that nobody has.
 	email, ok := normalizeEmail(in.Email)
-	try, err := s.throttle.begin(ctx, email, s.cfg.Client(ctx))
+	known := email
+	if !ok {
+		known = ""
+	}
+	a, err := s.account(ctx, known)
 	if err != nil {
 		return Tokens{}, err
 	}
-	if !ok {
-		email = ""
-	}
-	a, err := s.account(ctx, email)
+	attempt, err := s.throttle.begin(ctx, try{email: email, client: s.cfg.Client(ctx), known: s.knownAt(a.device)})
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -56,6 +59,7 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 	}
 	ok, outdated, err := s.passwords.verify(ctx, password, a.hash)
 	if err != nil {
+		attempt.undo(ctx)
 		return Tokens{}, err
 	}
 	if !ok || a.status != Active {
@@ -64,7 +68,7 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 		}
 		return Tokens{}, errBadLogin()
 	}
-	if err := try.succeeded(ctx); err != nil {
+	if err := attempt.succeeded(ctx); err != nil {
 		return Tokens{}, err
 	}
 	var rehashed string
@@ -109,6 +113,9 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 		if session, refresh, err = s.openSession(ctx, tx, a.id, tenant, s.now().Add(s.cfg.RefreshMax)); err != nil {
 			return err
 		}
+		if err := s.rememberDevice(ctx, tx, a.id, s.now()); err != nil {
+			return err
+		}
 		return s.record(ctx, tx, tenant, byUser(a.id, session), "login.succeeded", a.id, nil)
 	})
 	if err != nil {
@@ -117,12 +124,15 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 	return s.tokens(key, a.id, session, tenant, refresh)
 }
 
-// account returns the account of an e-mail, or an empty one.
+// account returns the account of an e-mail, or an empty one. Whether it is there
+// or not, it is one query.
 func (s *Service) account(ctx context.Context, email string) (account, error) {
 	var a account
 	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
-		err := tx.QueryRow(ctx, `SELECT a.id, a.status, p.hash, p.changed_at FROM user_accounts a JOIN user_passwords p ON p.user_id = a.id WHERE a.email = ?`, email).
-			Scan(&a.id, &a.status, &a.hash, &a.changed)
+		err := tx.QueryRow(ctx, `SELECT a.id, a.status, p.hash, p.changed_at, coalesce(d.last_used_at, 0)
+			FROM user_accounts a JOIN user_passwords p ON p.user_id = a.id
+			LEFT JOIN user_devices d ON d.user_id = a.id AND d.network = ? WHERE a.email = ?`, network(s.cfg.Client(ctx)), email).
+			Scan(&a.id, &a.status, &a.hash, &a.changed, &a.device)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}

@@ -37,7 +37,8 @@ type Config struct {
 	Audience string
 	// Cache counts failed logins and invitations. Processes of one
 	// installation should share it: an attacker has the free tries once for
-	// each cache.
+	// each cache. What strangers ask for should not fill it: a cache of
+	// bounded memory is not the one that a gateway keeps answers in.
 	Cache store.Cache
 	// PubSub tells other processes at once of a revocation. Without it they
 	// learn of it within VerifyTTL.
@@ -77,7 +78,8 @@ type Config struct {
 	// prefixes "rt" and "it" are taken.
 	KeyPrefix string
 	// PasswordConcurrency is how many passwords are hashed at once, each in
-	// 19 MiB and some 25 ms of one core; zero is GOMAXPROCS.
+	// 19 MiB and some 25 ms of one core; zero is half of GOMAXPROCS, and at
+	// least 1: sign-ins leave the other half to everything else.
 	PasswordConcurrency int
 	// PasswordQueue is how many more may wait for that; what comes on top is
 	// refused with [platform.KindUnavailable]. Zero is 32 for each that is
@@ -144,7 +146,7 @@ func (c Config) withDefaults() Config {
 		c.KeyPrefix = "ak"
 	}
 	if c.PasswordConcurrency == 0 {
-		c.PasswordConcurrency = runtime.GOMAXPROCS(0)
+		c.PasswordConcurrency = max(1, runtime.GOMAXPROCS(0)/2)
 	}
 	if c.PasswordQueue == 0 {
 		c.PasswordQueue = 32 * c.PasswordConcurrency
@@ -217,7 +219,7 @@ func New(cfg Config) (*Service, error) {
 		cfg: cfg, db: cfg.DB, log: cfg.Logger, now: cfg.Now, newID: cfg.NewID,
 		roles:     mergeRoles(cfg.Roles),
 		passwords: newHasher(cfg.PasswordConcurrency, cfg.PasswordQueue),
-		throttle:  throttle{cache: cfg.Cache},
+		throttle:  newThrottle(cfg.Cache),
 		keys:      newKeyring(cfg),
 		verdicts:  newVerdicts(),
 		changes:   newEpochs(),
@@ -280,6 +282,7 @@ func (s *Service) maintain(ctx context.Context) {
 		case <-ticker.C:
 			for name, task := range map[string]func(context.Context) error{
 				"api key usage": s.writeUsage, "signing keys": s.keys.maintain, "ended sessions": s.purgeSessions,
+				"devices": s.purgeDevices,
 			} {
 				if err := task(ctx); err != nil && ctx.Err() == nil {
 					s.log.ErrorContext(ctx, "user: maintenance failed", slog.String("task", name), slog.Any("error", err))

@@ -35,7 +35,9 @@ func newHost(ctx context.Context, issuer, file string, log *slog.Logger) (*host,
 	}
 	cache := memory.NewCache(16 << 20)
 	users, err := user.New(user.Config{
-		DB: db, Issuer: issuer + "/api", Cache: cache, Logger: log,
+		DB: db, Issuer: issuer + "/api", Logger: log,
+		// Its own: what the gateway keeps must not push out failed logins.
+		Cache: memory.NewCache(16 << 20),
 		// The host's own permission: members may greet, viewers may not.
 		Roles: map[string][]string{"member": {"host.greetings.write"}, "admin": {"host.*"}},
 	})

@@ -19,12 +19,14 @@ import (
 	"github.com/acme/platform/store/sqlite"
 )
 
-// cacheBytes bounds answers, counters of limits and failed logins together,
-// where they are in this process.
+// cacheBytes bounds answers and counters of limits together, where they are in
+// this process.
 const cacheBytes = 32 << 20
 
-// loginBytes bounds the counters of failed logins while Redis is away.
-const loginBytes = 8 << 20
+// loginBytes bounds the counters of failed logins, where there is no Redis and
+// while it is away. They have a cache of their own: what anybody may ask for
+// must not push them out.
+const loginBytes = 32 << 20
 
 // lease is how long the work of a replica that was killed waits for another
 // one to take it over. It is renewed three times as often.
@@ -92,7 +94,7 @@ func (s *stores) openRelational(ctx context.Context, o options, log *slog.Logger
 func (s *stores) openLive(ctx context.Context, o options, log *slog.Logger) error {
 	if o.stores.redis == "" {
 		s.cache, s.pubsub = memory.NewCache(cacheBytes), memory.NewPubSub()
-		s.logins = s.cache
+		s.logins = memory.NewCache(loginBytes)
 		return nil
 	}
 	address, prefix, err := redisPrefix(o.stores.redis)
