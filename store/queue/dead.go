@@ -44,7 +44,7 @@ func (q *Queue) Dead(ctx context.Context, tenant platform.TenantID, query DeadQu
 	err := q.cfg.DB.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		jobs = nil
 		sel := tx.NewSelect().Table("jobs").
-			Column("id", "kind", "payload", "priority", "attempt", "run_at", "enqueued", "died", "cause").
+			Column("id", "kind", "payload", "priority", "attempt", "run_at", "enqueued", "died", "cause", "target").
 			ColumnExpr("coalesce(unique_key, '')").
 			Where("tenant = ?", string(tenant)).Where("state = 3").
 			OrderExpr("died DESC, id DESC").Limit(int64(limit))
@@ -65,7 +65,7 @@ func (q *Queue) Dead(ctx context.Context, tenant platform.TenantID, query DeadQu
 				payload               []byte
 				runAt, enqueued, died int64
 			)
-			if err := rows.Scan(&j.ID, &j.Kind, &payload, &j.Priority, &j.Attempt, &runAt, &enqueued, &died, &j.Cause, &j.UniqueKey); err != nil {
+			if err := rows.Scan(&j.ID, &j.Kind, &payload, &j.Priority, &j.Attempt, &runAt, &enqueued, &died, &j.Cause, &j.Target, &j.UniqueKey); err != nil {
 				return fmt.Errorf("queue: dead jobs: %w", err)
 			}
 			if len(payload) > 0 {

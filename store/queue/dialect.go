@@ -2,9 +2,13 @@ package queue
 
 // statements are those that differ between databases.
 type statements struct {
-	// claim takes the first jobs of a kind and a tenant; args: kind, tenant,
-	// limit, owner, lease, started, tenant.
+	// claim takes the first jobs of a kind, a tenant and a target; args: kind,
+	// tenant, target, limit, owner, lease, started, tenant.
 	claim string
+	// lockTarget keeps a failing target from other processes until the
+	// transaction ends, and returns no row where one has it; args: tenant,
+	// kind, target.
+	lockTarget string
 	// promote and rescue make jobs ready that are due, and whose lease has
 	// ended; args: time, limit.
 	promote, rescue string
@@ -28,11 +32,12 @@ func newStatements(passOver, keep, done string) *statements {
 	return &statements{
 		done: done,
 		claim: `WITH next AS MATERIALIZED (
-				SELECT id FROM jobs WHERE state = 0 AND kind = ? AND tenant = ?
+				SELECT id FROM jobs WHERE state = 0 AND kind = ? AND tenant = ? AND target = ?
 				ORDER BY priority DESC, run_at, id LIMIT ?` + passOver + `)
 			UPDATE jobs SET state = 2, owner = ?, lease = ?, started = ?, attempt = attempt + 1, fence = fence + 1
 			WHERE tenant = ? AND id IN (SELECT id FROM next)
 			RETURNING id, fence, payload, run_at, unique_key, priority, attempt, enqueued`,
+		lockTarget: `SELECT 1 FROM job_failing_targets WHERE tenant = ? AND kind = ? AND target = ?` + passOver,
 		promote: `WITH due AS MATERIALIZED (
 				SELECT tenant, id FROM jobs WHERE state = 1 AND run_at <= ? ORDER BY run_at LIMIT ?` + passOver + `)
 			UPDATE jobs SET state = 0 WHERE (tenant, id) IN (SELECT tenant, id FROM due)`,

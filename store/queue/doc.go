@@ -26,9 +26,25 @@
 //
 // # Who is next
 //
-// Kinds take turns, and within a kind the tenants do; Priority, then the due
-// time, order the jobs of one tenant and kind. There is no order between jobs
-// that run at once: where order matters, use one job that enqueues the next.
+// Each kind has workers of its own ([Options.Concurrency]), so that jobs of one
+// kind that hang delay no other kind. Within a kind the tenants take turns, and a
+// tenant, or those that have one share together ([Config.Limits]), has a part of
+// the workers at most. Within a tenant the targets take turns, if jobs name one;
+// Priority, then the due time, order the jobs of one target. There is no order
+// between jobs that run at once: where order matters, use one job that enqueues
+// the next.
+//
+// # Who waits
+//
+// A target whose jobs fail gets one job at a time, in all processes together,
+// from [Queue.TargetFailed] to [Queue.TargetRecovered]; the jobs behind that one
+// wait without a worker and use up no attempt. Such probes take half of a kind's
+// workers at most. [Queue.OneAtATime] does the same in this process for a whole
+// kind.
+//
+// The jobs of a suspended tenant wait until it is resumed ([Config.Suspensions]).
+// Suspending it ends the contexts of its handlers, which puts their jobs back;
+// what such a handler has done outside of the store may so be done twice.
 //
 // # Many processes
 //

@@ -44,10 +44,10 @@ func (q *Queue) Enqueue(ctx context.Context, tx store.Tx, job Job) (string, erro
 	id := q.cfg.NewID("job")
 	for range enqueueTries {
 		res, err := tx.Exec(ctx, `INSERT INTO jobs (tenant, id, kind, state, priority, run_at, unique_key, payload,
-				attempt, fence, owner, lease, started, enqueued, died, cause)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', 0, 0, ?, 0, '')
+				attempt, fence, owner, lease, started, enqueued, died, cause, target)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', 0, 0, ?, 0, '', ?)
 			ON CONFLICT (tenant, kind, unique_key) WHERE unique_key IS NOT NULL AND state < 3 DO NOTHING`,
-			string(tenant), id, job.Kind, state, job.Priority, runAt.UnixMicro(), unique, string(job.Payload), now.UnixMicro())
+			string(tenant), id, job.Kind, state, job.Priority, runAt.UnixMicro(), unique, string(job.Payload), now.UnixMicro(), job.Target)
 		added, err := changed(res, err)
 		if err != nil {
 			return "", err
@@ -114,6 +114,9 @@ func (j *Job) validate() error {
 	}
 	if len(j.UniqueKey) > maxUniqueKey {
 		bad("/unique_key", "length", fmt.Sprintf("a unique key has at most %d bytes", maxUniqueKey))
+	}
+	if len(j.Target) > maxTarget {
+		bad("/target", "length", fmt.Sprintf("a target has at most %d bytes", maxTarget))
 	}
 	switch {
 	case len(j.Payload) > MaxPayload:

@@ -18,6 +18,11 @@ var ErrLeaseLost error = &platform.Error{
 // The job is put back and the attempt is not counted.
 var ErrStopping = errors.New("queue: stopping")
 
+// ErrSuspended is the cause of a handler's ended context when its tenant is
+// suspended. The job is put back and the attempt is not counted; it runs once the
+// tenant is no longer suspended.
+var ErrSuspended = errors.New("queue: the tenant is suspended")
+
 // Discard returns an error for a [Handler] that says that no further attempt
 // can help: the job is set aside as dead at once, with err as the cause.
 func Discard(err error) error { return &discardError{err} }

@@ -24,10 +24,15 @@ type Job struct {
 	// tenant, kind and key: enqueuing another returns the id of the first,
 	// whose payload stays. Done and dead jobs are finished. At most 200 bytes.
 	UniqueKey string
-	// Priority orders the waiting jobs of one tenant and kind: higher first,
-	// 0 is usual. Between tenants it has no say, so that no tenant can push
-	// another aside.
+	// Priority orders the waiting jobs of one tenant, kind and target: higher
+	// first, 0 is usual. Between tenants it has no say, so that no tenant can
+	// push another aside.
 	Priority int
+	// Target, where it is not empty, is what the job works on that others may
+	// find slow or broken, such as the address it sends to: the targets of a
+	// tenant take turns, [Options.TargetConcurrency] bounds each, and one that
+	// fails ([Queue.TargetFailed]) gets one job at a time. At most 200 bytes.
+	Target string
 
 	// Tenant is whose job it is. Enqueue takes it from the transaction; it
 	// needs to be set only in a transaction of AcrossTenants.
@@ -46,6 +51,7 @@ type Job struct {
 const (
 	maxKind      = 100
 	maxUniqueKey = 200
+	maxTarget    = 200
 )
 
 // MaxPayload is the most bytes of a job's payload. What is larger belongs in a
@@ -53,8 +59,8 @@ const (
 const MaxPayload = 256 << 10
 
 // Handler does the work of one job. Its context ends with the timeout of the
-// attempt, when the job's lease is lost, and when the queue stops; a handler
-// must then return soon. A nil return finishes the job; an error, or a panic,
+// attempt, when the job's lease is lost, when its tenant is suspended, and when
+// the queue stops; a handler must then return soon. A nil return finishes the job; an error, or a panic,
 // has it run again later, unless it is from [Discard] or it was the last
 // attempt. The error's text is kept with the job: it must hold no secrets.
 //
@@ -70,11 +76,18 @@ type Options struct {
 	// Timeout bounds one attempt; zero is one minute.
 	Timeout time.Duration
 	// Concurrency is the most jobs of the kind that run at once in this
-	// process; zero is Config.Workers.
+	// process, its workers; zero is Config.Workers. No other kind uses them.
 	Concurrency int
-	// TenantConcurrency is the most jobs of the kind that run at once for one
-	// tenant in this process; zero is Config.TenantWorkers.
+	// TenantConcurrency is the most jobs of the kind that run at once in this
+	// process for one tenant, or for those that have one share together; zero
+	// is Config.TenantWorkers, or three quarters of Concurrency.
 	TenantConcurrency int
+	// Limit, where it is set, picks the limit that takes the place of
+	// TenantConcurrency out of those of the tenant; negative is no limit.
+	Limit func(platform.Limits) int64
+	// TargetConcurrency is the most jobs of the kind that run at once in this
+	// process for one target of one tenant; zero is TenantConcurrency.
+	TargetConcurrency int
 	// Backoff is the longest pause after the first failure; it doubles with
 	// each further one up to MaxBackoff. The pause is drawn evenly between
 	// zero and that bound ("full jitter",
@@ -87,7 +100,8 @@ func (o Options) withDefaults(cfg Config) Options {
 	o.MaxAttempts = cmp.Or(o.MaxAttempts, 12)
 	o.Timeout = cmp.Or(o.Timeout, time.Minute)
 	o.Concurrency = cmp.Or(o.Concurrency, cfg.Workers)
-	o.TenantConcurrency = cmp.Or(o.TenantConcurrency, cfg.TenantWorkers)
+	o.TenantConcurrency = cmp.Or(o.TenantConcurrency, cfg.TenantWorkers, max(1, o.Concurrency*3/4))
+	o.TargetConcurrency = cmp.Or(o.TargetConcurrency, o.TenantConcurrency)
 	o.Backoff = cmp.Or(o.Backoff, 5*time.Second)
 	o.MaxBackoff = cmp.Or(o.MaxBackoff, time.Hour)
 	return o

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/acme/platform"
 	"github.com/acme/platform/internal/background"
 	"github.com/acme/platform/store"
 )
@@ -113,6 +114,7 @@ func (q *Queue) pass(ctx context.Context, results []result, beat bool) (due time
 	var (
 		claimed []*run
 		lost    []*run
+		ask     []platform.TenantID
 	)
 	err = q.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) (err error) {
 		if err := q.settle(ctx, tx, results); err != nil {
@@ -129,7 +131,7 @@ func (q *Queue) pass(ctx context.Context, results []result, beat bool) (due time
 		if due, err = q.promote(ctx, tx); err != nil {
 			return err
 		}
-		claimed, err = q.claim(ctx, tx)
+		claimed, ask, err = q.claim(ctx, tx)
 		return err
 	})
 	if err != nil {
@@ -141,6 +143,10 @@ func (q *Queue) pass(ctx context.Context, results []result, beat bool) (due time
 		r.cancel(ErrLeaseLost)
 	}
 	q.start(claimed) //nolint:contextcheck // a job outlives the pass that claimed it
+	q.askStanding(ask)
+	if beat {
+		q.refreshStandings()
+	}
 	return due, nil
 }
 

@@ -35,12 +35,21 @@ type Config struct {
 	// Rand returns numbers evenly from [0, 1) for the jitter and is called by
 	// one goroutine at a time; nil is math/rand/v2.
 	Rand func() float64
-	// Workers is the most jobs that run at once; zero is 16, the most 1,000.
+	// Workers is the most jobs of one kind that run at once, where
+	// Options.Concurrency does not say it; zero is 16, the most 1,000. Each
+	// kind has workers of its own, so that none waits for another.
 	Workers int
-	// TenantWorkers is the most jobs of one tenant that run at once, of all
-	// kinds together; zero is three quarters of Workers, so that one tenant's
-	// slow jobs leave room for the others'.
+	// TenantWorkers is the most jobs of one kind that run at once for one
+	// tenant, where Options.TenantConcurrency does not say it; zero is three
+	// quarters of the kind's workers, so that one tenant's slow jobs leave
+	// room for the others'.
 	TenantWorkers int
+	// Limits say which tenants have one share of the workers
+	// ([platform.Limits.Share]) and, for kinds with Options.Limit, how large
+	// it is. Nil gives each tenant a share of its own and the defaults.
+	Limits platform.LimitsFunc
+	// Suspensions say whose jobs wait; nil is nobody's.
+	Suspensions platform.Suspensions
 	// Interval is how often the queue looks for jobs that other processes
 	// enqueued; those of this process, and those that it knows will become
 	// due, need no look. Zero is one second.
@@ -73,7 +82,6 @@ func (c *Config) setDefaults() {
 		c.Rand = rand.Float64
 	}
 	c.Workers = cmp.Or(c.Workers, 16)
-	c.TenantWorkers = cmp.Or(c.TenantWorkers, max(1, c.Workers*3/4))
 	c.Interval = cmp.Or(c.Interval, time.Second)
 	c.Lease = cmp.Or(c.Lease, 30*time.Second)
 	c.Drain = cmp.Or(c.Drain, 10*time.Second)
@@ -84,7 +92,7 @@ func (c *Config) validate() error {
 	check := setting.For("queue")
 	check.Need(c.DB != nil, "DB", "must be set")
 	check.Need(c.Workers >= 1 && c.Workers <= 1000, "Workers", "must be 1 to 1,000")
-	check.Need(c.TenantWorkers >= 1, "TenantWorkers", "must be positive")
+	check.Need(c.TenantWorkers >= 0, "TenantWorkers", "must not be negative")
 	check.Need(c.Interval > 0, "Interval", "must be positive")
 	check.Need(c.Lease >= time.Second, "Lease", "must be at least 1 s")
 	check.Need(c.Drain > 0, "Drain", "must be positive")
@@ -100,21 +108,20 @@ type Queue struct {
 	owner string // names this process's leases
 
 	statements *statements
+	standings  *standings
 
 	wake       background.Signal
 	background background.Group
 	handlers   sync.WaitGroup
 	lifetime   context.Context //nolint:containedctx // of the handlers, which no call outlives
 	cancel     context.CancelCauseFunc
-	lastKind   string // the kind that was served last; only the pump uses it
 
 	mu       sync.Mutex
 	started  bool
 	stopping bool
 	kinds    []*kind
 	running  map[jobKey]*run
-	tenants  map[platform.TenantID]int // how many handlers are at work, by tenant
-	results  []result                  // not stored yet
+	results  []result // not stored yet
 }
 
 // kind is a registered kind of job. What changes is guarded by Queue.mu.
@@ -123,9 +130,12 @@ type kind struct {
 	handle  Handler
 	options Options
 
-	tenants map[platform.TenantID]int // how many run, by tenant
-	// cursor is the tenant that was served last. Only the pump uses it.
+	running    running
+	oneAtATime bool
+	// cursor is the tenant that was served last, and turns counts those of
+	// targets. Only the pump uses them.
 	cursor platform.TenantID
+	turns  int
 }
 
 // jobKey is a claim of a job: the same job claimed again has another fence.
@@ -144,12 +154,15 @@ func New(cfg Config) (*Queue, error) {
 	q := &Queue{
 		cfg: cfg, log: cfg.Logger.With(slog.String("module", "queue")),
 		owner: cfg.NewID("que"), statements: onSQLite, wake: background.NewSignal(),
-		running: make(map[jobKey]*run), tenants: make(map[platform.TenantID]int),
+		running: make(map[jobKey]*run), standings: newStandings(cfg),
 	}
 	if sqltx.OnPostgres(cfg.DB) {
 		q.statements = onPostgres
 	}
 	q.lifetime, q.cancel = context.WithCancelCause(context.Background())
+	if cfg.Suspensions != nil {
+		cfg.Suspensions.OnSuspension(q.suspensionChanged)
+	}
 	return q, nil
 }
 
@@ -170,14 +183,14 @@ func (q *Queue) Handle(kindName string, h Handler, opts Options) {
 	case h == nil:
 		panic("queue: nil handler for " + kindName)
 	case opts.MaxAttempts < 0 || opts.Timeout < 0 || opts.Concurrency < 0 || opts.TenantConcurrency < 0 ||
-		opts.Backoff < 0 || opts.MaxBackoff < 0:
+		opts.TargetConcurrency < 0 || opts.Backoff < 0 || opts.MaxBackoff < 0:
 		panic("queue: negative option for " + kindName)
 	}
 	if q.kindNamed(kindName) {
 		panic("queue: two handlers for " + kindName)
 	}
 	q.kinds = append(q.kinds, &kind{
-		name: kindName, handle: h, options: opts.withDefaults(q.cfg), tenants: make(map[platform.TenantID]int),
+		name: kindName, handle: h, options: opts.withDefaults(q.cfg), running: newRunning(),
 	})
 }
 
@@ -251,8 +264,8 @@ func (q *Queue) Stop(ctx context.Context) error {
 func (q *Queue) handling() (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, running := range q.tenants {
-		n += running
+	for _, k := range q.kinds {
+		n += k.running.total
 	}
 	return n
 }

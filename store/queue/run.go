@@ -17,6 +17,8 @@ type run struct {
 	key      jobKey
 	kind     *kind
 	job      Job
+	share    string // of its tenant
+	probe    bool   // of a failing target
 	cancel   context.CancelCauseFunc
 	reported bool        // the handler has returned; guarded by Queue.mu
 	finished atomic.Bool // Finish has committed
@@ -50,8 +52,7 @@ func (q *Queue) start(claimed []*run) {
 	defer q.mu.Unlock()
 	for _, r := range claimed {
 		q.running[r.key] = r
-		q.tenants[r.key.tenant]++
-		r.kind.tenants[r.key.tenant]++
+		r.kind.running.add(r, 1)
 		if q.stopping {
 			q.reportLocked(r, result{run: r, outcome: outcomeRelease})
 			continue
@@ -68,6 +69,10 @@ func (q *Queue) execute(ctx context.Context, r *run) {
 	ctx, stop := context.WithTimeoutCause(ctx, r.kind.options.Timeout, errTimeout)
 	defer stop()
 
+	if !q.admitted(ctx, r.key.tenant) {
+		q.release(r)
+		return
+	}
 	err := errors.New("queue: the handler ended its goroutine")
 	defer func() {
 		if p := recover(); p != nil {
@@ -77,6 +82,14 @@ func (q *Queue) execute(ctx context.Context, r *run) {
 		q.report(ctx, r, err)
 	}()
 	err = r.kind.handle(ctx, r.job)
+}
+
+// release puts a job back that was not begun.
+func (q *Queue) release(r *run) {
+	q.mu.Lock()
+	q.reportLocked(r, result{run: r, outcome: outcomeRelease})
+	q.mu.Unlock()
+	q.wake.Set()
 }
 
 // report decides what becomes of the job and leaves that to the pump.
@@ -103,12 +116,7 @@ func (q *Queue) report(ctx context.Context, r *run, err error) {
 // pump, in the transaction that fills the place again.
 func (q *Queue) reportLocked(r *run, res result) {
 	r.reported = true
-	if q.tenants[r.key.tenant]--; q.tenants[r.key.tenant] == 0 {
-		delete(q.tenants, r.key.tenant)
-	}
-	if r.kind.tenants[r.key.tenant]--; r.kind.tenants[r.key.tenant] == 0 {
-		delete(r.kind.tenants, r.key.tenant)
-	}
+	r.kind.running.add(r, -1)
 	q.results = append(q.results, res)
 }
 
@@ -125,7 +133,7 @@ func (q *Queue) decide(r *run, err, cause error) result {
 	switch {
 	case errors.Is(cause, ErrLeaseLost), errors.Is(err, ErrLeaseLost):
 		res.outcome = outcomeLost
-	case errors.Is(cause, ErrStopping):
+	case errors.Is(cause, ErrStopping), errors.Is(cause, ErrSuspended):
 		res.outcome = outcomeRelease
 	case errors.As(err, &discard), r.job.Attempt >= r.kind.options.MaxAttempts:
 		res.outcome = outcomeDead

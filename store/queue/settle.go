@@ -198,7 +198,7 @@ func keysOf(rows *sql.Rows) (map[jobKey]bool, error) {
 // look returns when there is something for this process to do: now, at the time
 // of the next scheduled job, or the zero time where it knows of nothing.
 func (q *Queue) look(ctx context.Context) (due time.Time, err error) {
-	all, kinds := q.rooms()
+	pools := q.pools()
 	err = q.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
 		due = time.Time{}
 		var first sql.NullInt64
@@ -208,12 +208,9 @@ func (q *Queue) look(ctx context.Context) (due time.Time, err error) {
 		if first.Valid {
 			due = time.UnixMicro(first.Int64)
 		}
-		if all.total <= 0 {
-			return nil
-		}
-		for _, k := range kinds {
+		for _, p := range pools {
 			var tenant platform.TenantID
-			err := tx.QueryRow(ctx, `SELECT tenant FROM jobs WHERE state = 0 AND kind = ? LIMIT 1`, k.name).Scan((*string)(&tenant))
+			err := tx.QueryRow(ctx, `SELECT tenant FROM jobs WHERE state = 0 AND kind = ? LIMIT 1`, p.name).Scan((*string)(&tenant))
 			if err == nil {
 				due = q.cfg.Now()
 				return nil

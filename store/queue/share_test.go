@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -48,7 +49,7 @@ func TestCaps(t *testing.T) {
 		q := newQueue(t, queue.Config{DB: db, Workers: 10, TenantWorkers: 6})
 		g := newGauge()
 		handle := func(_ context.Context, j queue.Job) error {
-			defer g.run("all", j.Kind, string(j.Tenant), j.Kind+string(j.Tenant))()
+			defer g.run(j.Kind, j.Kind+string(j.Tenant))()
 			time.Sleep(time.Second)
 			return nil
 		}
@@ -65,13 +66,14 @@ func TestCaps(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		for name, want := range map[string]int{
-			"all": 10, "a": 4, string(acme): 6, string(beta): 6, "a" + string(acme): 3, "a" + string(beta): 3,
+			"a": 4, "a" + string(acme): 3, "a" + string(beta): 3,
+			"b": 10, "b" + string(acme): 6, "b" + string(beta): 6,
 		} {
 			if g.max[name] > want {
 				t.Errorf("%s: %d at once, cap %d", name, g.max[name], want)
 			}
 		}
-		if g.max["all"] != 10 || g.max["a"] != 4 {
+		if g.max["a"] != 4 || g.max["b"] != 10 {
 			t.Errorf("the caps were not used: %v", g.max)
 		}
 		if s := stats(t, q); s != (queue.Stats{}) {
@@ -122,34 +124,32 @@ func TestTakesTurns(t *testing.T) {
 	})
 }
 
-// With one place, which gets free again and again, kinds still take turns.
-func TestOnePlaceServesAllKinds(t *testing.T) {
+// A kind whose jobs hang takes no worker of another kind.
+func TestEachKindHasItsWorkers(t *testing.T) {
 	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
-		q := newQueue(t, queue.Config{DB: db, Workers: 1})
-		var order []string
-		for _, kind := range []string{"a", "b", "c"} {
-			q.Handle(kind, func(_ context.Context, j queue.Job) error {
-				order = append(order, j.Kind)
-				time.Sleep(time.Second)
-				return nil
-			}, queue.Options{})
-		}
+		q := newQueue(t, queue.Config{DB: db, Workers: 2, TenantWorkers: 2})
+		gate := make(chan struct{})
+		var hanging, quick atomic.Int32
+		q.Handle("hangs", func(context.Context, queue.Job) error { hanging.Add(1); <-gate; return nil }, queue.Options{})
+		q.Handle("quick", func(context.Context, queue.Job) error { quick.Add(1); return nil }, queue.Options{})
 		start(t, q)
-		synctest.Wait() // its first look is over: it is not to come upon jobs in the middle
-		var jobs []queue.Job
-		for _, kind := range []string{"a", "b", "c"} {
-			for range 5 {
-				jobs = append(jobs, queue.Job{Kind: kind})
-			}
+		for range 10 {
+			enqueue(t, q, db, beta, queue.Job{Kind: "hangs"})
 		}
-		enqueue(t, q, db, acme, jobs...)
-		time.Sleep(time.Minute)
 		synctest.Wait()
-		if got := fmt.Sprint(order); got != "[a b c a b c a b c a b c a b c]" {
-			t.Errorf("order: %s", got)
+		if n := hanging.Load(); n != 2 {
+			t.Errorf("%d hang, want both workers of the kind", n)
 		}
+		for range 5 {
+			enqueue(t, q, db, acme, queue.Job{Kind: "quick"})
+		}
+		synctest.Wait()
+		if n := quick.Load(); n != 5 {
+			t.Errorf("%d of 5 jobs of the other kind ran", n)
+		}
+		close(gate)
 	})
 }
 

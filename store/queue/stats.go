@@ -17,7 +17,8 @@ type Stats struct {
 	// no handler for.
 	Unknown int64
 	// OldestReady is how long the first of the ready jobs has been due: one
-	// that grows says that there are too few workers.
+	// that grows says that there are too few workers, or that jobs wait for
+	// a target that fails or a tenant that is suspended.
 	OldestReady time.Duration
 	// OldestRunning is how long ago the longest running attempt began: one far
 	// above the timeouts says that a handler does not heed its context.
