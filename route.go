@@ -2,9 +2,11 @@ package platform
 
 import "net/http"
 
-// Route is one HTTP operation of a module. A gateway mounts it; so can any
-// router, since Path is a [net/http.ServeMux] pattern without the method and
-// Handler reads its parameters with [net/http.Request.PathValue].
+// Route is one HTTP operation of a module. A gateway mounts it. Path is a
+// [net/http.ServeMux] pattern without the method, and Handler reads its
+// parameters with [net/http.Request.PathValue]; a router that is no gateway can
+// mount it too, and then checks Access itself and says so with [WithAccess],
+// without which Handler refuses (see [CheckAccess]).
 type Route struct {
 	// Operation is the stable id, "service.noun.verb": "data.records.create".
 	Operation string
@@ -32,44 +34,3 @@ type Route struct {
 	// Handler serves the operation.
 	Handler http.Handler
 }
-
-// Access is who may call a [Route].
-type Access struct {
-	level      accessLevel
-	permission string
-}
-
-type accessLevel uint8
-
-const (
-	accessUndeclared accessLevel = iota
-	accessPublic
-	accessAuthenticated
-	accessPermission
-)
-
-// Public lets everybody call, without a credential.
-func Public() Access { return Access{level: accessPublic} }
-
-// Authenticated lets every valid credential call: for what concerns the
-// caller alone. One with scopes needs one that grants the operation's id.
-func Authenticated() Access { return Access{level: accessAuthenticated} }
-
-// Require lets those call whose roles and scopes grant the permission, such as
-// "data.records.write". It panics on an empty permission.
-func Require(permission string) Access {
-	if permission == "" {
-		panic("platform: Require needs a permission")
-	}
-	return Access{level: accessPermission, permission: permission}
-}
-
-// Declared reports whether a is not the zero value.
-func (a Access) Declared() bool { return a.level != accessUndeclared }
-
-// Public reports whether no credential is needed.
-func (a Access) Public() bool { return a.level == accessPublic }
-
-// Permission returns the permission that is needed, or "" where being
-// authenticated is enough or nothing is needed.
-func (a Access) Permission() string { return a.permission }

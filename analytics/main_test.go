@@ -12,6 +12,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/analytics"
+	"github.com/acme/platform/internal/test/routes"
 	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store/document"
 )
@@ -146,11 +147,7 @@ func post(h http.Handler, tenant platform.TenantID, path, body string) *httptest
 }
 
 func handler(s *analytics.Service) http.Handler {
-	mux := http.NewServeMux()
-	for _, r := range s.Routes() {
-		mux.Handle(r.Method+" "+r.Path, r.Handler)
-	}
-	return mux
+	return routes.Mux(s.Routes())
 }
 
 func withPrincipal(ctx context.Context, tenant platform.TenantID) context.Context {

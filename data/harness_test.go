@@ -14,6 +14,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/data"
+	"github.com/acme/platform/internal/test/routes"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/sqldocs"
 	"github.com/acme/platform/store/sqlite"
@@ -67,10 +68,7 @@ func (b *bench) serve(docs store.Documents) {
 	if err != nil {
 		b.tb.Fatal(err)
 	}
-	b.service, b.mux = service, http.NewServeMux()
-	for _, r := range service.Routes() {
-		b.mux.Handle(r.Method+" "+r.Path, r.Handler)
-	}
+	b.service, b.mux = service, routes.Mux(service.Routes())
 }
 
 func setup(tb testing.TB) *bench {

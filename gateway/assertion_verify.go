@@ -74,7 +74,8 @@ func VerifyAssertion(cfg VerifyAssertionConfig) func(http.Handler) http.Handler 
 				return
 			}
 			tellPrincipal(w, p)
-			next.ServeHTTP(w, r.WithContext(platform.WithPrincipal(r.Context(), p)))
+			ctx := platform.WithPrincipal(r.Context(), p)
+			next.ServeHTTP(w, r.WithContext(platform.WithAccess(ctx, v.Operation)))
 		})
 	}
 }

@@ -51,6 +51,16 @@ func inScope(operation string, log *slog.Logger) func(http.Handler) http.Handler
 	}
 }
 
+// authorized tells the handler that the layers before it have checked who may
+// call the operation: handlers refuse without it (see [platform.CheckAccess]).
+func authorized(operation string) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(w, r.WithContext(platform.WithAccess(r.Context(), operation)))
+		})
+	}
+}
+
 // tellPrincipal tells the access log who calls.
 func tellPrincipal(w http.ResponseWriter, p platform.Principal) {
 	if rw := watcher(w); rw != nil {

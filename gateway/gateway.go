@@ -190,6 +190,9 @@ func (l layers) around(r platform.Route, s *source) http.Handler {
 	if s.proxy != nil && !r.Access.Public() {
 		chain = append(chain, s.proxy.withAssertion(r))
 	}
+	if s.proxy == nil {
+		chain = append(chain, authorized(r.Operation))
+	}
 	return wrap(r.Handler, chain...)
 }
 

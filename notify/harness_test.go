@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/test/routes"
 	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/notify"
 	"github.com/acme/platform/store"
@@ -135,10 +136,7 @@ func openOn(t testing.TB, place *testdb.Place, db testdb.DB, people *people, con
 	w.p, err = platform.New(platform.Config{}, w.events, relay, w.queue, w.svc)
 	must(err)
 	must(w.p.Start(ctx))
-	w.mux = http.NewServeMux()
-	for _, r := range w.svc.Routes() {
-		w.mux.Handle(r.Method+" "+r.Path, r.Handler)
-	}
+	w.mux = routes.Mux(w.svc.Routes())
 	return w
 }
 

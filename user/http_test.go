@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/test/routes"
 	"github.com/acme/platform/user"
 )
 
@@ -29,7 +30,7 @@ func (b *bundle) server() http.Handler {
 				}
 				req = req.WithContext(platform.WithPrincipal(req.Context(), p))
 			}
-			r.Handler.ServeHTTP(w, req)
+			routes.Checked(r).ServeHTTP(w, req)
 		})
 	}
 	return mux

@@ -17,6 +17,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/test/routes"
 	"github.com/acme/platform/user"
 )
 
@@ -142,7 +143,7 @@ func (b *bundle) jwks(t *testing.T) (kids []string, header http.Header) {
 			continue
 		}
 		w := httptest.NewRecorder()
-		r.Handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), r.Method, r.Path, nil))
+		routes.Checked(r).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), r.Method, r.Path, nil))
 		var set jose.JSONWebKeySet
 		noError(t, json.Unmarshal(w.Body.Bytes(), &set))
 		for _, k := range set.Keys {

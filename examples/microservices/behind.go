@@ -17,11 +17,11 @@ import (
 func (p *process) serveToGateway(service platform.Router) http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range service.Routes() {
-		h := r.Handler
+		h := open(r)
 		if !r.Access.Public() {
 			h = gateway.VerifyAssertion(gateway.VerifyAssertionConfig{
 				Keys: p.assertionPublicKeys, Audience: service.Name(), Operation: r.Operation, Logger: p.log,
-			})(h)
+			})(r.Handler)
 		}
 		mux.Handle(r.Method+" "+r.Path, h)
 	}
@@ -30,6 +30,13 @@ func (p *process) serveToGateway(service platform.Router) http.Handler {
 	mux.HandleFunc("GET /livez", func(http.ResponseWriter, *http.Request) {})
 	mux.Handle("GET /readyz", health)
 	return gateway.RequestID(nil)(gateway.Recover(p.log)(withClient(mux, p.trustedProxies)))
+}
+
+// open serves a public operation, which needs no check of who calls.
+func open(r platform.Route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.Handler.ServeHTTP(w, req.WithContext(platform.WithAccess(req.Context(), r.Operation)))
+	})
 }
 
 // health answers whether the process can serve, as the gateway does with its

@@ -9,6 +9,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/rest"
+	"github.com/acme/platform/internal/test/routes"
 )
 
 type Common struct {
@@ -42,8 +43,7 @@ func TestExactNames(t *testing.T) {
 			}
 			return &struct{}{}, nil
 		})
-	mux := http.NewServeMux()
-	mux.Handle("POST /a", a.Routes()[0].Handler)
+	mux := routes.Mux(a.Routes())
 	for body, status := range map[string]int{
 		`{"name":"a","note":"n","items":[{"id":1},{"id":2}],"named":{"x":{"id":1},"X":{"id":2}},"at":"2026-01-02T03:04:05Z","Plain":true}`: 204,
 		`{"name":"a","free":{"x":{"y":1,"Y":2}},"raw":{"z":1,"Z":2}}`:                                                                      204, // free names differ by case

@@ -189,12 +189,20 @@ func (a *API) OpenAPI() ([]byte, error) {
 	return json.Marshal(doc)
 }
 
-// route records an operation that is served by h.
+// route records an operation that is served by h, which refuses a request that
+// nobody has authorized for it.
 func (a *API) route(op Operation, h http.Handler) {
+	checked := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := platform.CheckAccess(r.Context(), op.ID); err != nil {
+			problem.Write(w, r, a.log, err)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 	a.routes = append(a.routes, platform.Route{
 		Operation: op.ID, Method: op.Method, Path: op.Path, Access: op.Access,
 		MaxBody: op.MaxBody, Stream: op.Stream, Live: op.Live, Cacheable: op.Cacheable,
-		Summary: op.Summary, Handler: h,
+		Summary: op.Summary, Handler: checked,
 	})
 }
 

@@ -3,6 +3,7 @@ package rest_test
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/rest"
+	"github.com/acme/platform/internal/test/routes"
 )
 
 type loginInput struct {
@@ -45,11 +47,7 @@ func newAPI(result error) (*rest.API, *http.ServeMux) {
 		ID: "data.records.export", Method: http.MethodGet, Path: "/v1/x/{id}", Access: platform.Require("data.records.read"),
 	}, rest.Description{Response: []rest.Media{{Type: "application/x-ndjson"}}},
 		func(http.ResponseWriter, *http.Request) error { return result })
-	mux := http.NewServeMux()
-	for _, r := range a.Routes() {
-		mux.Handle(r.Method+" "+r.Path, r.Handler)
-	}
-	return a, mux
+	return a, routes.Mux(a.Routes())
 }
 
 func do(mux http.Handler, method, path, body string) *httptest.ResponseRecorder {
@@ -146,5 +144,26 @@ func TestOpenAPI(t *testing.T) {
 	}
 	if strings.Contains(string(raw), `"null"`) {
 		t.Errorf("a list may be null: %s", raw)
+	}
+}
+
+// A route that is mounted without its access check answers nothing, a public one
+// neither, and the log names the mistake.
+func TestUncheckedRouteRefuses(t *testing.T) {
+	var log strings.Builder
+	a := rest.New("user", slog.New(slog.NewTextHandler(&log, nil)))
+	called := false
+	a.HandleHTTP(rest.Operation{ID: "data.records.get", Method: http.MethodGet, Path: "/a", Access: platform.Public()},
+		rest.Description{}, func(http.ResponseWriter, *http.Request) error { called = true; return nil })
+	rest.Handle(a, rest.Operation{ID: "auth.login", Method: http.MethodGet, Path: "/b", Access: platform.Public(), Status: 204},
+		func(context.Context, *struct{}) (*struct{}, error) { called = true; return &struct{}{}, nil })
+	for _, r := range a.Routes() {
+		w := do(r.Handler, r.Method, r.Path, "")
+		if w.Code != http.StatusInternalServerError || called || strings.Contains(w.Body.String(), "gateway") {
+			t.Errorf("%s: %d %s, called: %v", r.Operation, w.Code, w.Body, called)
+		}
+		if !strings.Contains(log.String(), r.Operation+" was called without its access check") {
+			t.Errorf("the log does not name %s: %s", r.Operation, log.String())
+		}
 	}
 }
