@@ -24,6 +24,7 @@ type book struct {
 	generation int64
 	rules      []*activeRule
 	endpoints  []endpointEntry
+	failing    map[string]bool // ids of rules whose texts exceeded their budget last
 }
 
 type endpointEntry struct {
@@ -46,7 +47,7 @@ func newBooks(cfg Config) (*books, error) {
 	b := &books{cfg: cfg}
 	for _, r := range cfg.Rules {
 		r.Builtin = true
-		active, err := activate(r, nil)
+		active, err := activate(r, nil, make(map[source]*compiled))
 		if err != nil { // withDefaults has validated it
 			return nil, fmt.Errorf("notify: rule %s: %w", r.ID, err)
 		}
@@ -85,7 +86,8 @@ func (b *books) of(ctx context.Context, tenants []platform.TenantID) (map[platfo
 			out[t] = kept
 			continue
 		}
-		read, err := b.read(ctx, t)
+		kept, _ := b.kept.Peek(t)
+		read, err := b.read(ctx, t, kept)
 		if err != nil {
 			return nil, err
 		}
@@ -130,13 +132,15 @@ func (b *books) generations(ctx context.Context, tenants []platform.TenantID) (m
 	return out, nil
 }
 
-// read reads a tenant's book from the store.
-func (b *books) read(ctx context.Context, tenant platform.TenantID) (*book, error) {
+// read reads a tenant's book from the store. What earlier, which may be nil,
+// has compiled already is taken from there: a tenant that changes one rule
+// again and again must not have all of them compiled each time.
+func (b *books) read(ctx context.Context, tenant platform.TenantID, earlier *book) (*book, error) {
 	var (
-		out       = &book{}
+		out       = &book{failing: make(map[string]bool)}
 		rules     []Rule
 		templates = make(map[string]*Template)
-		off       map[string]bool
+		off       map[string]builtinSwitch
 	)
 	err := b.cfg.DB.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		err := tx.QueryRow(ctx, `SELECT generation FROM notify_generations WHERE tenant = ?`, tenant).Scan(&out.generation)
@@ -159,6 +163,16 @@ func (b *books) read(ctx context.Context, tenant platform.TenantID) (*book, erro
 				templates[r.Template] = &t
 			}
 		}
+		rows, err = tx.Query(ctx, `SELECT rule FROM notify_rule_failures WHERE tenant = ? AND strikes > 0`, tenant)
+		_, err = collect(rows, err, func(rows *sql.Rows) (_ struct{}, err error) {
+			var id string
+			err = rows.Scan(&id)
+			out.failing[id] = true
+			return struct{}{}, err
+		})
+		if err != nil {
+			return err
+		}
 		rows, err = tx.Query(ctx, `SELECT id, types FROM notify_endpoints WHERE tenant = ? AND disabled = 0 ORDER BY id`, tenant)
 		out.endpoints, err = collect(rows, err, func(rows *sql.Rows) (e endpointEntry, err error) {
 			var types string
@@ -172,12 +186,13 @@ func (b *books) read(ctx context.Context, tenant platform.TenantID) (*book, erro
 		return nil, fmt.Errorf("notify: read rules and endpoints: %w", err)
 	}
 	for _, r := range b.builtin {
-		if disabled, said := off[r.ID]; !disabled && (said || !r.Disabled) {
+		if b, said := off[r.ID]; !b.disabled && (said || !r.Disabled) {
 			out.rules = append(out.rules, r)
 		}
 	}
+	texts := earlier.texts()
 	for _, r := range rules {
-		active, err := activate(r, templates[r.Template])
+		active, err := activate(r, templates[r.Template], texts)
 		if err != nil { // a rule of an older version that is no longer understood must not stop the others
 			b.cfg.Logger.ErrorContext(ctx, "a rule cannot be applied", slog.String("tenant", string(tenant)),
 				slog.String("rule", r.ID), slog.Any("error", err))
@@ -188,14 +203,26 @@ func (b *books) read(ctx context.Context, tenant platform.TenantID) (*book, erro
 	return out, nil
 }
 
+// texts are the compiled texts of a book, by source.
+func (b *book) texts() map[source]*compiled {
+	out := make(map[source]*compiled)
+	if b != nil {
+		for _, r := range b.rules {
+			out[r.source] = r.text
+		}
+	}
+	return out
+}
+
 // holdBook raises the tenant's generation and holds its row. Every transaction
 // that changes a rule, a template or an endpoint begins with it, so that they
 // wait for each other: what one has counted, or found to be free or unused,
 // stays so until it commits.
 //
 // All transactions of the service take what they share in this order: the lock of
-// a message's id, the rows of deliveries by id, the book, the row of an endpoint,
-// inbox entries, the counters of unread messages by user.
+// a message's id, the rows of deliveries by id, the counters of the day, the book,
+// the row of an endpoint, the failures of rules by id, inbox entries, the counters
+// of unread messages by user.
 func holdBook(ctx context.Context, tx store.Tx) error {
 	_, err := tx.Exec(ctx, `INSERT INTO notify_generations (tenant, generation) VALUES (?, 1)
 ON CONFLICT (tenant) DO UPDATE SET generation = notify_generations.generation + 1`, tx.Tenant())

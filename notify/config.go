@@ -28,6 +28,10 @@ type Config struct {
 	Queue *queue.Queue
 	// Directory knows the tenants' people.
 	Directory Directory
+	// Limits are those of the tenants; nil gives each the defaults. The
+	// service counts "notify.messages", "notify.fan_out", "notify.rules",
+	// "notify.templates" and "notify.endpoints".
+	Limits platform.LimitsFunc
 	// SMTP is the server for e-mail. Nil is no e-mail: sending to the e-mail
 	// channel is then refused with the code "email_not_configured".
 	SMTP *SMTP

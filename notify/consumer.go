@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/store"
 )
 
 // consume turns a batch of events into messages and deliveries, in one
@@ -41,151 +40,111 @@ func (s *Service) consume(ctx context.Context, batch []platform.Event) error {
 	return errors.Join(errs...)
 }
 
-// effect is what one event leads to.
-type effect struct {
-	event *platform.Event
-	plans []*plan
+// One pass of the consumer does for one tenant what takes tens of milliseconds
+// at most, whatever the tenant's rules cost and reach; the events that are left
+// become jobs, one each, whose workers the tenants share. Other tenants' events
+// wait behind the pass, and on SQLite their writes behind one commit.
+const (
+	passSteps  = 500_000 // of renderings
+	passRows   = 5_000   // inbox entries and deliveries
+	commitRows = 1_000   // of one transaction
+)
+
+// pass is the work on events of one tenant.
+type pass struct {
+	tenant platform.TenantID
+	rules  *book
+	limits platform.Limits
+	known  bool // the limits are
+	job    bool // of one event, which cannot be left to a later job
+	spent  bool // the day's messages are used up
+	steps  int  // left
+	rows   int  // left
 }
 
 func (s *Service) consumeTenant(ctx context.Context, tenant platform.TenantID, b *book, events []*platform.Event) error {
-	var effects []effect
+	var (
+		p       = &pass{tenant: tenant, rules: b, steps: passSteps, rows: passRows}
+		effects []*effect
+		rows    int
+	)
+	commit := func() error {
+		if len(effects) == 0 {
+			return nil
+		}
+		err := s.commit(ctx, p, effects)
+		effects, rows = nil, 0
+		return err
+	}
 	for _, e := range events {
 		if strings.HasPrefix(e.Type, "user.") {
 			s.people.forget(tenant)
 		}
-		plans, err := s.plans(ctx, b, e)
+		m := b.match(e)
+		if m.none() {
+			continue
+		}
+		if err := s.readLimits(ctx, p); err != nil || p.steps <= 0 || p.rows <= 0 {
+			// Also where the host does not say what the limits are: the stream
+			// must not wait for it.
+			effects = append(effects, &effect{event: e, later: true})
+			continue
+		}
+		f, err := s.effect(ctx, p, e, m)
 		if err != nil {
 			return err
 		}
-		if plans != nil {
-			effects = append(effects, effect{e, plans})
-		}
-	}
-	if effects == nil {
-		return nil
-	}
-	return s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
-		plans := make([]*plan, 0, len(effects))
-		for _, e := range effects {
-			fresh, err := tx.Once(ctx, Group, *e.event)
-			if err != nil {
-				return err
-			}
-			if fresh {
-				plans = append(plans, e.plans...)
-			}
-		}
-		return s.write(ctx, tx, plans)
-	})
-}
-
-// plans makes what an event leads to, or nil. Its error is that of ctx.
-func (s *Service) plans(ctx context.Context, b *book, e *platform.Event) ([]*plan, error) {
-	var (
-		out       []*plan
-		variables map[string]any
-	)
-	if e.Source != "/notify" {
-		for _, r := range b.rules {
-			if !typeMatches(r.Event, e.Type) || !r.filter.IsZero() && !r.filter.Match(e.Data, e.Subject) {
-				continue
-			}
-			if variables == nil {
-				variables = eventVariables(e)
-			}
-			p, err := s.apply(ctx, b, r, e, variables)
-			if err != nil {
-				return nil, err
-			}
-			if p != nil {
-				out = append(out, p)
-			}
-		}
-	}
-	var deliveries []deliveryRow
-	for _, ep := range b.endpoints {
-		if !ep.takes(e.Type) {
+		if f == nil {
 			continue
 		}
-		d := deliveryRow{
-			id: s.cfg.NewID("dlv"), eventID: e.ID, eventType: e.Type, channel: ChannelWebhook, recipient: ep.id,
-			status: DeliveryPending, createdAt: s.stamp(),
+		effects = append(effects, f)
+		if rows += f.rows(); rows >= commitRows {
+			if err := commit(); err != nil {
+				return err
+			}
 		}
-		if deliveries == nil {
-			d.body = eventEnvelope(*e)
-		} else {
-			d.body = deliveries[0].body
+	}
+	return commit()
+}
+
+// readLimits fills in the limits of a pass.
+func (s *Service) readLimits(ctx context.Context, p *pass) (err error) {
+	if p.known {
+		return nil
+	}
+	if p.limits, err = s.cfg.Limits.Of(ctx, p.tenant); err != nil {
+		s.log.WarnContext(ctx, "reading the limits of a tenant failed; its events will be tried again",
+			slog.String("tenant", string(p.tenant)), slog.Any("error", err))
+		return err
+	}
+	p.known, p.spent = true, s.spent.is(p.tenant, p.limits.MessagesPerDay, s.cfg.Now())
+	return nil
+}
+
+// match is what of a ruleset an event meets.
+type match struct {
+	rules     []*activeRule
+	endpoints []endpointEntry
+}
+
+func (m *match) none() bool { return m.rules == nil && m.endpoints == nil }
+
+func (b *book) match(e *platform.Event) (m match) {
+	if e.Source != "/notify" {
+		for _, r := range b.rules {
+			if typeMatches(r.Event, e.Type) && (r.filter.IsZero() || r.filter.Match(e.Data, e.Subject)) {
+				m.rules = append(m.rules, r)
+			}
 		}
-		deliveries = append(deliveries, d)
 	}
-	if deliveries != nil {
-		out = append(out, &plan{deliveries: deliveries})
+	for _, ep := range b.endpoints {
+		if ep.takes(e.Type) {
+			m.endpoints = append(m.endpoints, ep)
+		}
 	}
-	return out, nil
+	return m
 }
 
 func (e endpointEntry) takes(eventType string) bool {
 	return slices.ContainsFunc(e.types, func(pattern string) bool { return typeMatches(pattern, eventType) })
-}
-
-// apply makes the message of a rule, or nil where nobody is to get it. A text
-// that cannot be made is kept as a failed message: the event must not come
-// back for ever, and the owner of the rule has to see it.
-func (s *Service) apply(ctx context.Context, b *book, r *activeRule, e *platform.Event, variables map[string]any) (*plan, error) {
-	row := &messageRow{
-		id: s.cfg.NewID("msg"), createdAt: s.stamp(), status: MessageDispatched, channels: r.Channels,
-		rule: r.ID, event: e.ID, actor: e.Actor, audience: target{Audience: r.To.Audience},
-	}
-	if r.To.ExcludeActor {
-		row.audience.Exclude = e.Actor
-	}
-	if r.To.Actor && e.Actor != "" {
-		row.audience.Users = append(slices.Clone(r.To.Users), e.Actor)
-	}
-	p := &plan{message: row}
-	var err error
-	if row.text, _, err = r.text.render(ctx, variables, "/text"); err != nil {
-		if ctx.Err() != nil { // the service stops: the event comes again
-			return nil, ctx.Err()
-		}
-		row.status, row.reason = MessageFailed, failure(err)
-		row.text.title = r.Name
-		return p, nil
-	}
-	var recipients []Recipient
-	if !row.audience.IsZero() {
-		recipients, err = s.people.recipients(ctx, e.Tenant, row.audience.Audience)
-	}
-	if err != nil {
-		// The stream must not wait for a directory: a job asks it again.
-		s.log.WarnContext(ctx, "looking up an audience failed; it will be tried again",
-			slog.String("tenant", string(e.Tenant)), slog.String("rule", r.ID), slog.Any("error", err))
-		row.status, p.fanOut = MessageAccepted, true
-		return p, nil
-	}
-	recipients = without(recipients, row.audience.Exclude)
-	if len(recipients) > MaxRecipients {
-		row.status, row.reason = MessageFailed, "too_many_recipients"
-		return p, nil
-	}
-	var endpoints []string
-	for _, ep := range b.endpoints {
-		if ep.takes(MessageEventType) {
-			endpoints = append(endpoints, ep.id)
-		}
-	}
-	s.address(p, e.Tenant, recipients, endpoints)
-	if len(p.inbox) == 0 && len(p.deliveries) == 0 {
-		return nil, nil //nolint:nilnil // nobody is to get it
-	}
-	return p, nil
-}
-
-// failure is the text of an error for the owner of a rule.
-func failure(err error) string {
-	var e *platform.Error
-	if errors.As(err, &e) && len(e.Fields) > 0 {
-		return e.Fields[0].Detail
-	}
-	return "the text cannot be made"
 }

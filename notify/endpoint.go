@@ -33,9 +33,7 @@ type Endpoint struct {
 const (
 	endpointList    = "notify.endpoints"
 	endpointColumns = `id, url, types, description, disabled, disabled_reason, coalesce(failing_since, 0), created_at, updated_at`
-	// MaxEndpoints is the most endpoints a tenant may have.
-	MaxEndpoints = 50
-	maxTypes     = 50
+	maxTypes        = 50
 	// TestEventType is the type of the event that TestEndpoint sends.
 	TestEventType = "notify.test"
 )
@@ -84,7 +82,8 @@ func readEndpoint(ctx context.Context, tx store.Tx, id string) (Endpoint, error)
 }
 
 // CreateEndpoint keeps a new endpoint and returns it with its secret, which is
-// not shown again. Errors: KindInvalid; KindConflict "too_many_endpoints".
+// not shown again. Errors: KindInvalid; KindForbidden "limit_exceeded"
+// beyond the limit "notify.endpoints".
 func (s *Service) CreateEndpoint(ctx context.Context, tenant platform.TenantID, actor string, e Endpoint) (Endpoint, string, error) {
 	if err := e.validate(s.cfg.AllowPrivateNetworks); err != nil {
 		return Endpoint{}, "", err
@@ -97,14 +96,11 @@ func (s *Service) CreateEndpoint(ctx context.Context, tenant platform.TenantID, 
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
-		var n int
-		if err := tx.QueryRow(ctx, `SELECT count(*) FROM notify_endpoints WHERE tenant = ?`, tenant).Scan(&n); err != nil {
-			return fmt.Errorf("notify: count endpoints: %w", err)
+		err := s.underLimit(ctx, tx, limitEndpoints, countEndpoints, func(l platform.Limits) int64 { return l.Endpoints })
+		if err != nil {
+			return err
 		}
-		if n >= MaxEndpoints {
-			return platform.Errorf(platform.KindConflict, "too_many_endpoints", "there are %d endpoints, which is the most", n)
-		}
-		_, err := tx.Exec(ctx, `INSERT INTO notify_endpoints (tenant, id, url, types, description, disabled, disabled_reason, created_at, updated_at)
+		_, err = tx.Exec(ctx, `INSERT INTO notify_endpoints (tenant, id, url, types, description, disabled, disabled_reason, created_at, updated_at)
 VALUES (?, ?, ?, ?, ?, ?, '', ?, ?)`, tenant, e.ID, e.URL, strings.Join(e.Types, " "), e.Description, bit(e.Disabled),
 			e.CreatedAt.UnixMicro(), e.UpdatedAt.UnixMicro())
 		if err == nil {
@@ -117,6 +113,8 @@ VALUES (?, ?, ?, ?, ?, ?, '', ?, ?)`, tenant, e.ID, e.URL, strings.Join(e.Types,
 	})
 	return e, secret, err
 }
+
+const countEndpoints = `SELECT count(*) FROM notify_endpoints WHERE tenant = ?`
 
 func addSecret(ctx context.Context, tx store.Tx, endpoint, secret string, now int64) error {
 	_, err := tx.Exec(ctx, `INSERT INTO notify_endpoint_secrets (tenant, endpoint_id, secret, created_at) VALUES (?, ?, ?, ?)`,

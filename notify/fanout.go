@@ -8,6 +8,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/queue"
+	"github.com/acme/platform/store/quota"
 )
 
 const (
@@ -54,7 +55,7 @@ func (s *Service) runFanOut(ctx context.Context, job queue.Job) error {
 			if platform.KindOf(err) != platform.KindInvalid {
 				return err
 			}
-			status, reason = MessageFailed, failure(err)
+			status, reason = MessageFailed, failureText(err)
 		}
 	}
 	var recipients []Recipient
@@ -67,17 +68,33 @@ func (s *Service) runFanOut(ctx context.Context, job queue.Job) error {
 	if len(recipients) > MaxRecipients {
 		recipients, to.Emails, status, reason = nil, nil, MessageFailed, "too_many_recipients"
 	}
+	limits, err := s.cfg.Limits.Of(ctx, job.Tenant)
+	if err != nil {
+		return err
+	}
 	return s.db.InTenant(ctx, job.Tenant, func(ctx context.Context, tx store.Tx) error {
 		if err := queue.Finish(ctx, tx, job); err != nil {
 			return err
 		}
-		p := &plan{message: row, stored: true}
+		p, status, reason := &plan{message: row, stored: true}, status, reason
 		if status == MessageDispatched {
 			endpoints, err := messageEndpoints(ctx, tx, row.channels)
 			if err != nil {
 				return err
 			}
 			s.address(p, job.Tenant, recipients, endpoints)
+			if row.rule != "" {
+				err = overFanOut(limits, p.rows())
+			}
+			if err == nil {
+				err = quota.Take(ctx, tx, s.cfg.Now(), charges(limits, p)...)
+			}
+			var over *platform.Error
+			if errors.As(err, &over) && (over.Kind == platform.KindLimited || over.Kind == platform.KindForbidden) {
+				p.inbox, p.deliveries, status, reason = nil, nil, MessageFailed, failureText(err)
+			} else if err != nil {
+				return err
+			}
 		}
 		n, err := affected(tx.Exec(ctx, `UPDATE notify_messages SET status = ?, reason = ?, audience = '', inbox = ?
 WHERE tenant = ? AND id = ? AND status = ?`, status, reason, len(p.inbox), job.Tenant, id, MessageAccepted))

@@ -86,23 +86,23 @@ func TestChangesMeanwhile(t *testing.T) {
 	}{
 		"the last endpoint": {
 			before: func(w *world) {
-				for n := range notify.MaxEndpoints - 1 {
+				for n := range platform.DefaultLimits().Endpoints - 1 {
 					w.exec(`INSERT INTO notify_endpoints (tenant, id, url, types, description, disabled, disabled_reason, created_at, updated_at)
 						VALUES (?, ?, 'u', '*', '', 1, '', 1, 1)`, string(acme), fmt.Sprintf("end_%d", n))
 				}
 			},
-			first: endpoint, second: endpoint, code: "too_many_endpoints",
+			first: endpoint, second: endpoint, code: "limit_exceeded",
 		},
 		"the last rule": {
 			before: func(w *world) {
-				for n := range notify.MaxRules - 1 {
+				for n := range platform.DefaultLimits().Rules - 1 {
 					w.exec(`INSERT INTO notify_rules (tenant, id, name, event, filter, channels, audience, template, title, body, disabled, created_at, updated_at)
 						VALUES (?, ?, 'n', '*', '', 'inbox', '{}', '', 't', '', 1, 1, 1)`, string(acme), fmt.Sprintf("rul_%d", n))
 				}
 			},
 			first:  func(w *world) error { return rule(w, "Hi", "") },
 			second: func(w *world) error { return rule(w, "Hi", "") },
-			code:   "too_many_rules",
+			code:   "limit_exceeded",
 		},
 		"a template's name": {first: template, second: template, code: "template_exists"},
 		"a template that a rule begins to use": {

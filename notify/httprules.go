@@ -19,19 +19,31 @@ type ruleAudienceWire struct {
 }
 
 type ruleWire struct {
-	ID        string           `json:"id"`
-	Name      string           `json:"name"`
-	Event     string           `json:"event"`
-	Filter    json.RawMessage  `json:"filter,omitempty"`
-	Channels  []string         `json:"channels"`
-	To        ruleAudienceWire `json:"to"`
-	Template  string           `json:"template,omitempty"`
-	Title     string           `json:"title,omitempty"`
-	Body      string           `json:"body,omitempty"`
-	Enabled   bool             `json:"enabled"`
-	Builtin   bool             `json:"built_in,omitempty" doc:"A rule of the installation: it can only be switched on and off"`
-	CreatedAt *time.Time       `json:"created_at,omitempty"`
-	UpdatedAt *time.Time       `json:"updated_at,omitempty"`
+	ID       string           `json:"id"`
+	Name     string           `json:"name"`
+	Event    string           `json:"event"`
+	Filter   json.RawMessage  `json:"filter,omitempty"`
+	Channels []string         `json:"channels"`
+	To       ruleAudienceWire `json:"to"`
+	Template string           `json:"template,omitempty"`
+	Title    string           `json:"title,omitempty"`
+	Body     string           `json:"body,omitempty"`
+	Enabled  bool             `json:"enabled"`
+	Builtin  bool             `json:"built_in,omitempty" doc:"A rule of the installation: it can only be switched on and off"`
+
+	DisabledReason string            `json:"disabled_reason,omitempty" doc:"over_budget where ten texts in a row took more than a text may, or what an operator said"`
+	Failures       *ruleFailuresWire `json:"failures,omitempty" doc:"How the rule has failed since it was changed last"`
+
+	CreatedAt *time.Time `json:"created_at,omitempty"`
+	UpdatedAt *time.Time `json:"updated_at,omitempty"`
+}
+
+type ruleFailuresWire struct {
+	Today  int64     `json:"today" doc:"On the UTC day of last_at; the first of a day is a failed message"`
+	Total  int64     `json:"total"`
+	Reason string    `json:"reason" doc:"Why the last one failed"`
+	Event  string    `json:"event" doc:"Id of its event"`
+	LastAt time.Time `json:"last_at"`
 }
 
 type ruleInput struct {
@@ -64,7 +76,12 @@ type rulePatch struct {
 }
 
 func wireRule(r Rule) ruleWire {
+	var failed *ruleFailuresWire
+	if f := r.Failures; f != nil {
+		failed = &ruleFailuresWire{Today: f.Today, Total: f.Total, Reason: f.Reason, Event: f.Event, LastAt: f.At}
+	}
 	return ruleWire{
+		DisabledReason: r.DisabledReason, Failures: failed,
 		ID: r.ID, Name: r.Name, Event: r.Event, Filter: r.Filter, Channels: texts(r.Channels), Template: r.Template, Title: r.Title, Body: r.Body,
 		To:      ruleAudienceWire{Users: r.To.Users, Roles: r.To.Roles, Everyone: r.To.Everyone, Actor: r.To.Actor, ExcludeActor: r.To.ExcludeActor},
 		Enabled: !r.Disabled, Builtin: r.Builtin, CreatedAt: optional(r.CreatedAt), UpdatedAt: optional(r.UpdatedAt),

@@ -39,6 +39,12 @@ type Rule struct {
 	Title, Body string
 	// Disabled keeps the rule without applying it.
 	Disabled bool
+	// DisabledReason is [DisabledOverBudget] where the service switched the
+	// rule off, or what an operator said; else it is empty.
+	DisabledReason string
+	// Failures is how the rule has failed since it was changed last; nil is
+	// not at all.
+	Failures *RuleFailure
 	// Builtin tells a rule of the host's.
 	Builtin bool
 
@@ -113,13 +119,17 @@ func typeMatches(pattern, eventType string) bool {
 type activeRule struct {
 	Rule
 	filter document.Filter
+	source source
 	text   *compiled
 }
 
+// source is what a text is compiled from.
+type source struct{ title, body, html string }
+
 // activate compiles the rule with its text, which is the template's where it
-// has one.
-func activate(r Rule, t *Template) (*activeRule, error) {
-	a := &activeRule{Rule: r}
+// has one, unless texts has it; that gets what is compiled.
+func activate(r Rule, t *Template, texts map[source]*compiled) (*activeRule, error) {
+	a := &activeRule{Rule: r, source: source{r.Title, r.Body, ""}}
 	var err error
 	if len(r.Filter) > 0 {
 		if a.filter, err = document.ParseFilter(r.Filter); err != nil {
@@ -127,9 +137,11 @@ func activate(r Rule, t *Template) (*activeRule, error) {
 		}
 	}
 	if t != nil {
-		a.text, err = compile(t.Title, t.Body, t.HTML)
-	} else {
-		a.text, err = compile(r.Title, r.Body, "")
+		a.source = source{t.Title, t.Body, t.HTML}
+	}
+	if a.text = texts[a.source]; a.text == nil {
+		a.text, err = compile(a.source.title, a.source.body, a.source.html)
+		texts[a.source] = a.text
 	}
 	return a, err
 }

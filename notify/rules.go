@@ -13,9 +13,7 @@ import (
 
 const (
 	ruleList    = "notify.rules"
-	ruleColumns = `id, name, event, filter, channels, audience, template, title, body, disabled, created_at, updated_at`
-	// MaxRules is the most rules a tenant may have.
-	MaxRules = 200
+	ruleColumns = `id, name, event, filter, channels, audience, template, title, body, disabled, disabled_reason, created_at, updated_at`
 )
 
 func scanRule(rows *sql.Rows) (Rule, error) {
@@ -24,7 +22,7 @@ func scanRule(rows *sql.Rows) (Rule, error) {
 		filter, channels, audience string
 		created, updated           int64
 	)
-	err := rows.Scan(&r.ID, &r.Name, &r.Event, &filter, &channels, &audience, &r.Template, &r.Title, &r.Body, &r.Disabled, &created, &updated)
+	err := rows.Scan(&r.ID, &r.Name, &r.Event, &filter, &channels, &audience, &r.Template, &r.Title, &r.Body, &r.Disabled, &r.DisabledReason, &created, &updated)
 	if err != nil {
 		return r, err
 	}
@@ -35,28 +33,43 @@ func scanRule(rows *sql.Rows) (Rule, error) {
 	return r, json.Unmarshal([]byte(audience), &r.To)
 }
 
-// builtinSwitches are the tenant's own decisions on the host's rules.
-func builtinSwitches(ctx context.Context, tx store.Tx) (map[string]bool, error) {
-	out := make(map[string]bool)
-	rows, err := tx.Query(ctx, `SELECT id, disabled FROM notify_builtin_rules WHERE tenant = ?`, tx.Tenant())
+// builtinSwitch is what was decided for a tenant on a rule of the host's.
+type builtinSwitch struct {
+	disabled bool
+	reason   string
+}
+
+func builtinSwitches(ctx context.Context, tx store.Tx) (map[string]builtinSwitch, error) {
+	out := make(map[string]builtinSwitch)
+	rows, err := tx.Query(ctx, `SELECT id, disabled, disabled_reason FROM notify_builtin_rules WHERE tenant = ?`, tx.Tenant())
 	_, err = collect(rows, err, func(rows *sql.Rows) (_ struct{}, err error) {
 		var (
-			id       string
-			disabled bool
+			id string
+			b  builtinSwitch
 		)
-		err = rows.Scan(&id, &disabled)
-		out[id] = disabled
+		err = rows.Scan(&id, &b.disabled, &b.reason)
+		out[id] = b
 		return struct{}{}, err
 	})
 	return out, err
 }
 
-func (s *Service) builtinRule(id string, switches map[string]bool) (Rule, bool) {
+func switchBuiltin(ctx context.Context, tx store.Tx, id string, disabled bool, reason string, now int64) error {
+	_, err := tx.Exec(ctx, `INSERT INTO notify_builtin_rules (tenant, id, disabled, disabled_reason, updated_at) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (tenant, id) DO UPDATE SET disabled = excluded.disabled, disabled_reason = excluded.disabled_reason,
+updated_at = excluded.updated_at`, tx.Tenant(), id, bit(disabled), reason, now)
+	if err != nil {
+		return fmt.Errorf("notify: switch rule: %w", err)
+	}
+	return nil
+}
+
+func (s *Service) builtinRule(id string, switches map[string]builtinSwitch) (Rule, bool) {
 	for _, r := range s.books.builtin {
 		if r.ID == id {
 			rule := r.Rule
-			if disabled, said := switches[id]; said {
-				rule.Disabled = disabled
+			if b, said := switches[id]; said {
+				rule.Disabled, rule.DisabledReason = b.disabled, b.reason
 			}
 			return rule, true
 		}
@@ -99,29 +112,26 @@ func resolve(ctx context.Context, tx store.Tx, r *Rule) error {
 
 // CreateRule keeps a new rule; its ID and times are the service's. It holds
 // for the events that are committed after it. Errors: KindInvalid;
-// KindConflict "too_many_rules" beyond MaxRules.
+// KindForbidden "limit_exceeded" beyond the limit "notify.rules".
 func (s *Service) CreateRule(ctx context.Context, tenant platform.TenantID, actor string, r Rule) (Rule, error) {
 	if err := r.validate(s.cfg.SMTP != nil); err != nil {
 		return Rule{}, err
 	}
-	r.ID, r.Builtin = s.cfg.NewID("rul"), false
+	r.ID, r.Builtin, r.DisabledReason, r.Failures = s.cfg.NewID("rul"), false, "", nil
 	r.CreatedAt = micros(s.stamp())
 	r.UpdatedAt = r.CreatedAt
 	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
-		var n int
-		if err := tx.QueryRow(ctx, `SELECT count(*) FROM notify_rules WHERE tenant = ?`, tenant).Scan(&n); err != nil {
-			return fmt.Errorf("notify: count rules: %w", err)
-		}
-		if n >= MaxRules {
-			return platform.Errorf(platform.KindConflict, "too_many_rules", "there are %d rules, which is the most", n)
+		err := s.underLimit(ctx, tx, limitRules, countRules, func(l platform.Limits) int64 { return l.Rules })
+		if err != nil {
+			return err
 		}
 		if err := resolve(ctx, tx, &r); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `INSERT INTO notify_rules (tenant, `+ruleColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		_, err = tx.Exec(ctx, `INSERT INTO notify_rules (tenant, `+ruleColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?)`,
 			tenant, r.ID, r.Name, r.Event, string(r.Filter), joinChannels(r.Channels), marshal(r.To), r.Template, r.Title, r.Body,
 			bit(r.Disabled), r.CreatedAt.UnixMicro(), r.UpdatedAt.UnixMicro())
 		if err != nil {
@@ -131,6 +141,8 @@ func (s *Service) CreateRule(ctx context.Context, tenant platform.TenantID, acto
 	})
 	return r, err
 }
+
+const countRules = `SELECT count(*) FROM notify_rules WHERE tenant = ?`
 
 func (s *Service) ruleChanged(ctx context.Context, tx store.Tx, what, actor string, r Rule) error {
 	return s.emit(ctx, tx, "notify.rule."+what, r.ID, actor, map[string]string{"id": r.ID, "name": r.Name})
@@ -142,7 +154,11 @@ func (s *Service) Rule(ctx context.Context, tenant platform.TenantID, id string)
 	var r Rule
 	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		var err error
-		r, err = s.readRule(ctx, tx, id)
+		if r, err = s.readRule(ctx, tx, id); err != nil {
+			return err
+		}
+		failed, err := failures(ctx, tx)
+		r.Failures = failed[id]
 		return err
 	}, store.ReadOnly)
 	return r, err
@@ -153,23 +169,35 @@ func (s *Service) Rule(ctx context.Context, tenant platform.TenantID, id string)
 func (s *Service) Rules(ctx context.Context, tenant platform.TenantID, limit int, cursor string) ([]Rule, string, error) {
 	own, next, err := list(ctx, s, tenant, ruleList, `SELECT `+ruleColumns+` FROM notify_rules WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?`,
 		limit, cursor, scanRule, func(r Rule) string { return r.ID })
-	if err != nil || cursor != "" || len(s.books.builtin) == 0 {
-		return own, next, err
+	if err != nil {
+		return nil, "", err
 	}
-	var switches map[string]bool
+	var (
+		switches map[string]builtinSwitch
+		failed   map[string]*RuleFailure
+	)
 	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		if failed, err = failures(ctx, tx); err != nil {
+			return err
+		}
 		switches, err = builtinSwitches(ctx, tx)
 		return err
 	}, store.ReadOnly)
 	if err != nil {
-		return nil, "", fmt.Errorf("notify: built-in rules: %w", err)
+		return nil, "", fmt.Errorf("notify: list rules: %w", err)
 	}
-	out := make([]Rule, 0, len(s.books.builtin)+len(own))
-	for _, r := range s.books.builtin {
-		rule, _ := s.builtinRule(r.ID, switches)
-		out = append(out, rule)
+	var out []Rule
+	if cursor == "" {
+		for _, r := range s.books.builtin {
+			rule, _ := s.builtinRule(r.ID, switches)
+			out = append(out, rule)
+		}
 	}
-	return append(out, own...), next, nil
+	out = append(out, own...)
+	for i := range out {
+		out[i].Failures = failed[out[i].ID]
+	}
+	return out, next, nil
 }
 
 // UpdateRule replaces a rule after change has been applied to it. Of the
@@ -187,18 +215,22 @@ func (s *Service) UpdateRule(ctx context.Context, tenant platform.TenantID, acto
 		}
 		r = old
 		change(&r)
-		r.ID, r.Builtin, r.CreatedAt = old.ID, old.Builtin, old.CreatedAt
+		r.ID, r.Builtin, r.CreatedAt, r.DisabledReason = old.ID, old.Builtin, old.CreatedAt, old.DisabledReason
+		if r.Disabled != old.Disabled {
+			r.DisabledReason = ""
+		}
+		if err := forgetFailures(ctx, tx, id); err != nil {
+			return err
+		}
 		now := s.stamp()
 		if old.Builtin {
 			same := old
-			same.Disabled = r.Disabled
+			same.Disabled, same.DisabledReason = r.Disabled, r.DisabledReason
 			if marshal(same) != marshal(r) {
 				return platform.Errorf(platform.KindConflict, "builtin_rule", "a rule of the installation can only be switched on and off")
 			}
-			_, err = tx.Exec(ctx, `INSERT INTO notify_builtin_rules (tenant, id, disabled, updated_at) VALUES (?, ?, ?, ?)
-ON CONFLICT (tenant, id) DO UPDATE SET disabled = excluded.disabled, updated_at = excluded.updated_at`, tenant, id, bit(r.Disabled), now)
-			if err != nil {
-				return fmt.Errorf("notify: switch rule: %w", err)
+			if err := switchBuiltin(ctx, tx, id, r.Disabled, r.DisabledReason, now); err != nil {
+				return err
 			}
 			return s.ruleChanged(ctx, tx, "updated", actor, r)
 		}
@@ -210,8 +242,8 @@ ON CONFLICT (tenant, id) DO UPDATE SET disabled = excluded.disabled, updated_at 
 			return err
 		}
 		_, err = tx.Exec(ctx, `UPDATE notify_rules SET name = ?, event = ?, filter = ?, channels = ?, audience = ?, template = ?,
-title = ?, body = ?, disabled = ?, updated_at = ? WHERE tenant = ? AND id = ?`,
-			r.Name, r.Event, string(r.Filter), joinChannels(r.Channels), marshal(r.To), r.Template, r.Title, r.Body, bit(r.Disabled), now, tenant, id)
+title = ?, body = ?, disabled = ?, disabled_reason = ?, updated_at = ? WHERE tenant = ? AND id = ?`,
+			r.Name, r.Event, string(r.Filter), joinChannels(r.Channels), marshal(r.To), r.Template, r.Title, r.Body, bit(r.Disabled), r.DisabledReason, now, tenant, id)
 		if err != nil {
 			return fmt.Errorf("notify: update rule: %w", err)
 		}
@@ -235,6 +267,9 @@ func (s *Service) DeleteRule(ctx context.Context, tenant platform.TenantID, acto
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM notify_rules WHERE tenant = ? AND id = ?`, tenant, id); err != nil {
 			return fmt.Errorf("notify: delete rule: %w", err)
+		}
+		if err := forgetFailures(ctx, tx, id); err != nil {
+			return err
 		}
 		return s.ruleChanged(ctx, tx, "deleted", actor, r)
 	})

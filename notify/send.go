@@ -21,7 +21,8 @@ import (
 // Errors: KindInvalid, which names each wrong field, users who are not members,
 // a template that is not there and one whose rendering fails or takes more than
 // it may among them; KindConflict "id_reused" for an ID that was used for
-// something else.
+// something else; KindLimited "rate_exceeded" beyond the limit
+// "notify.messages".
 func (s *Service) Send(ctx context.Context, tenant platform.TenantID, m Message) (SentMessage, error) {
 	if err := tenant.Validate(); err != nil {
 		return SentMessage{}, err
@@ -135,6 +136,9 @@ func (s *Service) send(ctx context.Context, tx store.Tx, d draft) (SentMessage, 
 			return SentMessage{}, err
 		}
 		s.address(p, tx.Tenant(), d.recipients, endpoints)
+	}
+	if err := s.take(ctx, tx, p); err != nil {
+		return SentMessage{}, err
 	}
 	if err := s.write(ctx, tx, []*plan{p}); err != nil {
 		return SentMessage{}, err

@@ -15,6 +15,7 @@ import (
 	"github.com/acme/platform/internal/rest"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/queue"
+	"github.com/acme/platform/store/quota"
 )
 
 //go:embed migrations
@@ -32,6 +33,7 @@ type Service struct {
 	api    *rest.API
 	books  *books
 	people *directoryCache
+	spent  *spentDays
 	client *http.Client
 	live   *live // nil without a PubSub
 
@@ -55,6 +57,9 @@ func New(cfg Config) (*Service, error) {
 	if s.books, err = newBooks(cfg); err != nil {
 		return nil, err
 	}
+	if s.spent, err = newSpentDays(); err != nil {
+		return nil, err
+	}
 	if cfg.PubSub != nil {
 		s.live = newLive(cfg.PubSub, cfg.MaxStreams, cfg.Logger)
 	}
@@ -67,6 +72,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	cfg.Queue.Handle(jobEmail, s.runEmail, options)
 	cfg.Queue.Handle(jobFanOut, s.runFanOut, queue.Options{MaxAttempts: fanOutAttempts, MaxBackoff: 10 * time.Minute})
+	cfg.Queue.Handle(jobEvent, s.runEvent, queue.Options{MaxAttempts: eventAttempts, MaxBackoff: 10 * time.Minute, TenantConcurrency: 2})
 	s.register()
 	return s, nil
 }
@@ -87,6 +93,9 @@ func (s *Service) Start(ctx context.Context) error {
 		return err
 	}
 	if err := s.db.Migrate(ctx, store.Migrations{Component: "notify", Files: files}); err != nil {
+		return err
+	}
+	if err := quota.Migrate(ctx, s.db); err != nil {
 		return err
 	}
 	s.group.Go(s.read) //nolint:contextcheck // it outlives the start

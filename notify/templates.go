@@ -77,7 +77,8 @@ WHERE tenant = ? AND (id = ? OR name = ?)`, tx.Tenant(), ref, ref).Scan)
 
 // CreateTemplate keeps a new template; its ID and times are the service's.
 // Errors: KindInvalid, with the line of what is wrong in a source;
-// KindConflict "template_exists".
+// KindConflict "template_exists"; KindForbidden "limit_exceeded" beyond the limit
+// "notify.templates".
 func (s *Service) CreateTemplate(ctx context.Context, tenant platform.TenantID, actor string, t Template) (Template, error) {
 	if err := t.validate(); err != nil {
 		return Template{}, err
@@ -89,10 +90,14 @@ func (s *Service) CreateTemplate(ctx context.Context, tenant platform.TenantID, 
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
+		err := s.underLimit(ctx, tx, limitTemplates, countTemplates, func(l platform.Limits) int64 { return l.Templates })
+		if err != nil {
+			return err
+		}
 		if err := nameIsFree(ctx, tx, t.Name, ""); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `INSERT INTO notify_templates (tenant, `+templateColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		_, err = tx.Exec(ctx, `INSERT INTO notify_templates (tenant, `+templateColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 			tenant, t.ID, t.Name, t.Title, t.Body, t.HTML, t.CreatedAt.UnixMicro(), t.UpdatedAt.UnixMicro())
 		if err != nil {
 			return fmt.Errorf("notify: create template: %w", err)
@@ -101,6 +106,8 @@ func (s *Service) CreateTemplate(ctx context.Context, tenant platform.TenantID, 
 	})
 	return t, err
 }
+
+const countTemplates = `SELECT count(*) FROM notify_templates WHERE tenant = ?`
 
 func nameIsFree(ctx context.Context, tx store.Tx, name, id string) error {
 	other, err := readTemplate(ctx, tx, name)

@@ -66,14 +66,13 @@ func wire(o options, log *slog.Logger, s *stores) (assembly, error) {
 	// Every part that bounds something takes these: the organizations that one
 	// user created have one share.
 	limits := users.Limits(o.plans())
-	_ = limits // each part that has a Config.Limits
 	smtp, err := o.smtp()
 	if err != nil {
 		return assembly{}, err
 	}
 	messages, err = notify.New(notify.Config{
 		DB: s.db, Events: s.events, Queue: jobs, Directory: directory{users}, SMTP: smtp, Rules: builtinRules,
-		PubSub: s.pubsub, AllowPrivateNetworks: o.webhooksToPrivate, Logger: log,
+		PubSub: s.pubsub, AllowPrivateNetworks: o.webhooksToPrivate, Limits: limits, Logger: log,
 	})
 	if err != nil {
 		return assembly{}, err
