@@ -55,6 +55,7 @@ func PasswordHash(password string, memory, passes uint32) string {
 // Internals for tests.
 var (
 	CheckPassword  = checkPassword
+	PasswordLists  = passwordLists
 	NormalizeEmail = normalizeEmail
 	Covers         = covers
 	DelayAfter     = func(n int64) time.Duration { return delayAfter(n, maxDelay) }
