@@ -41,6 +41,7 @@ type rawConn interface {
 	driver.ConnPrepareContext
 	driver.SessionResetter
 	driver.Validator
+	FileControlPersistWAL(dbName string, mode int) (int, error)
 	RegisterCommitHook(hook sqlite.CommitHookFn)
 	RegisterRollbackHook(hook sqlite.RollbackHookFn)
 }
@@ -78,6 +79,9 @@ func newConn(life context.Context, raw driver.Conn, writer bool, pragmas []strin
 			return nil, fmt.Errorf("%s: %w", p, err)
 		}
 	}
+	if err := c.keepLog(true); err != nil {
+		return nil, err
+	}
 	texts := []string{begin, commit}
 	if writer {
 		texts = []string{beginImmediate, commit, rollback, savepoint, release, rollbackTo}
@@ -97,6 +101,20 @@ func newConn(life context.Context, raw driver.Conn, writer bool, pragmas []strin
 		c.control[text] = prepared
 	}
 	return c, nil
+}
+
+// keepLog says whether the write-ahead log stays where this is the last
+// connection that closes. While the store is open it does: a log that is missing
+// tells that somebody has removed it.
+func (c *conn) keepLog(keep bool) error {
+	mode := 0
+	if keep {
+		mode = 1
+	}
+	if _, err := c.raw.FileControlPersistWAL("main", mode); err != nil {
+		return fmt.Errorf("keep the write-ahead log: %w", err)
+	}
+	return nil
 }
 
 // run runs one of the store's own statements.

@@ -22,6 +22,9 @@ import (
 // standard output what it was acknowledged.
 func child(role string) int {
 	ctx := context.Background()
+	if role == "cycle" {
+		return cycle(ctx, os.Getenv("SQLITE_TEST_PATH"))
+	}
 	db, err := sqlite.Open(ctx, os.Getenv("SQLITE_TEST_PATH"))
 	if err != nil {
 		fmt.Println("open:", err)
@@ -64,6 +67,32 @@ func child(role string) int {
 	}
 	wg.Wait()
 	return 0
+}
+
+// cycle opens, writes and closes, again and again.
+func cycle(ctx context.Context, path string) int {
+	for i := 0; ; i++ {
+		fmt.Println("opening")
+		db, err := sqlite.Open(ctx, path)
+		if err != nil {
+			fmt.Println("open:", err)
+			return 2
+		}
+		fmt.Println("writing")
+		err = db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+			_, err := tx.Exec(ctx, thingsTable)
+			return err
+		})
+		if err == nil {
+			err = insert(ctx, db, "acme", fmt.Sprintf("%s-%d", os.Getenv("SQLITE_TEST_RUN"), i))
+		}
+		fmt.Println("closing")
+		if err = errors.Join(err, db.Close()); err != nil {
+			fmt.Println("error:", err)
+			return 2
+		}
+		fmt.Println("closed")
+	}
 }
 
 // spawn starts a child and returns its output as lines.

@@ -21,3 +21,15 @@ const LogLimit = walLimit
 
 // LogTries returns how often that was tried.
 func LogTries(db *DB) int { return int(db.writer.wal.tries.Load()) }
+
+// BreakConnections closes all connections, as errors of the disk do. Nothing
+// may use them meanwhile.
+func BreakConnections(db *DB) error {
+	for _, s := range db.readers.idle {
+		_ = s.close()
+	}
+	db.readers.idle = nil
+	err := db.writer.conn.close()
+	db.writer.conn = nil
+	return err
+}

@@ -23,8 +23,11 @@ import (
 type DB struct {
 	path string
 	lock *os.File
-	bun  *bun.DB // builds queries; never runs one
-	now  func() time.Time
+	// state says what must be beside the file; begun is that it says running.
+	state *state
+	begun bool
+	bun   *bun.DB // builds queries; never runs one
+	now   func() time.Time
 
 	writer  *writer
 	readers *readers
@@ -48,7 +51,8 @@ var (
 // their newest form. The caller must call [DB.Close] or [DB.Stop].
 //
 // The error names the path. It wraps [ErrOpen] where the file is open
-// already, in this process or another.
+// already, in this process or another, and [ErrLost] where a part of what was
+// there is missing.
 func Open(ctx context.Context, path string, opts ...Option) (*DB, error) {
 	o, err := newOptions(opts)
 	if err != nil {
@@ -74,6 +78,12 @@ func (db *DB) open(ctx context.Context, path string, o options) (err error) {
 	if db.lock, err = lock(db.path + ".lock"); err != nil {
 		return err
 	}
+	if db.state, err = readState(db.path); err != nil {
+		return err
+	}
+	if err := db.checkFiles(); err != nil {
+		return err
+	}
 	if err := prepareFile(db.path); err != nil {
 		return err
 	}
@@ -87,6 +97,10 @@ func (db *DB) open(ctx context.Context, path string, o options) (err error) {
 		return err
 	}
 	db.readers = newReaders(db, pool, o.readers)
+	if err := db.begin(ctx); err != nil {
+		return err
+	}
+	db.begun = true
 	return db.Migrate(ctx, sqltx.Outbox())
 }
 
@@ -183,6 +197,7 @@ func (db *DB) Stop(ctx context.Context) error {
 		}
 		errs = append(errs, db.writer.disconnect())
 	}
+	errs = append(errs, db.state.close())
 	if db.bun != nil {
 		errs = append(errs, db.bun.Close())
 	}

@@ -357,13 +357,26 @@ func (w *writer) drain(ctx context.Context) error {
 }
 
 // disconnect, after drain, moves the write-ahead log into the file and closes
-// the connection.
+// the connection. Where that fails the log stays, and the state that says so.
 func (w *writer) disconnect() error {
 	if w.conn == nil {
 		return nil
 	}
-	_, err := w.conn.checkpoint()
+	busy, err := w.conn.checkpoint()
+	if err == nil && !busy && w.db.begun {
+		// In this order: a log that is gone while the state says running is
+		// one that was lost.
+		if err = w.db.end(); err == nil {
+			err = w.conn.keepLog(false)
+		}
+	}
 	err = errors.Join(err, w.conn.close())
 	w.conn = nil
 	return err
+}
+
+// setLevel sets the durability of the commits from now on.
+func (w *writer) setLevel(l Level) error {
+	_, err := w.conn.sql.ExecContext(w.conn.life, "PRAGMA synchronous = "+string(l))
+	return translate(err)
 }
