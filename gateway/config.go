@@ -61,6 +61,10 @@ type Config struct {
 	// Timeout bounds an operation that is no stream, and how long a request
 	// body may take to arrive; of a stream's, each part. Zero is 30 s.
 	Timeout time.Duration
+	// WriteTimeout is how long a client may take to read each 64 KiB of an
+	// answer, and each event of a stream, before it is cut off: see
+	// [WriteTimeout]. Zero is 30 s.
+	WriteTimeout time.Duration
 	// MaxBody is the largest request body in bytes where a route sets none;
 	// zero is 1 MiB.
 	MaxBody int64
@@ -100,6 +104,9 @@ func (cfg Config) withDefaults() Config {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 30 * time.Second
 	}
+	if cfg.WriteTimeout == 0 {
+		cfg.WriteTimeout = 30 * time.Second
+	}
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = 1 << 20
 	}
@@ -126,6 +133,7 @@ func (cfg Config) validate() error {
 	c.Need(cfg.Cache != nil || cfg.RateLimit == NoLimit && cfg.SignInRateLimit == NoLimit, "Cache",
 		"must be set for the rate limits, or both must be NoLimit")
 	c.Need(cfg.Timeout > 0, "Timeout", "must be positive")
+	c.Need(cfg.WriteTimeout > 0, "WriteTimeout", "must be positive")
 	c.Need(cfg.MaxBody > 0, "MaxBody", "must be positive")
 	c.Need(validBasePath(cfg.BasePath), "BasePath", `must be empty or a path such as "/api", without a slash at the end`)
 	c.Need(cfg.AssertionKey == nil || len(cfg.AssertionKey) == ed25519.PrivateKeySize, "AssertionKey", "must be an Ed25519 private key")

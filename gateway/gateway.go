@@ -70,7 +70,7 @@ func New(cfg Config, routers ...platform.Router) (*Gateway, error) {
 		return nil, err
 	}
 	g.handler = wrap(rt,
-		RequestID(cfg.NewID), Recover(cfg.Logger), AccessLog(cfg.Logger, cfg.Now), SecurityHeaders(), g.cors(),
+		WriteTimeout(cfg.WriteTimeout), RequestID(cfg.NewID), Recover(cfg.Logger), AccessLog(cfg.Logger, cfg.Now), SecurityHeaders(), g.cors(),
 		BodyTimeout(cfg.Timeout))
 	return g, nil
 }
