@@ -6,8 +6,8 @@
 // It works over store.Documents alone, so that it means the same on every
 // database, and from Go as well as over HTTP: [New] makes a [Service], whose
 // methods take the tenant, or the principal where something changes, and whose
-// Routes a gateway or any router mounts.
 // Routes a gateway serves.
+//
 // # Records
 //
 // A record's data is a JSON object that is kept as it was written, but for the
