@@ -12,7 +12,8 @@ import (
 
 // Module is a part of a platform: a store, a service, a gateway, or a part of
 // the host's own. What more it can do it says by implementing [Starter],
-// [Stopper], [Checker], [Optional], [Router], [Describer] or [HealthReporter].
+// [Stopper], [Checker], [Optional], [Dependent], [Router], [Describer] or
+// [HealthReporter].
 type Module interface {
 	// Name is unique in a platform, lower case, stable: it appears in logs,
 	// in health reports and in errors.
@@ -76,6 +77,9 @@ type Config struct {
 	Logger *slog.Logger
 	// CheckTimeout bounds one health check of one module; zero is 2 s.
 	CheckTimeout time.Duration
+	// Elsewhere are modules that the others need (see [Dependent]) and that the
+	// host starts and stops itself.
+	Elsewhere []Module
 }
 
 // Platform is a set of modules with one lifecycle. It is made by [New]; its
@@ -108,8 +112,8 @@ const (
 var ErrStopped = errors.New("platform: stopped")
 
 // New makes a platform of modules, which [Platform.Start] starts in the given
-// order: what others need comes first. It fails on a nil module and on two of
-// one name.
+// order: what others need comes first. It fails on a nil module, on two of one
+// name, and on a set that lacks what one of its modules needs.
 func New(cfg Config, modules ...Module) (*Platform, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -130,6 +134,9 @@ func New(cfg Config, modules ...Module) (*Platform, error) {
 			return nil, fmt.Errorf("platform: two modules are called %q", name)
 		}
 		seen[name] = true
+	}
+	if err := checkNeeds(modules, cfg.Elsewhere); err != nil {
+		return nil, err
 	}
 	p := &Platform{
 		log: cfg.Logger, checkTimeout: cfg.CheckTimeout,

@@ -91,6 +91,9 @@ func New(cfg Config) (*Service, error) {
 // Name returns "analytics".
 func (s *Service) Name() string { return "analytics" }
 
+// Needs implements [platform.Dependent].
+func (s *Service) Needs() []any { return []any{s.db} }
+
 // Start brings the tables to their newest form.
 func (s *Service) Start(ctx context.Context) error {
 	files, err := fs.Sub(migrationFiles, "migrations")

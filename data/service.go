@@ -87,6 +87,9 @@ func New(cfg Config) (*Service, error) {
 // Name implements [platform.Module].
 func (*Service) Name() string { return "data" }
 
+// Needs implements [platform.Dependent].
+func (s *Service) Needs() []any { return []any{s.docs} }
+
 // Routes implements [platform.Router].
 func (s *Service) Routes() []platform.Route { return s.api.Routes() }
 

@@ -18,6 +18,7 @@ type Gateway struct {
 	proxies []*proxy
 	streams streams
 	health  atomic.Pointer[func(context.Context) platform.Health]
+	needs   []any
 }
 
 var (
@@ -42,6 +43,10 @@ func New(cfg Config, routers ...platform.Router) (*Gateway, error) {
 	sources, err := g.sources(routers, client)
 	if err != nil {
 		return nil, err
+	}
+	g.needs = []any{cfg.Verifier, cfg.Authorizer, cfg.Cache}
+	for _, r := range routers {
+		g.needs = append(g.needs, r)
 	}
 	var routes []platform.Route
 	for _, s := range sources {
@@ -202,6 +207,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.handler.
 
 // Name returns "gateway".
 func (g *Gateway) Name() string { return "gateway" }
+
+// Needs implements [platform.Dependent]: a service that the gateway serves must be
+// started with it.
+func (g *Gateway) Needs() []any { return g.needs }
 
 // ReportHealth gives the gateway what /readyz answers. A gateway that is not
 // a module of a platform, and so has no report, is always ready.

@@ -234,6 +234,9 @@ func New(cfg Config) (*Service, error) {
 // Name returns "user".
 func (s *Service) Name() string { return "user" }
 
+// Needs implements [platform.Dependent].
+func (s *Service) Needs() []any { return []any{s.cfg.DB, s.cfg.Cache, s.cfg.PubSub} }
+
 // Start brings the tables to their newest form, makes the first signing key
 // and begins the work in the background.
 func (s *Service) Start(ctx context.Context) error {

@@ -148,6 +148,9 @@ func New(cfg Config) (*Relay, error) {
 // Name is "outbox".
 func (*Relay) Name() string { return "outbox" }
 
+// Needs implements [platform.Dependent].
+func (r *Relay) Needs() []any { return []any{r.cfg.DB, r.cfg.Events} }
+
 // Start makes the relay's table and begins to move events, those that an
 // earlier process left first. It must be called once, after the stream is
 // started.

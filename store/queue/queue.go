@@ -169,6 +169,9 @@ func New(cfg Config) (*Queue, error) {
 // Name is "queue".
 func (*Queue) Name() string { return "queue" }
 
+// Needs implements [platform.Dependent].
+func (q *Queue) Needs() []any { return []any{q.cfg.DB} }
+
 // Handle registers the handler of a kind. Like [net/http.ServeMux.Handle] it
 // panics on a mistake of the program: a kind without name or with two handlers,
 // a nil handler, negative options, or a call after Start.

@@ -57,6 +57,9 @@ func New(cfg Config) (*Documents, error) {
 // Name implements [platform.Module].
 func (d *Documents) Name() string { return "documents" }
 
+// Needs implements [platform.Dependent].
+func (d *Documents) Needs() []any { return []any{d.db} }
+
 //go:embed migrations
 var migrations embed.FS
 

@@ -129,6 +129,9 @@ func New(cfg Config) (*Events, error) {
 // Name is "events".
 func (*Events) Name() string { return "events" }
 
+// Needs implements [platform.Dependent].
+func (e *Events) Needs() []any { return []any{e.cfg.DB} }
+
 // Start makes the tables and begins to trim what is older than the retention.
 // It must be called once, before the modules that consume are started.
 func (e *Events) Start(ctx context.Context) error {
