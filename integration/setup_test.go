@@ -121,7 +121,7 @@ var places atomic.Int64
 
 func onPostgres(t *testing.T) place {
 	t.Helper()
-	return place{"--postgres", teststack.Postgres(t)}
+	return place{"--postgres", teststack.Postgres(t), "--mail-dir", filepath.Join(t.TempDir(), "mail")}
 }
 
 func onRedis(t *testing.T) place {

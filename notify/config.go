@@ -2,11 +2,9 @@ package notify
 
 import (
 	"cmp"
-	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net/mail"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,9 +30,10 @@ type Config struct {
 	// service counts "notify.messages", "notify.fan_out", "notify.rules",
 	// "notify.templates" and "notify.endpoints".
 	Limits platform.LimitsFunc
-	// SMTP is the server for e-mail. Nil is no e-mail: sending to the e-mail
-	// channel is then refused with the code "email_not_configured".
-	SMTP *SMTP
+	// Mail takes e-mails away: an [*SMTP], a [*MailFolder] or the host's own.
+	// Nil is no e-mail: sending to the e-mail channel is then refused with the
+	// code "email_not_configured".
+	Mail Mailer
 	// Rules hold for every tenant, under the id "builtin:" and their ID. A
 	// tenant can switch one off, not change it. They cannot refer to a
 	// template.
@@ -75,44 +74,6 @@ type Config struct {
 	Rand func() float64
 }
 
-// SMTP says how e-mail leaves.
-type SMTP struct {
-	// Host and Port are the server's; both are required.
-	Host string
-	Port int
-	// TLS is required: there is no silent default.
-	TLS TLSPolicy
-	// Username and Password, where they are set, are sent only over TLS: they
-	// need TLSMandatory or TLSImplicit.
-	Username, Password string
-	// From is the sender, "Acme <no-reply@acme.example>"; required.
-	From string
-	// HELO is the name this host greets with; empty is the host's name.
-	HELO string
-	// Timeout bounds the connecting and the sending of one e-mail each; zero
-	// is 15 s.
-	Timeout time.Duration
-	// TLSConfig replaces the default (TLS 1.2, the system's roots, Host).
-	TLSConfig *tls.Config
-}
-
-// TLSPolicy says how the connection to the SMTP server is protected.
-type TLSPolicy uint8
-
-// The policies.
-const (
-	_ TLSPolicy = iota
-	// TLSMandatory sends only after STARTTLS (RFC 3207).
-	TLSMandatory
-	// TLSOpportunistic uses STARTTLS where the server offers it. Whoever sits
-	// between can take the offer away.
-	TLSOpportunistic
-	// TLSNone sends in the clear, for a relay on the same machine.
-	TLSNone
-	// TLSImplicit speaks TLS from the first byte (RFC 8314), usually on port 465.
-	TLSImplicit
-)
-
 // rolesOwnerAdmin are the roles that the user service gives to those who
 // answer for an organization.
 func rolesOwnerAdmin() Audience { return Audience{Roles: []string{"owner", "admin"}} }
@@ -131,13 +92,8 @@ func (cfg Config) withDefaults() (Config, error) {
 	check.Need(cfg.SecretGrace >= 0, "SecretGrace", "must not be negative")
 	check.Need(cfg.StreamTTL == 0 || cfg.StreamTTL >= time.Second && cfg.StreamTTL <= time.Hour, "StreamTTL", "must be from 1s to 1h")
 	check.Need(cfg.MaxStreams >= 0, "MaxStreams", "must not be negative")
-	if cfg.SMTP != nil {
-		smtp := *cfg.SMTP
-		cfg.SMTP = &smtp
-		smtp.check(check)
-		if cfg.SMTP.Timeout == 0 {
-			cfg.SMTP.Timeout = 15 * time.Second
-		}
+	if m, ok := cfg.Mail.(preparedMailer); ok {
+		cfg.Mail = m.prepare(check)
 	}
 	cfg.Rules = slices.Clone(cfg.Rules)
 	seen := make(map[string]bool)
@@ -149,7 +105,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		seen[r.ID] = true
 		r.ID = builtinPrefix + r.ID
 		check.Need(r.Template == "", field+".Template", "must be empty: a built-in rule has its text in itself")
-		if err := r.validate(cfg.SMTP != nil); err != nil {
+		if err := r.validate(cfg.Mail != nil); err != nil {
 			check.Need(false, field, "is not valid: "+err.Error())
 		}
 	}
@@ -180,16 +136,4 @@ func (cfg Config) withDefaults() (Config, error) {
 		cfg.Rand = rand.Float64
 	}
 	return cfg, nil
-}
-
-func (s *SMTP) check(c *setting.Check) {
-	c.Need(s.Host != "", "SMTP.Host", "must be set")
-	c.Need(s.Port > 0 && s.Port < 1<<16, "SMTP.Port", "must be 1 to 65535")
-	c.Need(s.TLS >= TLSMandatory && s.TLS <= TLSImplicit, "SMTP.TLS",
-		"must be set to TLSMandatory, TLSOpportunistic, TLSNone or TLSImplicit")
-	_, err := mail.ParseAddress(s.From)
-	c.Need(err == nil, "SMTP.From", "must be an address")
-	c.Need(s.Username == "" || s.TLS == TLSMandatory || s.TLS == TLSImplicit, "SMTP.Username",
-		"needs TLSMandatory or TLSImplicit, or the password could travel in the clear")
-	c.Need(s.Timeout >= 0, "SMTP.Timeout", "must not be negative")
 }

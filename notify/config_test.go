@@ -10,14 +10,14 @@ import (
 
 func TestConfig(t *testing.T) {
 	_, err := notify.New(notify.Config{
-		SMTP:  &notify.SMTP{Username: "u", Password: "hunter2"},
+		Mail:  &notify.SMTP{Username: "u", Password: "hunter2"},
 		Rules: []notify.Rule{{ID: "Bad ID"}, {ID: "ok", Name: "x", Event: "x", Title: "x", Channels: []notify.Channel{"inbox"}, Template: "t"}},
 	})
 	if err == nil {
 		t.Fatal("an empty Config is taken")
 	}
 	for _, field := range []string{
-		"DB", "Events", "Queue", "Directory", "SMTP.Host", "SMTP.Port", "SMTP.TLS", "SMTP.From", "SMTP.Username",
+		"DB", "Events", "Queue", "Directory", "Mail.SMTP.Host", "Mail.SMTP.Port", "Mail.SMTP.TLS", "Mail.SMTP.From", "Mail.SMTP.Username",
 		"Rules[0].ID", "Rules[0] ", "Rules[1].Template",
 	} {
 		if !strings.Contains(err.Error(), "Config."+field) {

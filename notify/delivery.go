@@ -106,6 +106,7 @@ type pending struct {
 	name            string
 	body            string
 	text            rendered // of the message, for e-mail
+	secret          secretState
 	endpoint        endpointState
 }
 
@@ -199,6 +200,11 @@ WHERE tenant = ? AND id = ? AND status = ? AND tries = ?`, status, reason, attem
 		// A worker that was taken for dead, and another has recorded this try.
 		return nil
 	}
+	if p.secret.kept && status != DeliveryPending {
+		if err := removeSecret(ctx, tx, p.ID); err != nil {
+			return err
+		}
+	}
 	if !out.skipped {
 		_, err := tx.Exec(ctx, `INSERT INTO notify_attempts (tenant, delivery_id, n, started_at, duration, outcome, code, reason, response)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, tx.Tenant(), p.ID, attempts, began.UnixMicro(), took.Microseconds(), verdict, out.code, reason, out.response)
@@ -217,21 +223,25 @@ func (s *Service) readPending(ctx context.Context, tx store.Tx, id string) (pend
 	var (
 		p    pending
 		next sql.NullInt64
+		// of the secret text, which is there until the delivery ends
+		expires sql.NullInt64
 	)
 	var created, updated int64
 	err := tx.QueryRow(ctx, `SELECT d.id, d.channel, d.message_id, d.event_id, d.event_type, d.recipient, d.address, d.name, d.status,
  d.reason, d.attempts, d.tries, d.next_attempt_at, d.created_at, d.updated_at, d.body,
- coalesce(m.title, ''), coalesce(m.body, ''), coalesce(m.html, '')
+ coalesce(x.title, m.title, ''), coalesce(x.body, m.body, ''), coalesce(x.html, m.html, ''), coalesce(m.secret, 0), x.expires_at
 FROM notify_deliveries d LEFT JOIN notify_messages m ON m.tenant = d.tenant AND m.id = d.message_id
+LEFT JOIN notify_secret_texts x ON x.tenant = d.tenant AND x.delivery_id = d.id
 WHERE d.tenant = ? AND d.id = ?`, tx.Tenant(), id).Scan(&p.ID, &p.Channel, &p.Message, &p.EventID, &p.EventType, &p.Recipient,
 		&p.Address, &p.name, &p.Status, &p.Reason, &p.attempts, &p.tries, &next, &created, &updated, &p.body,
-		&p.text.title, &p.text.body, &p.text.html)
+		&p.text.title, &p.text.body, &p.text.html, &p.secret.marked, &expires)
 	if errors.Is(err, sql.ErrNoRows) {
 		return p, platform.NotFound("delivery")
 	}
 	if err != nil {
 		return p, fmt.Errorf("notify: read delivery: %w", err)
 	}
+	p.CreatedAt, p.secret.kept, p.secret.expires = micros(created), expires.Valid, micros(expires.Int64)
 	if p.Channel == ChannelWebhook {
 		p.endpoint, err = readEndpointState(ctx, tx, p.Recipient, s.cfg.Now())
 	}
@@ -290,7 +300,8 @@ func collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) 
 }
 
 // Retry has the failed deliveries of a message tried again, at once and then
-// on the whole schedule, and returns how many those are. Error: KindNotFound.
+// on the whole schedule, and returns how many those are. Errors: KindNotFound;
+// KindConflict "secret_removed" for a message that held a secret.
 func (s *Service) Retry(ctx context.Context, tenant platform.TenantID, message string) (int, error) {
 	n := 0
 	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
@@ -311,6 +322,9 @@ func (s *Service) Retry(ctx context.Context, tenant platform.TenantID, message s
 		if err != nil {
 			return fmt.Errorf("notify: failed deliveries: %w", err)
 		}
+		if m.Secret && len(failed) > 0 {
+			return errSecretRemoved()
+		}
 		for _, d := range failed {
 			again, err := s.restart(ctx, tx, d)
 			if err != nil {
@@ -326,13 +340,23 @@ func (s *Service) Retry(ctx context.Context, tenant platform.TenantID, message s
 }
 
 // RetryDelivery is [Service.Retry] for one delivery. Errors: KindNotFound;
-// KindConflict "not_failed" where it has not failed.
+// KindConflict "not_failed" where it has not failed, "secret_removed" where its
+// message held a secret.
 func (s *Service) RetryDelivery(ctx context.Context, tenant platform.TenantID, id string) (Delivery, error) {
 	var d Delivery
 	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		var err error
 		if d, err = readDelivery(ctx, tx, id); err != nil {
 			return err
+		}
+		if d.Channel == ChannelEmail && d.Status == DeliveryFailed {
+			m, _, err := readMessage(ctx, tx, d.Message)
+			if err != nil {
+				return err
+			}
+			if m.Secret {
+				return errSecretRemoved()
+			}
 		}
 		again, err := s.restart(ctx, tx, d)
 		if err != nil {

@@ -2,189 +2,157 @@ package notify
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/mail"
-	"net/textproto"
 	"strings"
+	"time"
 
 	gomail "github.com/wneessen/go-mail"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/setting"
 	"github.com/acme/platform/store/queue"
 )
+
+// Mailer takes e-mails away. [SMTP] gives them to a server, [MailFolder]
+// writes them into a folder; a host can bring its own, for the API of a mail
+// provider.
+type Mailer interface {
+	// Send takes one e-mail and returns once it is the receiver's to keep. An
+	// error that is a [*MailError] with Permanent set ends the delivery; any
+	// other one makes it come again later. Many goroutines call it at once; it
+	// ends when ctx does. It must not log or keep the text of a mail whose
+	// Secret is set.
+	Send(ctx context.Context, m Mail) error
+}
+
+// Mail is one e-mail to one address.
+type Mail struct {
+	// ID is the delivery's, the same in each try: a Message-ID made of it
+	// tells receivers of a repetition.
+	ID string
+	// To is one valid address, perhaps with a name.
+	To mail.Address
+	// Subject is one line; HTML is an alternative of Text, or empty.
+	Subject, Text, HTML string
+	// Date is when the mail was made, the same in each try.
+	Date time.Time
+	// Secret says that the text holds a secret.
+	Secret bool
+}
+
+// MailError says why a [Mailer] did not take an e-mail. All of it but Err is
+// shown to the tenant.
+type MailError struct {
+	// Reason is a stable code in snake case, such as "smtp_rejected"; empty is
+	// "network".
+	Reason string
+	// Permanent says that another try cannot help.
+	Permanent bool
+	// Code is the reply code of an SMTP server; 0 is none.
+	Code int
+	// Response is the answer of the mail server, of which at most 1 KiB is
+	// kept. It is dropped for a secret mail, which it may quote.
+	Response string
+	// Err is the cause.
+	Err error
+}
+
+func (e *MailError) Error() string {
+	return fmt.Sprintf("notify: send an e-mail: %s: %v", e.Reason, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *MailError) Unwrap() error { return e.Err }
+
+// preparedMailer is a Mailer of this package: New checks its settings and
+// works with a copy of them.
+type preparedMailer interface {
+	Mailer
+	prepare(c *setting.Check) Mailer
+	// longest bounds one Send.
+	longest() time.Duration
+}
 
 // runEmail is the job of one e-mail.
 func (s *Service) runEmail(ctx context.Context, job queue.Job) error {
 	return s.run(ctx, job, s.mail)
 }
 
-// mail sends an e-mail once. What fails before the server has taken the
-// sender is the host's matter and passes; what the server refuses for good
-// (RFC 5321, 5yz) does not.
+// mail sends an e-mail once.
 func (s *Service) mail(ctx context.Context, _ platform.TenantID, p *pending) outcome {
-	if s.cfg.SMTP == nil {
+	switch {
+	case s.cfg.Mail == nil:
 		return outcome{permanent: true, reason: codeNoEmail, skipped: true}
+	case p.secret.marked && !p.secret.kept:
+		return outcome{permanent: true, reason: reasonExpired, skipped: true}
+	case p.secret.marked && !s.cfg.Now().Before(p.secret.expires):
+		return outcome{permanent: true, reason: reasonExpired, skipped: true}
 	}
-	m, err := s.compose(p)
-	if err != nil {
-		return outcome{permanent: true, reason: "invalid_message"}
-	}
-	conns := connections{ctx: ctx}
-	defer conns.close()
-	client, err := s.cfg.SMTP.client(conns.dial)
-	if err != nil {
-		return outcome{reason: "smtp_config"}
-	}
-	if err := client.DialWithContext(ctx); err != nil {
-		code, text := smtpReply(err)
-		return outcome{code: code, response: text, reason: connectReason(err)}
-	}
-	err = client.Send(m)
+	err := s.cfg.Mail.Send(ctx, Mail{
+		ID: p.ID, To: mail.Address{Name: p.name, Address: p.Address}, Subject: oneLine(p.text.title),
+		Text: p.text.body, HTML: p.text.html, Date: p.CreatedAt, Secret: p.secret.marked,
+	})
 	if err == nil {
-		_ = client.Close() // the server has the message already
-		return outcome{delivered: true, code: 250}
+		out := outcome{delivered: true}
+		if _, ok := s.cfg.Mail.(*SMTP); ok {
+			out.code = 250
+		}
+		return out
 	}
-	code, text := smtpReply(err)
-	out := outcome{code: code, response: text, reason: "network"}
-	if code >= 400 {
-		out.reason, out.permanent = "smtp_rejected", code >= 500
-	} else if isTimeout(err) {
-		out.reason = "timeout"
+	out := outcome{reason: "network"}
+	if refused := (*MailError)(nil); errors.As(err, &refused) {
+		if refused.Reason != "" {
+			out.reason = refused.Reason
+		}
+		out.permanent, out.code = refused.Permanent, refused.Code
+		if !p.secret.marked {
+			out.response = shortened(refused.Response)
+		}
 	}
 	return out
 }
 
-// compose makes the message of a delivery. The Message-ID is the delivery's,
-// so that a repeated e-mail can be told.
-func (s *Service) compose(p *pending) (*gomail.Msg, error) {
-	m := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
-	if err := m.From(s.cfg.SMTP.From); err != nil {
-		return nil, err
+// shortened is the beginning of an answer, as text.
+func shortened(response string) string {
+	response = printable([]byte(response))
+	if len(response) > maxResponse {
+		response = strings.ToValidUTF8(response[:maxResponse], "")
 	}
-	to := mail.Address{Name: p.name, Address: p.Address}
-	if err := m.To(to.String()); err != nil {
-		return nil, err
-	}
-	m.Subject(oneLine(p.text.title))
-	m.SetDateWithValue(s.cfg.Now())
-	m.SetMessageIDWithValue(p.ID + "@" + s.cfg.SMTP.domain())
-	m.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no holiday notices back
-	m.SetBodyString(gomail.TypeTextPlain, p.text.body)
-	if p.text.html != "" {
-		m.AddAlternativeString(gomail.TypeTextHTML, p.text.html)
-	}
-	return m, nil
+	return response
 }
 
-// domain is the part of From after the at sign.
-func (s *SMTP) domain() string {
-	a, err := mail.ParseAddress(s.From)
+// message is the e-mail in the form of RFC 5322.
+func (m Mail) message(from string) (*gomail.Msg, error) {
+	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
+	if err := msg.From(from); err != nil {
+		return nil, err
+	}
+	if err := msg.To(m.To.String()); err != nil {
+		return nil, err
+	}
+	msg.Subject(m.Subject)
+	msg.SetDateWithValue(m.Date)
+	msg.SetMessageIDWithValue(m.ID + "@" + domain(from))
+	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no holiday notices back
+	msg.SetBodyString(gomail.TypeTextPlain, m.Text)
+	if m.HTML != "" {
+		msg.AddAlternativeString(gomail.TypeTextHTML, m.HTML)
+	}
+	return msg, nil
+}
+
+// errNoMessage is the outcome of a mail that no message can be made of.
+func errNoMessage(err error) error {
+	return &MailError{Reason: "invalid_message", Permanent: true, Err: err}
+}
+
+// domain is the part of a sender after the at sign.
+func domain(from string) string {
+	a, err := mail.ParseAddress(from)
 	if err != nil { // New has parsed it
-		return s.Host
+		return "localhost"
 	}
 	return a.Address[strings.LastIndexByte(a.Address, '@')+1:]
-}
-
-func (s *SMTP) tlsConfig() *tls.Config {
-	if s.TLSConfig != nil {
-		return s.TLSConfig.Clone()
-	}
-	return &tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12}
-}
-
-// connections are those of one e-mail: the library looks at its own deadlines
-// only, and leaves a connection open when the greeting fails.
-type connections struct {
-	ctx  context.Context //nolint:containedctx // the delivery's, for the life of one call
-	open []net.Conn
-}
-
-func (c *connections) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	c.open = append(c.open, conn)
-	context.AfterFunc(c.ctx, func() { _ = conn.Close() }) //nolint:contextcheck // the delivery, not the dialing, ends it
-	return conn, nil
-}
-
-func (c *connections) close() {
-	for _, conn := range c.open {
-		_ = conn.Close() // closed before, unless sending was given up
-	}
-}
-
-func (s *SMTP) client(dial gomail.DialContextFunc) (*gomail.Client, error) {
-	policy := map[TLSPolicy]gomail.TLSPolicy{
-		TLSMandatory: gomail.TLSMandatory, TLSOpportunistic: gomail.TLSOpportunistic,
-		TLSNone: gomail.NoTLS, TLSImplicit: gomail.NoTLS, // STARTTLS inside TLS makes no sense
-	}[s.TLS]
-	options := []gomail.Option{
-		gomail.WithPort(s.Port), gomail.WithTLSPolicy(policy), gomail.WithTLSConfig(s.tlsConfig()),
-		gomail.WithTimeout(s.Timeout), gomail.WithoutNoop(),
-	}
-	if s.TLS == TLSImplicit {
-		options = append(options, gomail.WithSSL()) // it dials by itself
-	} else {
-		options = append(options, gomail.WithDialContextFunc(dial))
-	}
-	if s.HELO != "" {
-		options = append(options, gomail.WithHELO(s.HELO))
-	}
-	if s.Username != "" {
-		options = append(options, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover),
-			gomail.WithUsername(s.Username), gomail.WithPassword(s.Password))
-	}
-	client, err := gomail.NewClient(s.Host, options...)
-	if err != nil {
-		return nil, fmt.Errorf("notify: smtp: %w", err)
-	}
-	return client, nil
-}
-
-// smtpReply finds the server's answer in an error.
-func smtpReply(err error) (int, string) {
-	var (
-		reply   *textproto.Error
-		refused *gomail.SendError
-		code    int
-		text    string
-	)
-	switch {
-	case errors.As(err, &reply):
-		code, text = reply.Code, reply.Msg
-	case errors.As(err, &refused):
-		code, text = refused.ErrorCode(), refused.Error()
-	}
-	if code == 0 { // our own words, which may name the host's network
-		return 0, ""
-	}
-	text = printable([]byte(text))
-	if len(text) > maxResponse {
-		text = strings.ToValidUTF8(text[:maxResponse], "")
-	}
-	return code, text
-}
-
-func connectReason(err error) string {
-	switch {
-	case isTimeout(err):
-		return "timeout"
-	case strings.Contains(err.Error(), "x509: ") || strings.Contains(err.Error(), "tls: ") || strings.Contains(err.Error(), "STARTTLS"):
-		return "tls"
-	case strings.Contains(err.Error(), "AUTH"):
-		return "smtp_auth"
-	}
-	return "network"
-}
-
-func isTimeout(err error) bool {
-	var timeout net.Error
-	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() ||
-		strings.Contains(err.Error(), "i/o timeout") // a SendError keeps the text only
 }

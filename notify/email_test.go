@@ -157,7 +157,7 @@ func (w *world) delivery(message string) notify.Delivery {
 func TestEmail(t *testing.T) {
 	p := &postOffice{}
 	p.open(t, nil)
-	w := start(t, func(c *notify.Config) { c.SMTP = p.config() })
+	w := start(t, func(c *notify.Config) { c.Mail = p.config() })
 	m := w.want(201, acme, "ann", "POST", "/v1/notify/messages", map[string]any{
 		"to": map[string]any{"users": []string{"bob"}, "emails": []string{"bob@example.com"}}, "channels": []string{"inbox", "email"},
 		"title": "Größe & more", "body": "Plain", "html": "<p>Rich</p>",
@@ -191,7 +191,7 @@ func TestEmail(t *testing.T) {
 func TestNoHeaderInjection(t *testing.T) {
 	p := &postOffice{}
 	p.open(t, nil)
-	w := start(t, func(c *notify.Config) { c.SMTP = p.config() })
+	w := start(t, func(c *notify.Config) { c.Mail = p.config() })
 	w.want(201, acme, "ann", "POST", "/v1/notify/templates", `{"name":"t","title":"{{.x}}","body":"b"}`)
 	m := w.mailTo("t", "ann@example.com")
 	eventually(t, "the e-mail", func() bool { return w.delivery(m).Status == notify.DeliveryDelivered })
@@ -221,7 +221,7 @@ func TestRefusedEmail(t *testing.T) {
 			}}
 			p.open(t, nil)
 			w := start(t, func(c *notify.Config) {
-				c.SMTP = p.config()
+				c.Mail = p.config()
 				c.Rand = func() float64 { return 0 }
 			})
 			m := w.mailTo("", "nobody@example.com")
@@ -251,7 +251,7 @@ func TestUnreachableServer(t *testing.T) {
 	}
 	p := &postOffice{addr: l.Addr().(*net.TCPAddr)}
 	_ = l.Close()
-	w := start(t, func(c *notify.Config) { c.SMTP = p.config() })
+	w := start(t, func(c *notify.Config) { c.Mail = p.config() })
 	m := w.mailTo("", "a@example.com")
 	eventually(t, "the attempt", func() bool { return len(w.delivery(m).Attempts) == 1 })
 	if d := w.delivery(m); d.Status != notify.DeliveryPending || d.Reason != "network" || d.NextAttempt.IsZero() {
@@ -264,8 +264,9 @@ func TestSlowServer(t *testing.T) {
 	p.open(t, nil)
 	t.Cleanup(func() { close(p.silent) })
 	w := start(t, func(c *notify.Config) {
-		c.SMTP = p.config()
-		c.SMTP.Timeout = 200 * time.Millisecond
+		server := p.config()
+		server.Timeout = 200 * time.Millisecond
+		c.Mail = server
 	})
 	m := w.mailTo("", "a@example.com")
 	eventually(t, "the attempt", func() bool { return len(w.delivery(m).Attempts) == 1 })
@@ -313,10 +314,11 @@ func TestMandatoryTLS(t *testing.T) {
 			p := &postOffice{auth: c.server != nil}
 			p.open(t, c.server)
 			w := start(t, func(cfg *notify.Config) {
-				cfg.SMTP = p.config()
-				cfg.SMTP.TLS = notify.TLSMandatory
-				cfg.SMTP.Username, cfg.SMTP.Password = "mailer", "opensesame"
-				cfg.SMTP.TLSConfig = &tls.Config{RootCAs: c.roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
+				server := p.config()
+				cfg.Mail = server
+				server.TLS = notify.TLSMandatory
+				server.Username, server.Password = "mailer", "opensesame"
+				server.TLSConfig = &tls.Config{RootCAs: c.roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
 			})
 			m := w.mailTo("", "a@example.com")
 			eventually(t, "the attempt", func() bool { return len(w.delivery(m).Attempts) == 1 })

@@ -37,6 +37,7 @@ type messageWire struct {
 	Title           string         `json:"title"`
 	Body            string         `json:"body"`
 	HTML            string         `json:"html,omitempty"`
+	Secret          bool           `json:"secret,omitempty" doc:"Whether the text held a secret: then nothing shows it"`
 	Channels        []string       `json:"channels"`
 	Rule            string         `json:"rule,omitempty"`
 	Event           string         `json:"event,omitempty"`
@@ -74,7 +75,7 @@ type attemptWire struct {
 
 func wireMessage(m SentMessage) messageWire {
 	w := messageWire{
-		ID: m.ID, Status: string(m.Status), Reason: m.Reason, Title: m.Title, Body: m.Body, HTML: m.HTML,
+		ID: m.ID, Status: string(m.Status), Reason: m.Reason, Title: m.Title, Body: m.Body, HTML: m.HTML, Secret: m.Secret,
 		Channels: texts(m.Channels), Rule: m.Rule, Event: m.Event, Actor: m.Actor, CreatedAt: m.CreatedAt, InboxRecipients: m.Inbox,
 	}
 	for _, d := range m.Deliveries {

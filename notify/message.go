@@ -19,7 +19,7 @@ type Channel string
 const (
 	// ChannelInbox is the inbox in the product, one per user.
 	ChannelInbox Channel = "inbox"
-	// ChannelEmail is e-mail over [Config.SMTP].
+	// ChannelEmail is e-mail over [Config.Mail].
 	ChannelEmail Channel = "email"
 	// ChannelWebhook is the tenant's endpoints that take the event type
 	// [MessageEventType].
@@ -64,6 +64,16 @@ type Message struct {
 	HTML string
 	// Actor is the id of who sends it, or "".
 	Actor string
+	// Secret says that the text holds a secret, such as the token of an
+	// invitation: it goes to Emails, by the e-mail channel alone, without a
+	// Template. The text is
+	// kept apart from the message, nothing ever serves it, and it is removed
+	// in the transaction that records the end of its delivery. It takes no
+	// part in the comparison of messages with the same ID.
+	Secret bool `json:",omitempty"`
+	// Expires is when a secret text has lost its use: it is then not sent any
+	// more, and removed. Zero is seven days after now.
+	Expires time.Time `json:"-"`
 }
 
 // MessageStatus is how far a message has come.
@@ -81,11 +91,13 @@ const (
 
 // SentMessage is a message with what became of it.
 type SentMessage struct {
-	ID          string
-	Status      MessageStatus
-	Reason      string // of MessageFailed
+	ID     string
+	Status MessageStatus
+	Reason string // of MessageFailed
+	// Title, Body and HTML are empty where Secret is set.
 	Title, Body string
 	HTML        string
+	Secret      bool
 	Channels    []Channel
 	// Rule and Event are the ids of what made it, or "".
 	Rule, Event string
@@ -123,6 +135,9 @@ func (m *Message) validate(email bool) error {
 	}
 	if m.To.IsZero() && len(m.Emails) == 0 && !slices.Equal(m.Channels, []Channel{ChannelWebhook}) {
 		f.add("/to", "required", "must name users, roles, everyone or e-mail addresses")
+	}
+	if m.Secret {
+		m.validateSecret(&f)
 	}
 	m.validateText(&f)
 	return f.err()
@@ -189,7 +204,7 @@ func (f *fields) err() error {
 	return e
 }
 
-// codeNoEmail says that the host has no SMTP server.
+// codeNoEmail says that the host has no way for e-mail.
 const codeNoEmail = "email_not_configured"
 
 func (f *fields) audience(path string, a Audience) {
@@ -222,7 +237,7 @@ func (f *fields) channels(channels []Channel, email bool) {
 		case seen[c]:
 			f.add(path, "duplicate", "each channel once")
 		case c == ChannelEmail && !email:
-			f.add(path, codeNoEmail, "this installation has no e-mail server")
+			f.add(path, codeNoEmail, "this installation has neither a mail server nor a mail folder")
 		case c != ChannelInbox && c != ChannelEmail && c != ChannelWebhook:
 			f.add(path, "unknown", "must be inbox, email or webhook")
 		}

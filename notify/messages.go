@@ -14,7 +14,7 @@ import (
 
 const (
 	messageList    = "notify.messages"
-	messageColumns = `id, created_at, status, reason, title, body, html, channels, inbox, rule, event, actor, digest`
+	messageColumns = `id, created_at, status, reason, title, body, html, channels, inbox, rule, event, actor, digest, secret`
 	// shownDeliveries is how many deliveries come with a message.
 	shownDeliveries = 200
 )
@@ -25,7 +25,7 @@ func scanMessage(scan func(...any) error) (m SentMessage, digest string, err err
 		channels string
 	)
 	err = scan(&m.ID, &created, &m.Status, &m.Reason, &m.Title, &m.Body, &m.HTML, &channels, &m.Inbox,
-		&m.Rule, &m.Event, &m.Actor, &digest)
+		&m.Rule, &m.Event, &m.Actor, &digest, &m.Secret)
 	m.CreatedAt, m.Channels = micros(created), splitChannels(channels)
 	return m, digest, err
 }

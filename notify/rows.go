@@ -55,7 +55,7 @@ func (b *bulk) exec(ctx context.Context, tx store.Tx, args []any) error {
 
 var (
 	insertMessages = newBulk("notify_messages", "tenant", "id", "created_at", "status", "reason", "title", "body",
-		"html", "channels", "audience", "inbox", "rule", "event", "actor", "digest")
+		"html", "channels", "audience", "inbox", "rule", "event", "actor", "digest", "secret")
 	insertInbox  = newBulk("notify_inbox", "tenant", "user_id", "created_at", "message_id")
 	insertUnread = newBulk("notify_unread", "tenant", "user_id", "unread").upsert(
 		"(tenant, user_id) DO UPDATE SET unread = notify_unread.unread + excluded.unread")
@@ -71,6 +71,7 @@ type plan struct {
 	deliveries []deliveryRow
 	fanOut     bool // the audience is looked up by a job
 	stored     bool // the message is there already
+	secret     *secretText
 }
 
 type messageRow struct {
@@ -126,7 +127,7 @@ func (s *Service) write(ctx context.Context, tx store.Tx, plans []*plan) error {
 			}
 			if !p.stored {
 				messages = append(messages, tenant, m.id, m.createdAt, m.status, m.reason, m.text.title, m.text.body,
-					m.text.html, joinChannels(m.channels), audience, len(p.inbox), m.rule, m.event, m.actor, m.digest)
+					m.text.html, joinChannels(m.channels), audience, len(p.inbox), m.rule, m.event, m.actor, m.digest, bit(p.secret != nil))
 			}
 			for _, user := range p.inbox {
 				inbox = append(inbox, tenant, user, m.createdAt, m.id)
@@ -149,6 +150,9 @@ func (s *Service) write(ctx context.Context, tx store.Tx, plans []*plan) error {
 	}
 	if err := insertDeliveries.exec(ctx, tx, deliveries); err != nil {
 		return fmt.Errorf("notify: write deliveries: %w", err)
+	}
+	if err := writeSecrets(ctx, tx, plans); err != nil {
+		return err
 	}
 	for _, p := range plans {
 		if err := s.enqueue(ctx, tx, p); err != nil {

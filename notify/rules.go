@@ -114,7 +114,7 @@ func resolve(ctx context.Context, tx store.Tx, r *Rule) error {
 // for the events that are committed after it. Errors: KindInvalid;
 // KindForbidden "limit_exceeded" beyond the limit "notify.rules".
 func (s *Service) CreateRule(ctx context.Context, tenant platform.TenantID, actor string, r Rule) (Rule, error) {
-	if err := r.validate(s.cfg.SMTP != nil); err != nil {
+	if err := r.validate(s.cfg.Mail != nil); err != nil {
 		return Rule{}, err
 	}
 	r.ID, r.Builtin, r.DisabledReason, r.Failures = s.cfg.NewID("rul"), false, "", nil
@@ -235,7 +235,7 @@ func (s *Service) UpdateRule(ctx context.Context, tenant platform.TenantID, acto
 			return s.ruleChanged(ctx, tx, "updated", actor, r)
 		}
 		r.UpdatedAt = micros(now)
-		if err := r.validate(s.cfg.SMTP != nil); err != nil {
+		if err := r.validate(s.cfg.Mail != nil); err != nil {
 			return err
 		}
 		if err := resolve(ctx, tx, &r); err != nil {

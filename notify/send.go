@@ -27,7 +27,7 @@ func (s *Service) Send(ctx context.Context, tenant platform.TenantID, m Message)
 	if err := tenant.Validate(); err != nil {
 		return SentMessage{}, err
 	}
-	if err := m.validate(s.cfg.SMTP != nil); err != nil {
+	if err := m.validate(s.cfg.Mail != nil); err != nil {
 		return SentMessage{}, err
 	}
 	d, earlier, err := s.draft(ctx, tenant, m)
@@ -58,7 +58,7 @@ func (s *Service) SendIn(ctx context.Context, tx store.Tx, m Message) (SentMessa
 	if err := tx.Tenant().Validate(); err != nil {
 		return SentMessage{}, err
 	}
-	if err := m.validate(s.cfg.SMTP != nil); err != nil {
+	if err := m.validate(s.cfg.Mail != nil); err != nil {
 		return SentMessage{}, err
 	}
 	digest, err := m.digest()
@@ -121,6 +121,9 @@ func (s *Service) send(ctx context.Context, tx store.Tx, d draft) (SentMessage, 
 		audience: target{Audience: d.To, Emails: d.Emails}, actor: d.Actor, digest: d.digest,
 	}
 	p := &plan{message: row, fanOut: d.later}
+	if d.Secret {
+		p.secret, row.text = s.secretText(d.Message), rendered{}
+	}
 	if d.later {
 		row.status = MessageAccepted
 		if d.Template != "" {
@@ -171,9 +174,13 @@ func deref(m *SentMessage) SentMessage {
 	return *m
 }
 
-// digest is of all that the caller said.
+// digest is of all that the caller said but a secret.
 func (m *Message) digest() (string, error) {
-	raw, err := json.Marshal(m) //nolint:musttag // nobody reads it again
+	said := *m
+	if m.Secret { // even a digest could be guessed from
+		said.Title, said.Body, said.HTML = "", "", ""
+	}
+	raw, err := json.Marshal(said) //nolint:musttag // nobody reads it again
 	if err != nil {
 		return "", platform.Invalid(platform.Field{Path: "/variables", Code: "format", Detail: "must be JSON values"}).Because(err)
 	}
@@ -223,7 +230,7 @@ func (s *Service) email(m *messageRow, r Recipient) deliveryRow {
 		address: r.Email, name: oneLine(r.Name), status: DeliveryPending, createdAt: m.createdAt,
 	}
 	switch {
-	case s.cfg.SMTP == nil: // a rule from a time when there was a server
+	case s.cfg.Mail == nil: // a rule from a time when there was a server
 		d.status, d.reason = DeliveryFailed, codeNoEmail
 	case !validAddress(r.Email):
 		d.status, d.reason = DeliveryFailed, "invalid_address"
@@ -235,7 +242,7 @@ func (s *Service) email(m *messageRow, r Recipient) deliveryRow {
 func (p *plan) sent() SentMessage {
 	m := p.message
 	return SentMessage{
-		ID: m.id, Status: m.status, Reason: m.reason, Title: m.text.title, Body: m.text.body, HTML: m.text.html,
+		ID: m.id, Status: m.status, Reason: m.reason, Title: m.text.title, Body: m.text.body, HTML: m.text.html, Secret: p.secret != nil,
 		Channels: m.channels, Rule: m.rule, Event: m.event, Actor: m.actor, CreatedAt: micros(m.createdAt), Inbox: len(p.inbox),
 	}
 }

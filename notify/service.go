@@ -67,8 +67,8 @@ func New(cfg Config) (*Service, error) {
 	// counts failures to record an attempt, too.
 	options := queue.Options{MaxAttempts: deliveryRuns, Timeout: time.Minute}
 	cfg.Queue.Handle(jobWebhook, s.runWebhook, options)
-	if cfg.SMTP != nil {
-		options.Timeout += 2 * cfg.SMTP.Timeout
+	if m, ok := cfg.Mail.(preparedMailer); ok {
+		options.Timeout += m.longest()
 	}
 	cfg.Queue.Handle(jobEmail, s.runEmail, options)
 	cfg.Queue.Handle(jobFanOut, s.runFanOut, queue.Options{MaxAttempts: fanOutAttempts, MaxBackoff: 10 * time.Minute})

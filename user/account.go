@@ -18,6 +18,10 @@ type User struct {
 	Name      string
 	CreatedAt time.Time
 	UpdatedAt time.Time
+	// EmailVerifiedAt is when the user first proved that mail to Email reaches
+	// them; zero is not yet. A sign-up proves nothing, accepting an invitation
+	// does: its token is in the mail alone.
+	EmailVerifiedAt time.Time
 }
 
 // Status is whether a user, an organization or a membership is in use.
@@ -312,15 +316,18 @@ func (s *Service) SetUserStatus(ctx context.Context, id string, status Status) e
 	return nil
 }
 
-const userColumns = `id, email, name, created_at, updated_at`
+const userColumns = `id, email, name, created_at, updated_at, email_verified_at`
 
 func scanUser(row scanner) (User, error) {
 	var (
-		u                User
-		created, updated int64
+		u                          User
+		created, updated, verified int64
 	)
-	err := row.Scan(&u.ID, &u.Email, &u.Name, &created, &updated)
+	err := row.Scan(&u.ID, &u.Email, &u.Name, &created, &updated, &verified)
 	u.CreatedAt, u.UpdatedAt = fromMicros(created), fromMicros(updated)
+	if verified != 0 {
+		u.EmailVerifiedAt = fromMicros(verified)
+	}
 	return u, err
 }
 

@@ -15,7 +15,9 @@ import (
 // the clear in the store.
 func TestCanary(t *testing.T) {
 	var log bytes.Buffer
+	var mail letters
 	b := open(t, func(c *user.Config) {
+		c.OnInvitation = mail.put
 		c.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	h := b.server()
@@ -24,9 +26,11 @@ func TestCanary(t *testing.T) {
 	tokens := out["tokens"].(object)
 	access, refresh := user.Secret(fmt.Sprint(tokens["access_token"])), user.Secret(fmt.Sprint(tokens["refresh_token"]))
 	key := user.Secret(fmt.Sprint(send[object](t, h, access, "POST", "/v1/api-keys", `{"name":"ci","scopes":["data.*"]}`, 201)["key"]))
-	invitation := user.Secret(fmt.Sprint(send[object](t, h, access, "POST", "/v1/invitations", `{"email":"ben@example.com","roles":["viewer"]}`, 201)["token"]))
-
 	var seen strings.Builder
+	_, invited := call(t, h, access, "POST", "/v1/invitations", `{"email":"ben@example.com","roles":["viewer"]}`)
+	seen.WriteString(invited)
+	invitation := mail.to("ben@example.com")
+
 	note := func(credential user.Secret, method, path, body string) {
 		_, answer := call(t, h, credential, method, path, body)
 		seen.WriteString(answer)

@@ -12,14 +12,20 @@ import (
 )
 
 type userWire struct {
-	ID        string    `json:"id" example:"usr_06d1…"`
-	Email     string    `json:"email"`
-	Name      string    `json:"name"`
-	CreatedAt time.Time `json:"created_at"`
-	UpdatedAt time.Time `json:"updated_at"`
+	ID              string     `json:"id" example:"usr_06d1…"`
+	Email           string     `json:"email"`
+	Name            string     `json:"name"`
+	CreatedAt       time.Time  `json:"created_at"`
+	UpdatedAt       time.Time  `json:"updated_at"`
+	EmailVerifiedAt *time.Time `json:"email_verified_at,omitempty" doc:"When the user proved that mail to email reaches them; absent until then"`
 }
 
-func wireUser(u User) userWire { return userWire(u) }
+func wireUser(u User) userWire {
+	return userWire{
+		ID: u.ID, Email: u.Email, Name: u.Name, CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
+		EmailVerifiedAt: timeOrNil(u.EmailVerifiedAt),
+	}
+}
 
 type tokensWire struct {
 	AccessToken  string `json:"access_token" doc:"Send it as Authorization: Bearer"`

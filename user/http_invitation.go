@@ -26,25 +26,6 @@ func wireInvitation(inv Invitation) invitationWire {
 	}
 }
 
-// newInvitationWire is an invitationWire with its token.
-type newInvitationWire struct {
-	ID        string    `json:"id" example:"inv_06d1…"`
-	Email     string    `json:"email"`
-	Roles     []string  `json:"roles" nullable:"false"`
-	InvitedBy string    `json:"invited_by"`
-	CreatedAt time.Time `json:"created_at"`
-	ExpiresAt time.Time `json:"expires_at"`
-	Token     string    `json:"token" doc:"For the invited person; shown once"`
-}
-
-func wireNewInvitation(inv Invitation, token Secret) newInvitationWire {
-	w := wireInvitation(inv)
-	return newInvitationWire{
-		ID: w.ID, Email: w.Email, Roles: w.Roles, InvitedBy: w.InvitedBy,
-		CreatedAt: w.CreatedAt, ExpiresAt: w.ExpiresAt, Token: string(token),
-	}
-}
-
 type inviteInput struct {
 	Body struct {
 		Email string   `json:"email" maxLength:"300" example:"ben@example.com"`
@@ -64,16 +45,16 @@ type acceptedWire struct {
 }
 
 func (s *Service) routeInvitations(api *rest.API) {
-	rest.Handle(api, post("invitations.create", "/v1/invitations", "Invite an e-mail address", platform.Require(permInvitationsWrite), http.StatusCreated),
-		as(func(ctx context.Context, p platform.Principal, in *inviteInput) (*created[newInvitationWire], error) {
-			inv, token, err := s.Invite(ctx, p, NewInvitation{Email: in.Body.Email, Roles: in.Body.Roles})
+	rest.Handle(api, post("invitations.create", "/v1/invitations", "Invite an e-mail address; the token goes there by mail", platform.Require(permInvitationsWrite), http.StatusCreated),
+		as(func(ctx context.Context, p platform.Principal, in *inviteInput) (*created[invitationWire], error) {
+			if s.cfg.OnInvitation == nil {
+				return nil, errNoMail()
+			}
+			inv, _, err := s.Invite(ctx, p, NewInvitation{Email: in.Body.Email, Roles: in.Body.Roles})
 			if err != nil {
 				return nil, err
 			}
-			return &created[newInvitationWire]{
-				Location: "/v1/invitations/" + inv.ID, CacheControl: noStore,
-				Body: wireNewInvitation(inv, token),
-			}, nil
+			return &created[invitationWire]{Location: "/v1/invitations/" + inv.ID, Body: wireInvitation(inv)}, nil
 		}))
 	rest.Handle(api, get("invitations.list", "/v1/invitations", "Open invitations", platform.Require(permInvitationsRead)),
 		as(func(ctx context.Context, p platform.Principal, in *page.Input) (*output[page.Output[invitationWire]], error) {

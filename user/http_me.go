@@ -11,19 +11,20 @@ import (
 
 // meWire is a userWire with more; the schema would not show embedded fields.
 type meWire struct {
-	ID           string    `json:"id" example:"usr_06d1…"`
-	Email        string    `json:"email"`
-	Name         string    `json:"name"`
-	CreatedAt    time.Time `json:"created_at"`
-	UpdatedAt    time.Time `json:"updated_at"`
-	Organization string    `json:"organization" doc:"Id of the organization that the credential names"`
-	Roles        []string  `json:"roles" nullable:"false"`
-	Scopes       []string  `json:"scopes,omitempty" nullable:"false" doc:"Limits of the API key; absent for a session"`
+	ID              string     `json:"id" example:"usr_06d1…"`
+	Email           string     `json:"email"`
+	Name            string     `json:"name"`
+	CreatedAt       time.Time  `json:"created_at"`
+	UpdatedAt       time.Time  `json:"updated_at"`
+	EmailVerifiedAt *time.Time `json:"email_verified_at,omitempty" doc:"When the user proved that mail to email reaches them; absent until then"`
+	Organization    string     `json:"organization" doc:"Id of the organization that the credential names"`
+	Roles           []string   `json:"roles" nullable:"false"`
+	Scopes          []string   `json:"scopes,omitempty" nullable:"false" doc:"Limits of the API key; absent for a session"`
 }
 
 func wireMe(me Profile) meWire {
 	return meWire{
-		ID: me.User.ID, Email: me.User.Email, Name: me.User.Name, CreatedAt: me.User.CreatedAt, UpdatedAt: me.User.UpdatedAt,
+		ID: me.User.ID, Email: me.User.Email, Name: me.User.Name, CreatedAt: me.User.CreatedAt, UpdatedAt: me.User.UpdatedAt, EmailVerifiedAt: timeOrNil(me.User.EmailVerifiedAt),
 		Organization: string(me.Organization), Roles: notNilList(me.Roles), Scopes: me.Scopes,
 	}
 }

@@ -32,7 +32,9 @@ type NewInvitation struct {
 }
 
 // Invite makes an invitation and returns it with its token, which is not kept:
-// only its SHA-256 is. Earlier open invitations of the address end. The roles
+// only its SHA-256 is. Whoever has the token and an account with the invited
+// address gets what is offered, so it must reach that mailbox and nobody else;
+// the operations over HTTP never answer it. Earlier open invitations of the address end. The roles
 // may not exceed the principal's own rights. An organization invites an address
 // at most 5 times an hour, and a user at most 200 a day; the error is then of
 // [platform.KindLimited]. Members and open invitations together are bounded by
@@ -197,9 +199,10 @@ func (s *Service) RevokeInvitation(ctx context.Context, p platform.Principal, id
 }
 
 // AcceptInvitation makes the signed-in user a member of the organization that
-// invited their address. A token works once. One that is unknown, used, revoked
-// or expired is the same [platform.KindNotFound]. The invitation is void if
-// whoever made it could not make it any more.
+// invited their address. The token was in a mail to that address, so the
+// address is verified from then on. A token works once. One that is unknown,
+// used, revoked or expired is the same [platform.KindNotFound]. The invitation
+// is void if whoever made it could not make it any more.
 func (s *Service) AcceptInvitation(ctx context.Context, p platform.Principal, token Secret) (Member, platform.TenantID, error) {
 	if p.Kind != platform.PrincipalUser {
 		return Member{}, "", errUserNeeded()
@@ -218,10 +221,14 @@ func (s *Service) AcceptInvitation(ctx context.Context, p platform.Principal, to
 	}
 	var m Member
 	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		now := fromMicros(micros(s.now()))
+		// The account comes first, see hold.go; what fails below undoes it.
+		if err := verifyEmail(ctx, tx, p.Subject, now); err != nil {
+			return err
+		}
 		if err := holdOrganization(ctx, tx, tenant); err != nil {
 			return err
 		}
-		now := fromMicros(micros(s.now()))
 		fresh, err := changedOne(ctx, tx, `UPDATE user_invitations SET accepted_at = ?, accepted_by = ?
 			WHERE tenant = ? AND id = ? AND accepted_at = 0 AND revoked_at = 0 AND expires_at > ?`,
 			micros(now), p.Subject, string(tenant), id, micros(now))

@@ -100,7 +100,9 @@ type Config struct {
 	Client func(ctx context.Context) string
 	// OnInvitation is called in the transaction that creates an invitation,
 	// which is the only moment its token is known: to enqueue the mail. It
-	// must have no effect outside tx. Its error undoes the invitation.
+	// must have no effect outside tx. Its error undoes the invitation. Where it
+	// is nil, invitations can be made in Go alone ([Service.Invite]): over HTTP
+	// they are refused with the code "email_not_configured".
 	OnInvitation func(ctx context.Context, tx store.Tx, inv Invitation, token Secret) error
 }
 

@@ -50,7 +50,8 @@ type options struct {
 
 	postgres, redis, mongo, mongoDatabase string
 	kafka                                 kafka.Config
-	smtp                                  *notify.SMTP // nil is no e-mail
+	smtp                                  *notify.SMTP // nil is none
+	mailDir                               string       // where there is no server
 
 	assertionKey        ed25519.PrivateKey  // of the gateway
 	assertionPublicKeys []ed25519.PublicKey // of the services
@@ -110,10 +111,11 @@ func (o *options) settings() []setting {
 			o.kafka, err = parseKafka(s)
 			return err
 		}},
-		{"smtp", "smtps://user@host:465?from=address, smtp+starttls:// or smtp+plain://; without it there is no e-mail", func(s string) (err error) {
+		{"smtp", "smtps://user@host:465?from=address, smtp+starttls:// or smtp+plain://, the same for user and notify", func(s string) (err error) {
 			o.smtp, err = parseSMTP(s)
 			return err
 		}},
+		{"mail-dir", "folder that notify writes e-mails into where there is no --smtp, said to user as well; the newest 1,000 stay. Without either there is no e-mail and no invitation", text(&o.mailDir)},
 		{"assertion-key", "the gateway's private key; better in PLATFORM_ASSERTION_KEY", func(s string) error {
 			seed, err := decodeKey(s)
 			if err == nil {
@@ -187,6 +189,9 @@ func parse(role string, args []string, env func(string) (string, bool), stderr i
 		if err := s.set(value); err != nil {
 			errs = append(errs, fmt.Errorf("--%s: %w", s.name, err))
 		}
+	}
+	if o.smtp != nil && o.mailDir != "" {
+		errs = append(errs, errors.New("--mail-dir: is for processes without --smtp"))
 	}
 	return o, errors.Join(errs...)
 }

@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/notify"
-	"github.com/acme/platform/store"
 	"github.com/acme/platform/user"
 )
 
@@ -56,23 +54,4 @@ func rules() []notify.Rule {
 		Title:    "A record was created in {{.data.collection}}",
 		Body:     "Record {{.data.id}} was created in the collection {{.data.collection}}.",
 	}}
-}
-
-// onInvitation is user.Config.OnInvitation.
-type onInvitation = func(ctx context.Context, tx store.Tx, inv user.Invitation, token user.Secret) error
-
-// mailInvitation writes the e-mail into the transaction that made the
-// invitation, so that there is one for each, and no token stands in the event
-// stream. Without a mail server the inviter hands on the token.
-func mailInvitation(ctx context.Context, tx store.Tx, mail *notify.Service, o options, inv user.Invitation, token user.Secret) error {
-	if o.smtp == nil {
-		return nil
-	}
-	_, err := mail.SendIn(ctx, tx, notify.Message{
-		ID: inv.ID, Emails: []string{inv.Email}, Channels: []notify.Channel{notify.ChannelEmail}, Actor: inv.InvitedBy,
-		Title: "You are invited",
-		Body: fmt.Sprintf("You are invited to join an organization at %s.\n\nSign up or sign in with this address, then accept with this token:\n\n%s\n\nIt is valid until %s.\n",
-			o.publicURL, string(token), inv.ExpiresAt.UTC().Format("2 January 2006 15:04 MST")),
-	})
-	return err
 }

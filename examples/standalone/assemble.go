@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"net"
-	"strconv"
 	"time"
 
 	"github.com/acme/platform"
@@ -66,12 +63,12 @@ func wire(o options, log *slog.Logger, s *stores) (assembly, error) {
 	// Every part that bounds something takes these: the organizations that one
 	// user created have one share.
 	limits := users.Limits(o.plans())
-	smtp, err := o.smtp()
+	mailer, err := o.mailer(log)
 	if err != nil {
 		return assembly{}, err
 	}
 	messages, err = notify.New(notify.Config{
-		DB: s.db, Events: s.events, Queue: jobs, Directory: directory{users}, SMTP: smtp, Rules: builtinRules,
+		DB: s.db, Events: s.events, Queue: jobs, Directory: directory{users}, Mail: mailer, Rules: builtinRules,
 		PubSub: s.pubsub, AllowPrivateNetworks: o.webhooksToPrivate, Limits: limits, Logger: log,
 	})
 	if err != nil {
@@ -116,25 +113,4 @@ func perMinute(n int64) gateway.Rate {
 		return gateway.NoLimit
 	}
 	return gateway.Rate{Requests: n, Period: time.Minute}
-}
-
-// smtp is the mail server, or nil where none is set.
-func (o options) smtp() (*notify.SMTP, error) {
-	if o.smtpAddr == "" {
-		return nil, nil //nolint:nilnil // nil is a value of Config.SMTP
-	}
-	host, port, err := net.SplitHostPort(o.smtpAddr)
-	if err != nil {
-		return nil, fmt.Errorf("--smtp-addr: %w", err)
-	}
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		return nil, fmt.Errorf("--smtp-addr: the port must be a number: %w", err)
-	}
-	policy := map[string]notify.TLSPolicy{
-		"mandatory": notify.TLSMandatory, "opportunistic": notify.TLSOpportunistic, "none": notify.TLSNone,
-	}[o.smtpTLS]
-	return &notify.SMTP{
-		Host: host, Port: n, TLS: policy, Username: o.smtpUser, Password: o.smtpPassword, From: o.smtpFrom,
-	}, nil
 }

@@ -36,6 +36,8 @@ type options struct {
 
 	smtpAddr, smtpUser, smtpPassword, smtpFrom, smtpTLS string
 
+	mailDir string
+
 	webhooksToPrivate bool
 }
 
@@ -95,11 +97,12 @@ func parse(args []string, env func(string) (string, bool), stderr io.Writer) (op
 	fs.StringVar(&origins, "cors-origins", "", "origins that browsers may call from, separated by commas")
 	fs.StringVar(&proxies, "trusted-proxies", "", "networks whose X-Forwarded-For is believed, separated by commas")
 	fs.DurationVar(&o.shutdown, "shutdown-timeout", 20*time.Second, "how long requests and jobs may take to end")
-	fs.StringVar(&o.smtpAddr, "smtp-addr", "", "host:port of the mail server; empty sends no e-mail")
+	fs.StringVar(&o.smtpAddr, "smtp-addr", "", "host:port of the mail server")
 	fs.StringVar(&o.smtpUser, "smtp-user", "", "user name at the mail server")
 	fs.StringVar(&o.smtpPassword, "smtp-password", "", "password at the mail server; better in PLATFORM_SMTP_PASSWORD")
-	fs.StringVar(&o.smtpFrom, "smtp-from", "", "sender of e-mails")
+	fs.StringVar(&o.smtpFrom, "smtp-from", "", "sender of e-mails; must be said where smtp-addr is")
 	fs.StringVar(&o.smtpTLS, "smtp-tls", "", "mandatory, opportunistic or none; must be said where smtp-addr is")
+	fs.StringVar(&o.mailDir, "mail-dir", "", "folder that e-mails are written into where there is no mail server; the newest 1,000 stay (default mail in --data, with --postgres none: then there is no e-mail)")
 	fs.BoolVar(&o.webhooksToPrivate, "webhooks-to-private", false, "let webhooks reach private and loopback addresses")
 	if err := fs.Parse(args); err != nil {
 		return options{}, err
@@ -208,6 +211,9 @@ func (o options) validate() (errs []error) {
 	}
 	errs = append(errs, o.stores.validate()...)
 	if o.smtpAddr != "" {
+		if o.mailDir != "" {
+			errs = append(errs, errors.New("--mail-dir: is for servers without --smtp-addr"))
+		}
 		if _, _, err := net.SplitHostPort(o.smtpAddr); err != nil {
 			errs = append(errs, fmt.Errorf("--smtp-addr: %q must be host:port", o.smtpAddr))
 		}

@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/netip"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/gateway"
 	"github.com/acme/platform/notify"
-	"github.com/acme/platform/store"
 	"github.com/acme/platform/user"
 )
 
@@ -68,21 +66,6 @@ func (d directory) Recipients(ctx context.Context, tenant platform.TenantID, to 
 		add(m)
 	}
 	return found, nil
-}
-
-// mailInvitation sends the invitation in the transaction that made it, where
-// there is a mail server. Otherwise the inviter hands on the token.
-func mailInvitation(ctx context.Context, tx store.Tx, messages *notify.Service, o options, inv user.Invitation, token user.Secret) error {
-	if o.smtpAddr == "" {
-		return nil
-	}
-	_, err := messages.SendIn(ctx, tx, notify.Message{
-		ID: inv.ID, Emails: []string{inv.Email}, Channels: []notify.Channel{notify.ChannelEmail}, Actor: inv.InvitedBy,
-		Title: "You are invited",
-		Body: fmt.Sprintf("You are invited to join an organization at %s.\n\nSign up or sign in with this address, then accept with this token:\n\n%s\n\nIt is valid until %s.\n",
-			o.publicURL, string(token), inv.ExpiresAt.UTC().Format("2 January 2006 15:04 MST")),
-	})
-	return err
 }
 
 type clientKey struct{}
