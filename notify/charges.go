@@ -16,6 +16,7 @@ import (
 // The names of the limits that the service counts.
 const (
 	limitMessages  = "notify.messages"
+	limitEmails    = "notify.emails"
 	limitFanOut    = "notify.fan_out"
 	limitRules     = "notify.rules"
 	limitTemplates = "notify.templates"
@@ -32,14 +33,9 @@ func charges(l platform.Limits, plans ...*plan) []quota.Charge {
 	return []quota.Charge{{Name: limitMessages, Amount: int64(messages), Limit: l.MessagesPerDay}}
 }
 
-// take counts the plans of a caller, whom the error tells which limit is
-// reached.
-func (s *Service) take(ctx context.Context, tx store.Tx, plans ...*plan) error {
-	l, err := s.cfg.Limits.Of(ctx, tx.Tenant())
-	if err != nil {
-		return err
-	}
-	return quota.Take(ctx, tx, s.cfg.Now(), charges(l, plans...)...)
+// counted are the limits of what is counted and not refused.
+func counted() platform.Limits {
+	return platform.Limits{MessagesPerDay: -1, EmailsPerDay: -1, EmailsPerSender: -1, EmailsPerRecipient: -1}
 }
 
 // refusal is a plan that a limit leaves out.
@@ -115,12 +111,7 @@ func overFanOut(l platform.Limits, n int) error {
 
 // underLimit checks the number of what a tenant has defined before one is
 // added. The caller holds the book, so the number stays.
-func (s *Service) underLimit(ctx context.Context, tx store.Tx, name, query string, limit func(platform.Limits) int64) error {
-	l, err := s.cfg.Limits.Of(ctx, tx.Tenant())
-	if err != nil {
-		return err
-	}
-	most := limit(l)
+func underLimit(ctx context.Context, tx store.Tx, name, query string, most int64) error {
 	if most < 0 {
 		return nil
 	}

@@ -26,7 +26,8 @@ type Config struct {
 	Queue *queue.Queue
 	// Directory knows the tenants' people.
 	Directory Directory
-	// Limits are those of the tenants; nil gives each the defaults. The
+	// Limits are those of the tenants; nil gives each the defaults. It is
+	// never called inside a transaction. The
 	// service counts "notify.messages", "notify.fan_out", "notify.rules",
 	// "notify.templates" and "notify.endpoints".
 	Limits platform.LimitsFunc
@@ -60,6 +61,16 @@ type Config struct {
 	// SecretGrace is how long the old secret of an endpoint signs beside the
 	// new one after a rotation; zero is 24 hours.
 	SecretGrace time.Duration
+	// MessageRetention is how long messages are kept, with their entries in
+	// inboxes, read or not, and their deliveries, and how long the failures of
+	// rules are shown: zero is 90 days, the least is 7 days, and a negative
+	// one keeps them for ever. A message's ID is known as long as it is kept.
+	MessageRetention time.Duration
+	// DeliveryRetention is how long the deliveries to endpoints are kept, with
+	// what was sent: zero is 30 days, the least is 7 days, and a negative one
+	// keeps them for as long as MessageRetention keeps their messages, and
+	// those of events for ever.
+	DeliveryRetention time.Duration
 	// Notices are those who are told that an endpoint was switched off; the
 	// zero value is the roles owner and admin.
 	Notices Audience
@@ -91,6 +102,9 @@ func (cfg Config) withDefaults() (Config, error) {
 	check.Need(cfg.DisableAfter >= 0, "DisableAfter", "must not be negative")
 	check.Need(cfg.SecretGrace >= 0, "SecretGrace", "must not be negative")
 	check.Need(cfg.StreamTTL == 0 || cfg.StreamTTL >= time.Second && cfg.StreamTTL <= time.Hour, "StreamTTL", "must be from 1s to 1h")
+	for field, age := range map[string]time.Duration{"MessageRetention": cfg.MessageRetention, "DeliveryRetention": cfg.DeliveryRetention} {
+		check.Need(age <= 0 || age >= leastRetention, field, "must be at least 7 days, or negative to keep everything")
+	}
 	check.Need(cfg.MaxStreams >= 0, "MaxStreams", "must not be negative")
 	if m, ok := cfg.Mail.(preparedMailer); ok {
 		cfg.Mail = m.prepare(check)
@@ -118,6 +132,8 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.SecretGrace == 0 {
 		cfg.SecretGrace = 24 * time.Hour
 	}
+	cfg.MessageRetention = cmp.Or(cfg.MessageRetention, 90*24*time.Hour)
+	cfg.DeliveryRetention = cmp.Or(cfg.DeliveryRetention, 30*24*time.Hour)
 	cfg.StreamTTL = cmp.Or(cfg.StreamTTL, 5*time.Minute)
 	cfg.MaxStreams = cmp.Or(cfg.MaxStreams, 10_000)
 	if cfg.Notices.IsZero() {

@@ -88,15 +88,19 @@ func (s *Service) CreateEndpoint(ctx context.Context, tenant platform.TenantID, 
 	if err := e.validate(s.cfg.AllowPrivateNetworks); err != nil {
 		return Endpoint{}, "", err
 	}
+	limits, err := s.cfg.Limits.Of(ctx, tenant) // it may read a store of its own
+	if err != nil {
+		return Endpoint{}, "", err
+	}
 	secret := newSecret()
 	e.ID, e.DisabledReason, e.FailingSince = s.cfg.NewID("end"), "", time.Time{}
 	e.CreatedAt = micros(s.stamp())
 	e.UpdatedAt = e.CreatedAt
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
-		err := s.underLimit(ctx, tx, limitEndpoints, countEndpoints, func(l platform.Limits) int64 { return l.Endpoints })
+		err := underLimit(ctx, tx, limitEndpoints, countEndpoints, limits.Endpoints)
 		if err != nil {
 			return err
 		}

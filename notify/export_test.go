@@ -60,3 +60,26 @@ func (c Changes) Take() map[platform.TenantID]int {
 	}
 	return out
 }
+
+// Retain removes all that is due, as the tasks of one replica do.
+func (s *Service) Retain(ctx context.Context) error {
+	for _, t := range s.tasks() {
+		for more := true; more; {
+			var err error
+			if more, err = t.Step(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// RetainStep makes one step of a task.
+func (s *Service) RetainStep(ctx context.Context, name string) (more bool, err error) {
+	for _, t := range s.tasks() {
+		if t.Name == name {
+			return t.Step(ctx)
+		}
+	}
+	return false, nil
+}

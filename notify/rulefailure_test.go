@@ -13,6 +13,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/notify"
+	"github.com/acme/platform/store"
 )
 
 // heavy is an event whose data makes the rule of costlyRule take too much.
@@ -325,6 +326,43 @@ func testLimitsThatAreUnknown(t *testing.T) {
 	}
 	failing = false
 	eventually(t, "the message", func() bool { return w.inbox(acme, "ann").Unread == 1 })
+}
+
+// A host may look into the store for what the limits are, which is not possible
+// inside a transaction.
+func TestLimitsAreReadOutsideOfTransactions(t *testing.T) {
+	var w *world
+	asked := 0
+	w = start(t, func(c *notify.Config) {
+		c.Rules = []notify.Rule{builtin()}
+		c.Limits = func(ctx context.Context, tenant platform.TenantID) (platform.Limits, error) {
+			asked++
+			return platform.Limits{}, w.db.InTenant(ctx, tenant, func(context.Context, store.Tx) error { return nil }, store.ReadOnly)
+		}
+	})
+	w.want(201, acme, "ann", "POST", "/v1/notify/rules", `{"name":"n","event":"*","channels":["inbox"],"to":{"users":["cat"]},"title":"t"}`)
+	w.want(201, acme, "ann", "POST", "/v1/notify/templates", `{"name":"n","title":"t"}`)
+	w.want(201, acme, "ann", "POST", "/v1/notify/endpoints", `{"url":"https://hooks.example.com/","types":["notify.nothing"]}`)
+	w.want(201, acme, "ann", "POST", "/v1/notify/messages", `{"template":"n","channels":["inbox"],"to":{"users":["bob"]}}`)
+	w.consume(recordCreated(acme, 1))
+	if asked != 5 || w.inbox(acme, "ann").Unread != 1 || w.inbox(acme, "bob").Unread != 1 {
+		t.Errorf("asked %d times", asked)
+	}
+	err := w.db.InTenant(context.Background(), acme, func(ctx context.Context, tx store.Tx) error {
+		for _, m := range []notify.Message{
+			{To: notify.Audience{Everyone: true}, Channels: []notify.Channel{notify.ChannelInbox}, Title: "t"},
+			{Channels: []notify.Channel{notify.ChannelWebhook}, Title: "t"},
+		} {
+			if _, err := w.svc.SendIn(ctx, tx, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the message", func() bool { return w.inbox(acme, "ann").Unread == 2 })
 }
 
 func TestDefinitionsAreLimited(t *testing.T) {

@@ -117,14 +117,18 @@ func (s *Service) CreateRule(ctx context.Context, tenant platform.TenantID, acto
 	if err := r.validate(s.cfg.Mail != nil); err != nil {
 		return Rule{}, err
 	}
+	limits, err := s.cfg.Limits.Of(ctx, tenant) // it may read a store of its own
+	if err != nil {
+		return Rule{}, err
+	}
 	r.ID, r.Builtin, r.DisabledReason, r.Failures = s.cfg.NewID("rul"), false, "", nil
 	r.CreatedAt = micros(s.stamp())
 	r.UpdatedAt = r.CreatedAt
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
-		err := s.underLimit(ctx, tx, limitRules, countRules, func(l platform.Limits) int64 { return l.Rules })
+		err := underLimit(ctx, tx, limitRules, countRules, limits.Rules)
 		if err != nil {
 			return err
 		}

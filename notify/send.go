@@ -11,6 +11,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/quota"
 )
 
 // Send brings a message to its audience. It returns once the message, the
@@ -39,6 +40,9 @@ func (s *Service) Send(ctx context.Context, tenant platform.TenantID, m Message)
 	if d.recipients, err = s.lookUp(ctx, tenant, m.To); err != nil {
 		return SentMessage{}, err
 	}
+	if d.limits, err = s.cfg.Limits.Of(ctx, tenant); err != nil {
+		return SentMessage{}, err
+	}
 	var sent SentMessage
 	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		sent, err = s.send(ctx, tx, d)
@@ -53,7 +57,9 @@ func (s *Service) Send(ctx context.Context, tenant platform.TenantID, m Message)
 // that may need the store itself, and leaves out users who are not members
 // without an error; and it renders the template, as that stands by then. Until
 // then the message has no text, and one whose text cannot be made becomes a
-// failed message with the reason.
+// failed message with the reason. So does one that exceeds a limit of the tenant;
+// what needs no such job, as it names addresses or endpoints alone, is counted
+// and not refused.
 func (s *Service) SendIn(ctx context.Context, tx store.Tx, m Message) (SentMessage, error) {
 	if err := tx.Tenant().Validate(); err != nil {
 		return SentMessage{}, err
@@ -65,7 +71,7 @@ func (s *Service) SendIn(ctx context.Context, tx store.Tx, m Message) (SentMessa
 	if err != nil {
 		return SentMessage{}, err
 	}
-	d := draft{Message: m, digest: digest, text: rendered{m.Title, m.Body, m.HTML}, later: !m.To.IsZero() || m.Template != ""}
+	d := draft{Message: m, digest: digest, text: rendered{m.Title, m.Body, m.HTML}, limits: counted(), later: !m.To.IsZero() || m.Template != ""}
 	return s.send(ctx, tx, d)
 }
 
@@ -101,6 +107,7 @@ type draft struct {
 	digest     string
 	text       rendered
 	recipients []Recipient
+	limits     platform.Limits
 	later      bool // a job looks up the audience and renders the template
 }
 
@@ -140,7 +147,7 @@ func (s *Service) send(ctx context.Context, tx store.Tx, d draft) (SentMessage, 
 		}
 		s.address(p, tx.Tenant(), d.recipients, endpoints)
 	}
-	if err := s.take(ctx, tx, p); err != nil {
+	if err := quota.Take(ctx, tx, s.cfg.Now(), charges(d.limits, p)...); err != nil {
 		return SentMessage{}, err
 	}
 	if err := s.write(ctx, tx, []*plan{p}); err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/queue"
 	"github.com/acme/platform/store/quota"
+	"github.com/acme/platform/store/retention"
 )
 
 //go:embed migrations
@@ -101,6 +102,12 @@ func (s *Service) Start(ctx context.Context) error {
 	if err := quota.Migrate(ctx, s.db); err != nil {
 		return err
 	}
+	if err := retention.Migrate(ctx, s.db); err != nil {
+		return err
+	}
+	s.group.Go(func(ctx context.Context) { //nolint:contextcheck // it outlives the start
+		retention.Run(ctx, retention.Config{DB: s.db, Logger: s.log, Now: s.cfg.Now}, s.tasks()...)
+	})
 	s.group.Go(s.read) //nolint:contextcheck // it outlives the start
 	if s.live != nil {
 		s.live.start() //nolint:contextcheck // it outlives the start

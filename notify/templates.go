@@ -83,14 +83,18 @@ func (s *Service) CreateTemplate(ctx context.Context, tenant platform.TenantID, 
 	if err := t.validate(); err != nil {
 		return Template{}, err
 	}
+	limits, err := s.cfg.Limits.Of(ctx, tenant) // it may read a store of its own
+	if err != nil {
+		return Template{}, err
+	}
 	t.ID = s.cfg.NewID("tpl")
 	t.CreatedAt = micros(s.stamp())
 	t.UpdatedAt = t.CreatedAt
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
-		err := s.underLimit(ctx, tx, limitTemplates, countTemplates, func(l platform.Limits) int64 { return l.Templates })
+		err := underLimit(ctx, tx, limitTemplates, countTemplates, limits.Templates)
 		if err != nil {
 			return err
 		}

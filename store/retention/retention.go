@@ -59,8 +59,8 @@ const (
 	lease = 2 * time.Minute
 	// stepPause lets writers have their turns between two steps.
 	stepPause = 20 * time.Millisecond
-	// retry is the longest pause before a replica looks again whether a task
-	// is due.
+	// retry is the longest pause after a failure, and the shortest one before
+	// a replica looks again whether a task is due that is rare.
 	retry = time.Minute
 )
 
@@ -103,18 +103,21 @@ type runner struct {
 	Config
 	task  Task
 	owner string
-	until time.Time // the end of the lease that is held
+	until time.Time // the end of the lease, or when the task is due
 }
 
 func (r *runner) run(ctx context.Context) {
 	failing := delivery.Trouble{Log: r.Logger, What: "removing what is old fails: " + r.task.Name}
 	for ctx.Err() == nil {
+		pause := min(r.task.Every, retry)
 		if err := r.round(ctx); err != nil && ctx.Err() == nil {
 			failing.Begin(ctx, err)
 		} else {
 			failing.End(ctx)
+			// Until then it is not due, or another replica is at it.
+			pause = max(pause, min(r.until.Sub(r.Now()), r.task.Every))
 		}
-		background.Sleep(ctx, min(r.task.Every, retry))
+		background.Sleep(ctx, pause)
 	}
 }
 
@@ -159,6 +162,7 @@ func (r *runner) take(ctx context.Context) (held bool, err error) {
 		return err
 	}, store.ReadOnly)
 	if err != nil || until > now.UnixMicro() {
+		r.until = time.UnixMicro(until)
 		return false, wrap("look for the lease", err)
 	}
 	return r.change(ctx, "take the lease", now.Add(lease), `INSERT INTO retention_leases (task, owner, until) VALUES (?, ?, ?)
