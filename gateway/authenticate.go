@@ -16,7 +16,8 @@ const maxCredential = 8 << 10
 // puts the principal into their context ([platform.PrincipalFrom]). The
 // credential is an "Authorization: Bearer" (RFC 6750) or an X-API-Key; who
 // sends both must send the same in them. Everything else is a problem of
-// status 401, or 400 where the request contradicts itself. It panics on a nil
+// status 401, or 400 where the request contradicts itself. How many bad
+// credentials are verified is bounded by [CredentialLimit]. It panics on a nil
 // Verifier.
 func Authenticate(v Verifier, log *slog.Logger) func(http.Handler) http.Handler {
 	if v == nil {

@@ -49,6 +49,7 @@ func BenchmarkRequest(b *testing.B) {
 	newBench := func(log *slog.Logger, rate gateway.Rate) http.Handler {
 		return newGateway(b, gateway.Config{
 			Verifier: users{}, Authorizer: users{}, Cache: memory.NewCache(64 << 20), Logger: log, RateLimit: rate,
+			Limits: plans(platform.Limits{RequestsPerMinute: 1 << 40}),
 		}, route("things.get", "GET", "/v1/things/{id}", platform.Require("things.read"), noContent))
 	}
 	endless := gateway.Rate{Requests: 1 << 60, Period: time.Hour}
@@ -76,6 +77,7 @@ func BenchmarkCacheHit(b *testing.B) {
 	r.Cacheable = true
 	cfg := config()
 	cfg.RateLimit = gateway.Rate{Requests: 1 << 60, Period: time.Hour}
+	cfg.Limits = plans(platform.Limits{RequestsPerMinute: 1 << 40})
 	measure(b, newGateway(b, cfg, r))
 }
 
@@ -89,6 +91,7 @@ func BenchmarkUpstream(b *testing.B) {
 	u.Routes[0].Path = "/v1/things/{id}"
 	cfg := config()
 	cfg.RateLimit = gateway.Rate{Requests: 1 << 60, Period: time.Hour}
+	cfg.Limits = plans(platform.Limits{RequestsPerMinute: 1 << 40})
 	_, cfg.AssertionKey = keys()
 	cfg.Upstreams = []gateway.Upstream{u}
 	b.Run("read", func(b *testing.B) { measure(b, newGateway(b, cfg)) })

@@ -59,13 +59,16 @@ func ClientAddress(trusted ...netip.Prefix) func(*http.Request) netip.Addr {
 	}
 }
 
-// clientKey is what clients are counted by: an IPv4 address, or the /64 of an
-// IPv6 one, of which a single host can use every address.
-func clientKey(a netip.Addr) string {
+// clientNetwork is what clients are counted by: an IPv4 address, or the /64 of
+// an IPv6 one, of which a single host can use every address.
+func clientNetwork(a netip.Addr) netip.Addr {
 	if a.Is6() {
 		if p, err := a.Prefix(64); err == nil {
-			return p.Addr().String()
+			return p.Addr()
 		}
 	}
-	return a.String() // "invalid IP" for all whose address is not known
+	return a
 }
+
+// clientKey is "invalid IP" for all whose address is not known.
+func clientKey(a netip.Addr) string { return clientNetwork(a).String() }

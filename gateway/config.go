@@ -47,10 +47,18 @@ type Config struct {
 	// RateLimit is for each principal of each tenant, and for each client
 	// address on public routes. Zero is 6,000 a minute; [NoLimit] is none.
 	RateLimit Rate
+	// Limits tells what a tenant may do: RequestsPerMinute of all principals
+	// of its share, beside RateLimit, and Streams. Nil is the default for
+	// every tenant. Where RateLimit is NoLimit, so is RequestsPerMinute.
+	Limits platform.LimitsFunc
 	// SignInRateLimit is for each client address, and for the public routes
 	// that change something: sign-up, login, refresh. So it slows down who
 	// tries passwords. Zero is 60 a minute; [NoLimit] is none.
 	SignInRateLimit Rate
+	// CredentialRateLimit is for each client address, and for credentials that
+	// are not valid: beyond it, only those that were accepted before are
+	// verified; see [CredentialLimit]. Zero is 300 a minute; [NoLimit] is none.
+	CredentialRateLimit Rate
 	// TrustedProxies are the networks of the proxies whose X-Forwarded-For
 	// is believed. Each of them must add the address it sees at the end of
 	// that header. Without any, the client is whoever connected.
@@ -101,6 +109,9 @@ func (cfg Config) withDefaults() Config {
 	if cfg.SignInRateLimit == (Rate{}) {
 		cfg.SignInRateLimit = Rate{Requests: 60, Period: time.Minute}
 	}
+	if cfg.CredentialRateLimit == (Rate{}) {
+		cfg.CredentialRateLimit = Rate{Requests: 300, Period: time.Minute}
+	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 30 * time.Second
 	}
@@ -130,6 +141,7 @@ func (cfg Config) validate() error {
 	c := setting.For("gateway")
 	c.Need(cfg.RateLimit.valid(), "RateLimit", "must be a number of requests in a period of at least a millisecond, or NoLimit")
 	c.Need(cfg.SignInRateLimit.valid(), "SignInRateLimit", "must be a number of requests in a period of at least a millisecond, or NoLimit")
+	c.Need(cfg.CredentialRateLimit.valid(), "CredentialRateLimit", "must be a number of requests in a period of at least a millisecond, or NoLimit")
 	c.Need(cfg.Cache != nil || cfg.RateLimit == NoLimit && cfg.SignInRateLimit == NoLimit, "Cache",
 		"must be set for the rate limits, or both must be NoLimit")
 	c.Need(cfg.Timeout > 0, "Timeout", "must be positive")

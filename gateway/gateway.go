@@ -17,8 +17,12 @@ type Gateway struct {
 	handler http.Handler
 	proxies []*proxy
 	streams streams
-	health  atomic.Pointer[func(context.Context) platform.Health]
-	needs   []any
+	live    *streamCounter
+	plans   plans
+	// requests is nil where there is no limit.
+	requests *shareCounter
+	health   atomic.Pointer[func(context.Context) platform.Health]
+	needs    []any
 }
 
 var (
@@ -38,7 +42,7 @@ func New(cfg Config, routers ...platform.Router) (*Gateway, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, streams: streams{open: make(map[*eventBody]struct{})}}
+	g := &Gateway{cfg: cfg, streams: streams{open: make(map[*eventBody]struct{})}, live: newStreamCounter(), plans: newPlans(cfg.Limits)}
 	client := ClientAddress(cfg.TrustedProxies...)
 	sources, err := g.sources(routers, client)
 	if err != nil {
@@ -133,8 +137,9 @@ func (g *Gateway) sources(routers []platform.Router, client clientFunc) ([]*sour
 
 // layers are the middlewares that routes share.
 type layers struct {
-	cfg             Config
-	limit, byClient func(http.Handler) http.Handler
+	cfg                       Config
+	limit, byClient, byTenant func(http.Handler) http.Handler
+	credentials, live         func(http.Handler) http.Handler
 }
 
 func (g *Gateway) layers(client clientFunc) layers {
@@ -144,10 +149,20 @@ func (g *Gateway) layers(client clientFunc) layers {
 			Client: client, Logger: g.cfg.Logger, Now: g.cfg.Now,
 		})
 	}
+	byTenant := func(next http.Handler) http.Handler { return next }
+	if g.cfg.RateLimit != NoLimit {
+		g.requests = newShareCounter(g.cfg.Cache, g.cfg.Now, g.cfg.Logger)
+		byTenant = tenantRateLimit(g.plans, g.requests, g.cfg.Logger)
+	}
 	return layers{
 		cfg:      g.cfg,
+		byTenant: byTenant,
+		live:     limitLive(g.plans, g.live, g.cfg.Logger),
 		limit:    limit("default", g.cfg.RateLimit, false),
 		byClient: limit("sign-in", g.cfg.SignInRateLimit, true),
+		credentials: CredentialLimit(CredentialLimitConfig{
+			Rate: g.cfg.CredentialRateLimit, Client: client, Now: g.cfg.Now,
+		}),
 	}
 }
 
@@ -163,7 +178,7 @@ func (l layers) around(r platform.Route, s *source) http.Handler {
 	switch {
 	case s.system && isProbe(r): // a probe that is refused looks like an outage
 	case !r.Access.Public():
-		chain = append(chain, Authenticate(l.cfg.Verifier, log), l.limit)
+		chain = append(chain, l.credentials, Authenticate(l.cfg.Verifier, log), l.limit, l.byTenant)
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		chain = append(chain, l.limit)
 	default:
@@ -178,7 +193,7 @@ func (l layers) around(r platform.Route, s *source) http.Handler {
 		timeout = s.proxy.upstream.Timeout
 	}
 	if r.Live && !r.Access.Public() {
-		chain = append(chain, Reverify(l.cfg.Verifier, liveCheck, log))
+		chain = append(chain, l.live, Reverify(l.cfg.Verifier, liveCheck, log))
 	}
 	if !r.Stream {
 		chain = append(chain, Timeout(timeout, log))

@@ -82,7 +82,9 @@ func RateLimit(cfg RateLimitConfig) func(http.Handler) http.Handler {
 			field = strconv.AppendInt(append(field, ";r="...), c.Remaining, 10)
 			field = strconv.AppendInt(append(field, ";t="...), reset, 10)
 			h := w.Header()
-			h["Ratelimit"], h["Ratelimit-Policy"] = []string{string(field)}, policy
+			told := make([]string, 1, 2) // TenantRateLimit adds to it
+			told[0] = string(field)
+			h["Ratelimit"], h["Ratelimit-Policy"] = told, policy
 			if c.Reached {
 				problem.Write(w, r, cfg.Logger, &platform.Error{
 					Kind: platform.KindLimited, Message: "too many requests; come back later",

@@ -39,7 +39,7 @@ func (p *process) gateway(ctx context.Context) (http.Handler, error) {
 	}
 	cfg := gateway.Config{
 		Verifier: users, Authorizer: users, Cache: live.Cache(), Logger: p.log, AssertionKey: p.assertionKey,
-		RateLimit: gateway.Rate{Requests: p.rateLimit, Period: time.Minute}, TrustedProxies: p.trustedProxies,
+		Limits: users.Limits(p.plans()), RateLimit: gateway.Rate{Requests: p.rateLimit, Period: time.Minute}, TrustedProxies: p.trustedProxies,
 		Title: "Acme platform",
 	}
 	for _, service := range described {

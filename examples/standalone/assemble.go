@@ -82,7 +82,7 @@ func wire(o options, log *slog.Logger, s *stores) (assembly, error) {
 	if err != nil {
 		return assembly{}, err
 	}
-	gw, err := gateway.New(o.gateway(users, s.cache, log), users, records, metrics, messages)
+	gw, err := gateway.New(o.gateway(users, s.cache, limits, log), users, records, metrics, messages)
 	if err != nil {
 		return assembly{}, err
 	}
@@ -96,11 +96,13 @@ func wire(o options, log *slog.Logger, s *stores) (assembly, error) {
 }
 
 // gateway is the configuration of the edge.
-func (o options) gateway(users *user.Service, cache store.Cache, log *slog.Logger) gateway.Config {
+func (o options) gateway(users *user.Service, cache store.Cache, limits platform.LimitsFunc, log *slog.Logger) gateway.Config {
 	cfg := gateway.Config{
 		Verifier: users, Authorizer: users, Cache: cache, Logger: log,
+		Limits:    limits,
 		RateLimit: perMinute(o.rateLimit), SignInRateLimit: perMinute(o.signInLimit),
-		TrustedProxies: o.trustedProxies, Title: "Acme platform", Version: version(),
+		CredentialRateLimit: perMinute(o.refusedLimit),
+		TrustedProxies:      o.trustedProxies, Title: "Acme platform", Version: version(),
 	}
 	if len(o.corsOrigins) > 0 {
 		cfg.CORS = &gateway.CORS{Origins: o.corsOrigins}

@@ -29,6 +29,7 @@ type options struct {
 	tokenTTL       time.Duration
 	rateLimit      int64
 	signInLimit    int64
+	refusedLimit   int64
 	limits         tenantLimits
 	corsOrigins    []string
 	trustedProxies []netip.Prefix
@@ -93,6 +94,7 @@ func parse(args []string, env func(string) (string, bool), stderr io.Writer) (op
 	fs.DurationVar(&o.tokenTTL, "access-token-ttl", 10*time.Minute, "how long an access token is valid")
 	fs.Int64Var(&o.rateLimit, "rate-limit", 60_000, "requests a minute that one credential may make; 0 is no limit")
 	fs.Int64Var(&o.signInLimit, "sign-in-limit", 120, "sign-ups and logins a minute from one address; 0 is no limit")
+	fs.Int64Var(&o.refusedLimit, "bad-credential-limit", 300, "credentials that are not valid a minute from one address, before only known ones are looked at; 0 is no limit")
 	fs.Var(&o.limits, "limit", limitUsage())
 	fs.StringVar(&origins, "cors-origins", "", "origins that browsers may call from, separated by commas")
 	fs.StringVar(&proxies, "trusted-proxies", "", "networks whose X-Forwarded-For is believed, separated by commas")
@@ -200,8 +202,8 @@ func (o options) validate() (errs []error) {
 	if o.logFormat != "text" && o.logFormat != "json" {
 		errs = append(errs, fmt.Errorf("--log-format: %q must be text or json", o.logFormat))
 	}
-	if o.rateLimit < 0 || o.signInLimit < 0 {
-		errs = append(errs, errors.New("--rate-limit and --sign-in-limit: must not be negative"))
+	if o.rateLimit < 0 || o.signInLimit < 0 || o.refusedLimit < 0 {
+		errs = append(errs, errors.New("--rate-limit, --sign-in-limit and --bad-credential-limit: must not be negative"))
 	}
 	if o.shutdown <= 0 || o.tokenTTL <= 0 {
 		errs = append(errs, errors.New("--shutdown-timeout and --access-token-ttl: must be positive"))
