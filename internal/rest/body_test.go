@@ -15,6 +15,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/problem"
 	"github.com/acme/platform/internal/rest"
+	"github.com/acme/platform/internal/test/routes"
 )
 
 // A body that cannot be read is the caller's fault, and says which.
@@ -27,7 +28,7 @@ func TestBodyThatCannotBeRead(t *testing.T) {
 	a := rest.New("things", nil)
 	rest.Handle(a, rest.Operation{ID: "things.create", Method: "POST", Path: "/v1/things", Access: platform.Public(), Summary: "Create"},
 		func(context.Context, *input) (*struct{}, error) { return &struct{}{}, nil })
-	h := a.Routes()[0].Handler
+	h := routes.Mux(a.Routes())
 	outer := problem.New(t.Context(), http.StatusRequestTimeout, "body_timeout", "late")
 	for name, c := range map[string]struct {
 		err    error
