@@ -56,8 +56,9 @@ var rules = []rule{
 	{dir: "store/queue", ours: []string{"", "store", "store/internal/...", "internal/..."}},
 	{dir: "store/quota", ours: []string{"", "store"}},
 	{dir: "store/retention", ours: []string{"", "store", "internal/..."}},
-	// The port speaks bun, and document is the meaning of what it carries.
-	{dir: "store", ours: []string{"", "store/document"}, theirs: []string{"github.com/uptrace/bun"}},
+	// The port speaks bun, and document is the meaning of what it carries. The
+	// services that are given one store.Scans share its slots.
+	{dir: "store", ours: []string{"", "store/document", "internal/fairshare"}, theirs: []string{"github.com/uptrace/bun"}},
 
 	{dir: "internal/rest", ours: []string{"", "internal/problem"}, theirs: []string{"github.com/danielgtaylor/huma/v2"}},
 	{dir: "internal/testdb", ours: []string{"", "store", "store/sqlite", "store/postgres", "internal/teststack"}},

@@ -124,7 +124,7 @@ WHERE tenant = ? AND name = ? AND time >= ? AND time < ? ORDER BY time LIMIT ?`
 )
 
 // each hands the selected events to visit, in the order of their time. The
-// whole of it may be run twice, and begins with reset.
+// whole of it may be run again, and begins with reset.
 func (s *Service) each(ctx context.Context, tenant platform.TenantID, q *Selection, properties bool, reset func(), visit func(*event) error) error {
 	query := readIndex
 	filtered := !q.Filter.IsZero()
@@ -132,9 +132,10 @@ func (s *Service) each(ctx context.Context, tenant platform.TenantID, q *Selecti
 	if properties {
 		query = readRows
 	}
-	return s.read(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	return s.read(ctx, tenant, func(ctx context.Context, tx store.Tx, budget *store.Budget) error {
 		reset()
-		rows, err := tx.Query(ctx, query, string(tenant), q.Event, q.From.UnixMicro(), q.To.UnixMicro(), s.maxRows+1)
+		rows, err := tx.Query(ctx, query, string(tenant), q.Event, q.From.UnixMicro(), q.To.UnixMicro(),
+			min(int64(s.maxRows)+1, budget.TooMany()))
 		if err != nil {
 			return err
 		}
@@ -147,6 +148,9 @@ func (s *Service) each(ctx context.Context, tenant platform.TenantID, q *Selecti
 		for n := 0; rows.Next(); n++ {
 			if n == s.maxRows {
 				return s.tooManyRows()
+			}
+			if err := budget.Read(ctx, 1); err != nil {
+				return err
 			}
 			if err := rows.Scan(dest...); err != nil {
 				return err
@@ -162,9 +166,18 @@ func (s *Service) each(ctx context.Context, tenant platform.TenantID, q *Selecti
 	})
 }
 
-// read runs fn on a snapshot. Only errors that are not for callers are wrapped.
-func (s *Service) read(ctx context.Context, tenant platform.TenantID, fn func(context.Context, store.Tx) error) error {
-	if err := s.db.InTenant(ctx, tenant, fn, store.ReadOnly); err != nil {
+// read runs fn on a snapshot, and where it reads much once more, when the
+// tenant's share has its turn.
+func (s *Service) read(ctx context.Context, tenant platform.TenantID, fn func(context.Context, store.Tx, *store.Budget) error) error {
+	err := s.scans.Run(ctx, s.limits, tenant, func(ctx context.Context, budget *store.Budget) error {
+		return s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+			if err := budget.Begin(ctx); err != nil {
+				return err
+			}
+			return fn(ctx, tx, budget)
+		}, budget.Reading)
+	})
+	if err != nil {
 		return fmt.Errorf("analytics: query: %w", err)
 	}
 	return nil

@@ -36,6 +36,12 @@ type Config struct {
 	// in one interval a question may hold in memory, some 150 bytes each;
 	// zero is 1,000,000.
 	MaxGroups int
+	// Limits returns the limits of a tenant; nil is the defaults. Limits.Scans
+	// bounds its questions.
+	Limits platform.LimitsFunc
+	// Scans bounds the questions of all tenants that read much. The services of
+	// a process are given one and the same; nil is one of the service's own.
+	Scans *store.Scans
 	// MaxPending is how many events may wait for their transaction, over all
 	// tenants; beyond it Ingest answers KindUnavailable. Zero is 50,000.
 	MaxPending int
@@ -49,6 +55,8 @@ type Service struct {
 	newID     func(prefix string) string
 	maxRows   int
 	maxGroups int
+	limits    platform.LimitsFunc
+	scans     *store.Scans
 	batches   *batcher
 	api       *rest.API
 }
@@ -79,7 +87,14 @@ func New(cfg Config) (*Service, error) {
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
+	if cfg.Scans == nil {
+		var err error
+		if cfg.Scans, err = store.NewScans(store.ScanConfig{}); err != nil {
+			return nil, err
+		}
+	}
 	s := &Service{
+		limits: cfg.Limits, scans: cfg.Scans,
 		db: cfg.DB, now: cfg.Now, newID: cfg.NewID,
 		maxRows: cfg.MaxRows, maxGroups: cfg.MaxGroups,
 	}

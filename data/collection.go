@@ -203,25 +203,29 @@ func (s *Service) checkRecords(ctx context.Context, tenant platform.TenantID, c 
 	}
 	var fields []platform.Field
 	for q := (store.Query{Limit: 200}); len(fields) < maxFields; {
-		page, err := s.docs.Find(ctx, tenant, c.Name, q)
+		var next store.Cursor
+		err := s.each(ctx, tenant, c.Name, q, func(page store.Page) error {
+			next = page.Next
+			for _, d := range page.Documents {
+				var e *platform.Error
+				if err := compiled.validate(d.Data, ""); errors.As(err, &e) && len(e.Fields) > 0 {
+					f := e.Fields[0]
+					fields = append(fields, platform.Field{
+						Path: "/schema", Code: "record", Detail: fmt.Sprintf("the record %s: %s %s", d.ID, f.Path, f.Detail),
+					})
+				} else if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 		if err != nil {
 			return err
 		}
-		for _, d := range page.Documents {
-			var e *platform.Error
-			if err := compiled.validate(d.Data, ""); errors.As(err, &e) && len(e.Fields) > 0 {
-				f := e.Fields[0]
-				fields = append(fields, platform.Field{
-					Path: "/schema", Code: "record", Detail: fmt.Sprintf("the record %s: %s %s", d.ID, f.Path, f.Detail),
-				})
-			} else if err != nil {
-				return err
-			}
-		}
-		if len(page.Next) == 0 {
+		if len(next) == 0 {
 			break
 		}
-		q.Cursor = page.Next
+		q.Cursor = next
 	}
 	if fields == nil {
 		return nil

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"
 )
 
@@ -44,7 +45,8 @@ const (
 // are written as they are: whoever opens the file in a spreadsheet, which takes
 // "=…" for a formula, must know what the records hold.
 //
-// Nothing is written before the first page was read. Errors: those of
+// Reading a page counts as one of Limits.Scans; writing it does not. Nothing is
+// written before the first page was read. Errors: those of
 // [Service.Find]; an error after the first byte leaves w incomplete.
 func (s *Service) Export(
 	ctx context.Context, tenant platform.TenantID, collection string, w io.Writer, o ExportOptions,
@@ -122,15 +124,19 @@ func (e *exporter) write(ctx context.Context, w io.Writer) error {
 // pages hands every page of p to f.
 func (e *exporter) pages(ctx context.Context, p plan, f func([]Record) error) error {
 	for {
-		found, err := e.service.docs.Find(ctx, e.tenant, e.collection, p.Query)
+		var found store.Page
+		size := 0
+		err := e.service.each(ctx, e.tenant, e.collection, p.Query, func(page store.Page) error {
+			found, size = page, 0
+			for i := range found.Documents {
+				d := &found.Documents[i]
+				size += len(d.Data)
+				d.Data = document.Select(d.Data, p.fields)
+			}
+			return nil
+		})
 		if err != nil {
 			return err
-		}
-		size := 0
-		for i := range found.Documents {
-			d := &found.Documents[i]
-			size += len(d.Data)
-			d.Data = document.Select(d.Data, p.fields)
 		}
 		if err := f(found.Documents); err != nil {
 			return err

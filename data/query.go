@@ -44,8 +44,11 @@ type Page struct {
 // Find returns a page of a collection's records. A record that is there during
 // all pages of a query and whose place in the order does not change is on one
 // page exactly. Errors: [platform.KindInvalid] for what is wrong with the
-// query, [platform.KindMalformed] "bad_cursor" for a cursor of another query,
-// [platform.KindNotFound] for the collection.
+// query, and "query_too_costly" for one without a fitting index that reads more
+// than [store.Scans] lets it; [platform.KindMalformed] "bad_cursor" for a cursor
+// of another query, [platform.KindNotFound] for the collection,
+// [platform.KindLimited] "scans_exceeded" where the tenant has too many queries
+// under way that read much.
 func (s *Service) Find(ctx context.Context, tenant platform.TenantID, collection string, q Query) (Page, error) {
 	if !collectionPattern.MatchString(collection) {
 		return Page{}, noCollection()
@@ -94,7 +97,7 @@ func badLimit() error {
 }
 
 func (s *Service) find(ctx context.Context, tenant platform.TenantID, collection string, p plan) (Page, error) {
-	found, err := s.docs.Find(ctx, tenant, collection, p.Query)
+	found, err := s.read(ctx, tenant, collection, p.Query)
 	if err != nil {
 		return Page{}, cursorFault(err)
 	}
@@ -115,8 +118,8 @@ func cursorFault(err error) error {
 	return err
 }
 
-// Count returns how many records match a filter; nil is all. Errors:
-// [platform.KindInvalid], [platform.KindNotFound] for the collection.
+// Count returns how many records match a filter; nil is all. Errors: those of
+// [Service.Find].
 func (s *Service) Count(ctx context.Context, tenant platform.TenantID, collection string, filter json.RawMessage) (int64, error) {
 	if !collectionPattern.MatchString(collection) {
 		return 0, noCollection()
@@ -125,7 +128,12 @@ func (s *Service) Count(ctx context.Context, tenant platform.TenantID, collectio
 	if err != nil {
 		return 0, err
 	}
-	return s.docs.Count(ctx, tenant, collection, f)
+	var n int64
+	err = s.scans.Run(ctx, s.limits, tenant, func(ctx context.Context, budget *store.Budget) (err error) {
+		n, err = s.docs.Count(ctx, tenant, collection, f, budget)
+		return err
+	})
+	return n, nameIndex(err, f, nil)
 }
 
 // A cursor on the outside is a version byte, a checksum and the store's

@@ -29,6 +29,12 @@ type Config struct {
 	// MaxRecord is how large the data of one record may be, in bytes without
 	// white space, from 1 KiB to 8 MiB; zero is 1 MiB.
 	MaxRecord int
+	// Limits returns the limits of a tenant; nil is the defaults. Limits.Scans
+	// bounds its queries without a fitting index, and its exports.
+	Limits platform.LimitsFunc
+	// Scans bounds the queries of all tenants that read much. The services of
+	// a process are given one and the same; nil is one of the service's own.
+	Scans *store.Scans
 }
 
 // Service is the document API. It is made by [New]; its methods are safe for
@@ -39,6 +45,8 @@ type Service struct {
 	now       func() time.Time
 	newID     func(prefix string) string
 	maxRecord int
+	limits    platform.LimitsFunc
+	scans     *store.Scans
 	schemas   schemas
 	api       *rest.API
 	buffers   sync.Pool // of *[]byte, for bodies and answers
@@ -74,8 +82,13 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	scans, err := newScans(cfg.Scans)
+	if err != nil {
+		return nil, err
+	}
 	s := &Service{
 		docs: cfg.Documents, log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, maxRecord: cfg.MaxRecord,
+		limits: cfg.Limits, scans: scans,
 		schemas: schemas, api: rest.New("data", cfg.Logger),
 	}
 	s.routeCollections()

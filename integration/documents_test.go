@@ -235,7 +235,7 @@ func (s *script) filter() document.Filter {
 func (s *script) count() {
 	f := s.filter()
 	s.all("count "+f.String(), func(d store.Documents) (string, error) {
-		n, err := d.Count(s.t.Context(), s.tenant, s.name, f)
+		n, err := d.Count(s.t.Context(), s.tenant, s.name, f, nil)
 		return fmt.Sprint(n), err
 	})
 }

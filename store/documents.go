@@ -36,11 +36,12 @@ type Documents interface {
 
 	// Find returns one page of the documents that match. Error: KindNotFound
 	// where there is no such collection; KindMalformed for a cursor that does
-	// not fit the query.
+	// not fit the query; [ErrTooCostly] for one that reads more than its budget.
 	Find(ctx context.Context, tenant platform.TenantID, collection string, q Query) (Page, error)
 
-	// Count returns how many documents match.
-	Count(ctx context.Context, tenant platform.TenantID, collection string, filter document.Filter) (int64, error)
+	// Count returns how many documents match. What it reads is within the
+	// budget, or a few more; nil is no bound. Error: [ErrTooCostly].
+	Count(ctx context.Context, tenant platform.TenantID, collection string, filter document.Filter, budget *Budget) (int64, error)
 
 	// Apply makes the changes in one transaction, all or none, in order, and
 	// returns one document per change: the new one, and for a deletion the
@@ -137,6 +138,9 @@ type Query struct {
 	MaxBytes int
 	// Cursor continues after an earlier page of the same query.
 	Cursor Cursor
+	// Budget bounds the documents and index entries that are read for the
+	// page, or a few more; nil is no bound.
+	Budget *Budget
 }
 
 // Page is one page of an answer.

@@ -105,11 +105,19 @@ type TxOption func(*TxOptions)
 type TxOptions struct {
 	// ReadOnly: the transaction reads a snapshot and must not write.
 	ReadOnly bool
+	// Long: it may read for seconds. A driver runs it apart from the short
+	// ones, so that these never wait for it, and on one core of the database.
+	Long bool
 }
 
 // ReadOnly runs the transaction on a snapshot, beside writers. Writing in it
 // is an error.
 func ReadOnly(o *TxOptions) { o.ReadOnly = true }
+
+// LongRead is [ReadOnly] for a transaction that may read for seconds, such as a
+// query that reads a whole collection. How many run at once is the caller's to
+// bound; see [Scans].
+func LongRead(o *TxOptions) { o.ReadOnly, o.Long = true, true }
 
 // NewTxOptions folds opts, for drivers.
 func NewTxOptions(opts []TxOption) TxOptions {

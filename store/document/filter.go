@@ -85,6 +85,29 @@ func (f Filter) MatchRecord(r *Record) bool {
 // such as "@id", so that it cannot be decided by a record's data alone.
 func (f Filter) UsesStoreFields() bool { return f.root != nil && f.root.usesStoreFields() }
 
+// Paths returns the fields that the filter asks about, each once, in its order.
+// What $elemMatch asks of an element belongs to the field with the list.
+func (f Filter) Paths() []string {
+	if f.root == nil {
+		return nil
+	}
+	return f.root.paths(nil)
+}
+
+func (n *node) paths(found []string) []string {
+	switch n.op {
+	case opAnd, opOr, opNot:
+		for _, kid := range n.kids {
+			found = kid.paths(found)
+		}
+		return found
+	}
+	if !slices.Contains(found, n.path.text) {
+		found = append(found, n.path.text)
+	}
+	return found
+}
+
 func (n *node) usesStoreFields() bool {
 	return n.path.system || slices.ContainsFunc(n.kids, (*node).usesStoreFields)
 }

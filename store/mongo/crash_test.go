@@ -198,7 +198,7 @@ func crash(t *testing.T, name string, client *driver.Client, other *mongo.Docume
 
 	// Two reads that must not see more, or less, than what they then find.
 	first, getErr := other.Get(t.Context(), tenant, "c", "a")
-	count, countErr := other.Count(t.Context(), tenant, "c", document.Filter{})
+	count, countErr := other.Count(t.Context(), tenant, "c", document.Filter{}, nil)
 	got := state(t, other, tenant)
 	if seen := fmt.Sprintf("%s.%d=%s", first.ID, first.Version, first.Data); !strings.Contains(got, seen) && getErr == nil ||
 		(getErr != nil || countErr != nil) != (got == "gone") || int(count) != strings.Count(got, "=") {
@@ -309,7 +309,7 @@ func comesLate(t *testing.T, name string, other *mongo.Documents, tenant platfor
 	if after := state(t, other, tenant); after != before {
 		t.Errorf("%s: it changed %s to %s", what, before, after)
 	}
-	if n, err := other.Count(t.Context(), tenant, "c", filter(`{"n":{"$gte":0}}`)); err != nil || n != int64(strings.Count(before, "=")) {
+	if n, err := other.Count(t.Context(), tenant, "c", filter(`{"n":{"$gte":0}}`), nil); err != nil || n != int64(strings.Count(before, "=")) {
 		t.Errorf("%s: %d are counted in %s, %v", what, n, before, err)
 	}
 	// Each unique value can be taken once, and is taken.

@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
@@ -23,7 +24,7 @@ func (d *Documents) Find(ctx context.Context, tenant platform.TenantID, name str
 		return store.Page{}, err
 	}
 	var out store.Page
-	err = d.read(ctx, scope{tenant}, name, query, q.Limit+1, func(f *docquery.Finder) (whole bool, err error) {
+	err = d.read(ctx, scope{tenant}, name, query, bounds{first: q.Limit + 1, budget: q.Budget}, func(f *docquery.Finder) (whole bool, err error) {
 		found, err := f.Find(ctx)
 		out = query.Page(found)
 		return distinctIDs(found.Records), err
@@ -35,7 +36,7 @@ func (d *Documents) Find(ctx context.Context, tenant platform.TenantID, name str
 }
 
 // Count implements [store.Documents].
-func (d *Documents) Count(ctx context.Context, tenant platform.TenantID, name string, filter document.Filter) (int64, error) {
+func (d *Documents) Count(ctx context.Context, tenant platform.TenantID, name string, filter document.Filter, budget *store.Budget) (int64, error) {
 	if err := tenant.Validate(); err != nil {
 		return 0, err
 	}
@@ -51,7 +52,7 @@ func (d *Documents) Count(ctx context.Context, tenant platform.TenantID, name st
 		return h.Count, nil
 	}
 	var n int64
-	err := d.read(ctx, sc, name, docquery.NewCount(filter), fetchAtOnce, func(f *docquery.Finder) (_ bool, err error) {
+	err := d.read(ctx, sc, name, docquery.NewCount(filter), bounds{first: fetchAtOnce, budget: budget}, func(f *docquery.Finder) (_ bool, err error) {
 		n, err = f.Count(ctx)
 		return true, err
 	})
@@ -82,9 +83,15 @@ const (
 	fetchAtOnce = 1000
 )
 
+// bounds say how many documents a query reads at first, and at most.
+type bounds struct {
+	first  int
+	budget *store.Budget
+}
+
 // read runs a query and looks whether the collection was the same before and
 // after it. Where it never is, an answer is taken that is whole in itself.
-func (d *Documents) read(ctx context.Context, sc scope, name string, q *docquery.Query, first int, run func(*docquery.Finder) (whole bool, err error)) error {
+func (d *Documents) read(ctx context.Context, sc scope, name string, q *docquery.Query, b bounds, run func(*docquery.Finder) (whole bool, err error)) error {
 	for try := range maxReads {
 		h, err := d.settled(ctx, sc, name, readerPatience)
 		if err != nil {
@@ -93,7 +100,10 @@ func (d *Documents) read(ctx context.Context, sc scope, name string, q *docquery
 		if h.none() {
 			return errNoCollection
 		}
-		f, err := d.finder(sc, h, q, first)
+		if err := b.budget.Begin(ctx); err != nil {
+			return err
+		}
+		f, err := d.finder(sc, h, q, b)
 		if err != nil {
 			return err
 		}
@@ -116,13 +126,16 @@ func (d *Documents) read(ctx context.Context, sc scope, name string, q *docquery
 
 // finder answers a query from the state of h. The indexes that are being built
 // are not for it.
-func (d *Documents) finder(sc scope, h *head, q *docquery.Query, first int) (*docquery.Finder, error) {
+func (d *Documents) finder(sc scope, h *head, q *docquery.Query, b bounds) (*docquery.Finder, error) {
 	all, err := d.cache.indexes(h)
 	if err != nil {
 		return nil, fmt.Errorf("mongo: the indexes of a collection: %w", err)
 	}
-	src := &source{d: d, sc: sc, number: h.Number, first: min(max(first, 16), fetchAtOnce)}
-	f := &docquery.Finder{Source: src, Query: q, Lot: fetchAtOnce, Stale: true}
+	src := &source{
+		d: d, sc: sc, number: h.Number, first: min(max(b.first, 16), fetchAtOnce), budget: b.budget,
+	}
+	f := &docquery.Finder{Source: src, Query: q, Lot: fetchAtOnce, Stale: true, Budget: src.budget, Large: new(atomic.Bool)}
+	f.Large.Store(h.Count > store.ShortReads)
 	for _, x := range all {
 		if x.Build == "" {
 			src.indexes = append(src.indexes, x)

@@ -82,7 +82,7 @@ func walk(t *testing.T, docs *mongo.Documents, name string, all []store.Document
 	if !slices.EqualFunc(got, want, func(a, b placed) bool { return a.id == b.id && bytes.Equal(a.key, b.key) }) {
 		t.Errorf("%s: %s by %q: got %v, want %v", name, text, sort, got, want)
 	}
-	if n, err := docs.Count(t.Context(), tenant, name, f); err != nil || n != int64(len(want)) {
+	if n, err := docs.Count(t.Context(), tenant, name, f, nil); err != nil || n != int64(len(want)) {
 		t.Errorf("%s: %s: counted %d, %v; want %d", name, text, n, err, len(want))
 	}
 }

@@ -65,7 +65,7 @@ func TestChangesBesideABuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]int64{`{"n":78}`: 1, `{"n":5}`: 2, `{"n":{"$lt":3}}`: 1, `{"n":{"$gte":0}}`: 12} {
-		if n, err := other.Count(t.Context(), tenant, "c", filter(text)); err != nil || n != want {
+		if n, err := other.Count(t.Context(), tenant, "c", filter(text), nil); err != nil || n != want {
 			t.Errorf("%s: %d, %v; want %d", text, n, err, want)
 		}
 	}
@@ -128,7 +128,7 @@ func TestAnsweredOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	wg.Wait()
-	if n, err := other.Count(t.Context(), tenant, "c", filter(`{}`)); err != nil || n != 3 {
+	if n, err := other.Count(t.Context(), tenant, "c", filter(`{}`), nil); err != nil || n != 3 {
 		t.Errorf("%d documents, %v", n, err)
 	}
 	audit(t, other, false)

@@ -63,7 +63,7 @@ func TestTenantsStayApart(t *testing.T) {
 			check(of, d)
 		}
 		done += len(page.Documents) + 1
-		n, err := docs.Count(t.Context(), of, "c", document.Filter{})
+		n, err := docs.Count(t.Context(), of, "c", document.Filter{}, nil)
 		if err != nil || n != int64(len(have[of])) {
 			t.Fatalf("%s has %d documents, counted %d, %v", of, len(have[of]), n, err)
 		}
@@ -78,7 +78,7 @@ func TestTenantsStayApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, of := range tenants[1:] {
-		if n, err := docs.Count(t.Context(), of, "c", filter(`{"n":{"$gte":0}}`)); err != nil || n != int64(len(have[of])) {
+		if n, err := docs.Count(t.Context(), of, "c", filter(`{"n":{"$gte":0}}`), nil); err != nil || n != int64(len(have[of])) {
 			t.Errorf("after another tenant's drop %s counts %d of %d, %v", of, n, len(have[of]), err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"
 	"github.com/acme/platform/store/internal/docquery"
 )
@@ -19,6 +20,7 @@ type source struct {
 	number  string
 	indexes []*index
 	first   int // how many documents are read at once at first
+	budget  *store.Budget
 }
 
 var _ docquery.Source = (*source)(nil)
@@ -54,13 +56,20 @@ func (s *source) entries(ctx context.Context, r rowRange, backward bool, n int) 
 		}
 		out[i].ID = readID(doc)
 	}
-	return out, nil
+	return out, s.budget.Read(ctx, int64(len(out)))
 }
 
 // CountEntries implements [docquery.Source].
 func (s *source) CountEntries(ctx context.Context, i int, r document.Range, most int) (int64, error) {
 	span := docquery.Span{After: docquery.Place{Key: docquery.From(r)}, To: docquery.To(r)}
-	return s.d.entries.count(ctx, s.rows(s.indexes[i], span), most)
+	if most > 0 { // the planner looks whether there are few
+		return s.d.entries.count(ctx, s.rows(s.indexes[i], span), most)
+	}
+	n, err := s.d.entries.count(ctx, s.rows(s.indexes[i], span), int(s.budget.TooMany()))
+	if err != nil {
+		return 0, err
+	}
+	return n, s.budget.Read(ctx, n)
 }
 
 // Fetch implements [docquery.Source].
@@ -144,6 +153,9 @@ func (s *source) Scan(ctx context.Context, scan docquery.Scan, filter document.F
 		id, row, err := readDocument(raw)
 		if err != nil {
 			return false, fault("decode", err)
+		}
+		if err := s.budget.Read(ctx, 1); err != nil {
+			return false, err
 		}
 		if row.Shell != "" {
 			return true, nil

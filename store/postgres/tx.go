@@ -106,6 +106,9 @@ func (db *DB) opening(tenant platform.TenantID, o store.TxOptions) string {
 	if db.cfg.URL == "" { // a pool of the host looks elsewhere
 		begin += "; SET LOCAL search_path = " + db.cfg.Schema
 	}
+	if o.Long { // the other cores are for short ones
+		begin += "; SET LOCAL max_parallel_workers_per_gather = 0"
+	}
 	if tenant == "" {
 		return begin
 	}

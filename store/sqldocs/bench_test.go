@@ -121,14 +121,14 @@ func benchmarkRead(b *testing.B, db testdb.DB) {
 	})
 	b.Run("count all", func(b *testing.B) {
 		for b.Loop() {
-			if n, err := docs.Count(b.Context(), tenant, "indexed", document.Filter{}); err != nil || n != benchSize {
+			if n, err := docs.Count(b.Context(), tenant, "indexed", document.Filter{}, nil); err != nil || n != benchSize {
 				b.Fatal(n, err)
 			}
 		}
 	})
 	b.Run("count list", func(b *testing.B) {
 		for b.Loop() {
-			n, err := docs.Count(b.Context(), tenant, "indexed", filter(`{"tag":"tag07","num":{"$gt":500}}`))
+			n, err := docs.Count(b.Context(), tenant, "indexed", filter(`{"tag":"tag07","num":{"$gt":500}}`), nil)
 			if err != nil || n < 300 {
 				b.Fatal(n, err)
 			}
@@ -136,7 +136,7 @@ func benchmarkRead(b *testing.B, db testdb.DB) {
 	})
 	b.Run("count tag", func(b *testing.B) {
 		for b.Loop() {
-			if n, err := docs.Count(b.Context(), tenant, "indexed", filter(`{"tag":"tag07"}`)); err != nil || n < 500 {
+			if n, err := docs.Count(b.Context(), tenant, "indexed", filter(`{"tag":"tag07"}`), nil); err != nil || n < 500 {
 				b.Fatal(n, err)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
@@ -25,6 +26,9 @@ type collection struct {
 	createdAt, updatedAt int64
 	definition           definition
 	indexes              []*index
+	// large is set where a read of everything has met more documents than a
+	// short query may read, and unset where it has not. It is a hint.
+	large *atomic.Bool
 }
 
 // index is an index of a collection.
@@ -80,7 +84,7 @@ func (c *collection) public() store.Collection {
 // with returns a copy of c with another definition and a new revision.
 func (c *collection) with(d definition) (*collection, error) {
 	next := *c
-	next.definition, next.indexes = d, nil
+	next.definition, next.indexes, next.large = d, nil, new(atomic.Bool)
 	next.revision = newRevision()
 	for _, s := range d.Indexes {
 		x, err := newIndex(s)

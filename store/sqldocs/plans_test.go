@@ -94,7 +94,7 @@ func TestManyRecords(t *testing.T) {
 	} {
 		checkWalk(t, docs, "many", m, c.filter, fields(c.sort), 700)
 	}
-	if n, err := docs.Count(t.Context(), tenant, "many", filter(`{"tags":{"$in":["x","y1","y2"]}}`)); err != nil || n != 3000 {
+	if n, err := docs.Count(t.Context(), tenant, "many", filter(`{"tags":{"$in":["x","y1","y2"]}}`), nil); err != nil || n != 3000 {
 		t.Errorf("a record with several keys is counted %d times: %v", n, err)
 	}
 }

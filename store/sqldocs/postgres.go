@@ -43,13 +43,13 @@ const (
 func (s *postgresSource) Entries(ctx context.Context, index int, span docquery.Span, n int) ([]docquery.Entry, error) {
 	number := s.c.indexes[index].Number
 	if span.Backward {
-		return entries(s.tx.Query(ctx, `SELECT sort_key, id, 0 FROM document_index
+		return s.entries(ctx, `SELECT sort_key, id, 0 FROM document_index
 			WHERE tenant = ? AND number = ? AND sort_key >= ? AND sort_key < ?
-			ORDER BY sort_key DESC, id DESC LIMIT ?`, string(s.tenant), number, span.After.Key, span.To, n))
+			ORDER BY sort_key DESC, id DESC LIMIT ?`, string(s.tenant), number, span.After.Key, span.To, n)
 	}
-	return entries(s.tx.Query(ctx, `SELECT sort_key, id, 0 FROM document_index
+	return s.entries(ctx, `SELECT sort_key, id, 0 FROM document_index
 		WHERE tenant = ? AND number = ? AND (sort_key, id) > (?, ?) AND sort_key < ?
-		ORDER BY sort_key, id LIMIT ?`, string(s.tenant), number, span.After.Key, span.After.ID, span.To, n))
+		ORDER BY sort_key, id LIMIT ?`, string(s.tenant), number, span.After.Key, span.After.ID, span.To, n)
 }
 
 // Fetch implements [docquery.Source].
@@ -97,7 +97,7 @@ func (s *postgresSource) Join(ctx context.Context, index int, span docquery.Span
 		rows, err := s.tx.Query(ctx, text, string(s.tenant), s.c.indexes[index].Number, from.Key, from.ID, end, p.size,
 			p.most, string(s.tenant), s.c.number)
 		more = true
-		err = eachRow(ctx, rows, err, func() (bool, error) {
+		err = s.eachRow(ctx, rows, err, func() (bool, error) {
 			matches, err := j.scan(rows)
 			if err != nil || got.withheld(j.data) {
 				return false, err
@@ -117,17 +117,17 @@ func (s *postgresSource) Join(ctx context.Context, index int, span docquery.Span
 
 // Scan implements [docquery.Source].
 func (s *postgresSource) Scan(ctx context.Context, scan docquery.Scan, filter document.Filter, see docquery.See) error {
-	if scan.DataOnly { // nobody ends it early
-		rows, err := s.tx.Query(ctx, `SELECT id, data FROM documents WHERE tenant = ? AND collection = ?`,
-			string(s.tenant), s.c.number)
-		return eachData(ctx, rows, err, filter, see)
+	if scan.DataOnly { // nobody ends it early but the meter
+		rows, err := s.tx.Query(ctx, `SELECT id, data FROM documents WHERE tenant = ? AND collection = ? LIMIT ?`,
+			string(s.tenant), s.c.number, s.budget.TooMany())
+		return s.eachData(ctx, rows, err, filter, see)
 	}
 	var r scannedRow
 	after := scan.After
 	return s.inPieces(func(p piece) (got pieceRead, more bool, err error) {
 		rows, err := s.scanPiece(ctx, scan.Order, after, p)
 		more = true
-		err = eachRow(ctx, rows, err, func() (bool, error) {
+		err = s.eachRow(ctx, rows, err, func() (bool, error) {
 			if err := r.scan(rows); err != nil || got.withheld(r.Data) {
 				return false, err
 			}

@@ -264,7 +264,7 @@ func checkWalk(t failer, docs *sqldocs.Documents, name string, m model, text str
 	if !slices.Equal(got, ids) {
 		t.Fatalf("%s by %v: got %v, want %v", text, sort, got, ids)
 	}
-	n, err := docs.Count(t.Context(), tenant, name, filter)
+	n, err := docs.Count(t.Context(), tenant, name, filter, nil)
 	if err != nil || n != int64(len(ids)) {
 		t.Fatalf("%s: counted %d (%v), want %d", text, n, err, len(ids))
 	}

@@ -211,7 +211,7 @@ func TestMarksOfTwoWriters(t *testing.T) {
 	writers.Wait()
 	for _, docs := range all {
 		for _, f := range []string{`{"a":{"$gte":1}}`, `{"b":{"$gte":1}}`} {
-			if n, err := docs.Count(t.Context(), tenant, "c", filter(f)); n != 1 || err != nil {
+			if n, err := docs.Count(t.Context(), tenant, "c", filter(f), nil); n != 1 || err != nil {
 				t.Errorf("%s: counted %d, %v", f, n, err)
 			}
 		}
@@ -292,7 +292,7 @@ func TestOneHasTheValue(t *testing.T) {
 		}
 		seen[string(doc.Data)] = doc.ID
 	}
-	if n, err := all[0].Count(t.Context(), tenant, "c", document.Filter{}); n != int64(len(seen)) || err != nil || n == 0 {
+	if n, err := all[0].Count(t.Context(), tenant, "c", document.Filter{}, nil); n != int64(len(seen)) || err != nil || n == 0 {
 		t.Errorf("%d documents, %v", n, err)
 	}
 }

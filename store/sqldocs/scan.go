@@ -12,7 +12,7 @@ import (
 // Scan implements [docquery.Source].
 func (s *source) Scan(ctx context.Context, scan docquery.Scan, filter document.Filter, see docquery.See) error {
 	if scan.DataOnly {
-		return s.everything(ctx, filter, see)
+		return s.inAnyOrder(ctx, filter, see)
 	}
 	var rows *sql.Rows
 	var err error
@@ -28,7 +28,7 @@ func (s *source) Scan(ctx context.Context, scan docquery.Scan, filter document.F
 			WHERE tenant = ? AND collection = ? AND id < ? ORDER BY id DESC`, string(s.tenant), s.c.number, scan.After)
 	}
 	var r scannedRow
-	return eachRow(ctx, rows, err, func() (bool, error) {
+	return s.eachRow(ctx, rows, err, func() (bool, error) {
 		if err := r.scan(rows); err != nil || !filter.MatchRecord(&r.Record) {
 			return err == nil, err
 		}
@@ -52,12 +52,15 @@ func (r *scannedRow) scan(rows *sql.Rows) error {
 	return nil
 }
 
-// everything shows all documents in any order, without what
-// [source.Complete] adds.
-func (s *source) everything(ctx context.Context, filter document.Filter, see docquery.See) error {
-	first, last, dense, err := s.span(ctx)
-	if err != nil {
-		return err
+// inAnyOrder shows all documents, without what [source.Complete] adds. For the
+// few that a short query reads it is not worth it to find out how they lie.
+func (s *source) inAnyOrder(ctx context.Context, filter document.Filter, see docquery.See) (err error) {
+	var first, last int64
+	dense := false
+	if !s.budget.Short() {
+		if first, last, dense, err = s.span(ctx); err != nil {
+			return err
+		}
 	}
 	var rows *sql.Rows
 	if dense {
@@ -68,14 +71,14 @@ func (s *source) everything(ctx context.Context, filter document.Filter, see doc
 		rows, err = s.tx.Query(ctx, `SELECT id, data FROM documents WHERE tenant = ? AND collection = ?`,
 			string(s.tenant), s.c.number)
 	}
-	return eachData(ctx, rows, err, filter, see)
+	return s.eachData(ctx, rows, err, filter, see)
 }
 
 // eachData shows the rows of ids and data that meet the filter, and closes them.
-func eachData(ctx context.Context, rows *sql.Rows, err error, filter document.Filter, see docquery.See) error {
+func (s *source) eachData(ctx context.Context, rows *sql.Rows, err error, filter document.Filter, see docquery.See) error {
 	var id, data sql.RawBytes
 	var r document.Record // one for all rows: it goes to the heap
-	return eachRow(ctx, rows, err, func() (bool, error) {
+	return s.eachRow(ctx, rows, err, func() (bool, error) {
 		if err := rows.Scan(&id, &data); err != nil {
 			return false, err
 		}
@@ -102,9 +105,9 @@ func (s *source) span(ctx context.Context) (first, last int64, dense bool, err e
 	return first, last, last-first < 2*n, nil
 }
 
-// eachRow calls next for each row until it says no, looks at ctx now and then,
-// and closes rows.
-func eachRow(ctx context.Context, rows *sql.Rows, err error, next func() (bool, error)) error {
+// eachRow counts each row and calls next for it until it says no, looks at ctx
+// now and then, and closes rows.
+func (s *source) eachRow(ctx context.Context, rows *sql.Rows, err error, next func() (bool, error)) error {
 	if err != nil {
 		return fmt.Errorf("sqldocs: read documents: %w", err)
 	}
@@ -112,6 +115,9 @@ func eachRow(ctx context.Context, rows *sql.Rows, err error, next func() (bool, 
 	for n := 1; rows.Next(); n++ {
 		if n%256 == 0 && ctx.Err() != nil {
 			return fmt.Errorf("sqldocs: %w", ctx.Err())
+		}
+		if err := s.budget.Read(ctx, 1); err != nil {
+			return err
 		}
 		if more, err := next(); err != nil || !more {
 			return err

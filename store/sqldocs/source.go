@@ -17,7 +17,8 @@ type source struct {
 	tenant platform.TenantID
 	c      *collection
 	// piece is how many rows a page needs, if all meet the filter.
-	piece int
+	piece  int
+	budget *store.Budget
 }
 
 var (
@@ -29,16 +30,17 @@ var (
 func (s *source) Entries(ctx context.Context, index int, span docquery.Span, n int) ([]docquery.Entry, error) {
 	number := s.c.indexes[index].Number
 	if span.Backward {
-		return entries(s.tx.Query(ctx, `SELECT sort_key, id, seq FROM document_index
+		return s.entries(ctx, `SELECT sort_key, id, seq FROM document_index
 			WHERE tenant = ? AND number = ? AND sort_key >= ? AND sort_key < ?
-			ORDER BY sort_key DESC, id DESC LIMIT ?`, string(s.tenant), number, span.After.Key, span.To, n))
+			ORDER BY sort_key DESC, id DESC LIMIT ?`, string(s.tenant), number, span.After.Key, span.To, n)
 	}
-	return entries(s.tx.Query(ctx, `SELECT sort_key, id, seq FROM document_index
+	return s.entries(ctx, `SELECT sort_key, id, seq FROM document_index
 		WHERE tenant = ? AND number = ? AND (sort_key, id) > (?, ?) AND sort_key < ?
-		ORDER BY sort_key, id LIMIT ?`, string(s.tenant), number, span.After.Key, span.After.ID, span.To, n))
+		ORDER BY sort_key, id LIMIT ?`, string(s.tenant), number, span.After.Key, span.After.ID, span.To, n)
 }
 
-func entries(rows *sql.Rows, err error) ([]docquery.Entry, error) {
+func (s *source) entries(ctx context.Context, text string, args ...any) ([]docquery.Entry, error) {
+	rows, err := s.tx.Query(ctx, text, args...)
 	if err != nil {
 		return nil, fmt.Errorf("sqldocs: read an index: %w", err)
 	}
@@ -54,7 +56,7 @@ func entries(rows *sql.Rows, err error) ([]docquery.Entry, error) {
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("sqldocs: read an index: %w", err)
 	}
-	return out, nil
+	return out, s.budget.Read(ctx, int64(len(out)))
 }
 
 // CountEntries implements [docquery.Source].
@@ -62,15 +64,22 @@ func (s *source) CountEntries(ctx context.Context, index int, r document.Range, 
 	text := `SELECT COUNT(*) FROM document_index
 		WHERE tenant = ? AND number = ? AND sort_key >= ? AND sort_key < ?`
 	args := []any{string(s.tenant), s.c.indexes[index].Number, docquery.From(r), docquery.To(r)}
-	if most > 0 {
+	if most > 0 || s.budget.Short() {
 		text = `SELECT COUNT(*) FROM (SELECT 1 FROM document_index
 			WHERE tenant = ? AND number = ? AND sort_key >= ? AND sort_key < ? LIMIT ?) AS part`
-		args = append(args, most)
+		limit := int64(most)
+		if most == 0 {
+			limit = s.budget.TooMany()
+		}
+		args = append(args, limit)
 	}
 	if err = s.tx.QueryRow(ctx, text, args...).Scan(&n); err != nil {
-		err = fmt.Errorf("sqldocs: count keys: %w", err)
+		return 0, fmt.Errorf("sqldocs: count keys: %w", err)
 	}
-	return n, err
+	if most > 0 { // the planner looks whether there are few
+		return n, nil
+	}
+	return n, s.budget.Read(ctx, n)
 }
 
 // Fetch implements [docquery.Source].
@@ -136,7 +145,7 @@ func (s *source) Join(ctx context.Context, index int, span docquery.Span, filter
 		rows, err = s.tx.Query(ctx, joinForward, string(s.tenant), number, span.After.Key, span.After.ID, span.To, s.c.number)
 	}
 	j := newJoinedRow(filter)
-	return eachRow(ctx, rows, err, func() (bool, error) {
+	return s.eachRow(ctx, rows, err, func() (bool, error) {
 		if matches, err := j.scan(rows); err != nil || !matches {
 			return err == nil, err
 		}

@@ -98,7 +98,7 @@ func TestBadData(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	if n, err := docs.Count(t.Context(), tenant, "c", filter(`{}`)); n != 0 || err != nil {
+	if n, err := docs.Count(t.Context(), tenant, "c", filter(`{}`), nil); n != 0 || err != nil {
 		t.Errorf("%d records are there, %v", n, err)
 	}
 }

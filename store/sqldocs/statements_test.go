@@ -235,7 +235,7 @@ func useAll(t *testing.T, docs *sqldocs.Documents) {
 				}
 			}
 		}
-		if _, err := docs.Count(t.Context(), tenant, "c", filter(text)); err != nil {
+		if _, err := docs.Count(t.Context(), tenant, "c", filter(text), nil); err != nil {
 			t.Fatal(text, err)
 		}
 	}
@@ -251,7 +251,7 @@ func useAll(t *testing.T, docs *sqldocs.Documents) {
 	if err := docs.DropCollection(t.Context(), tenant, "c", 0); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := docs.Count(t.Context(), tenant, "c", document.Filter{}); err == nil {
+	if n, err := docs.Count(t.Context(), tenant, "c", document.Filter{}, nil); err == nil {
 		t.Fatal(n)
 	}
 }

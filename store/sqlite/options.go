@@ -51,9 +51,14 @@ const (
 // Synchronous sets the durability of commits.
 func Synchronous(l Level) Option { return func(o *options) { o.synchronous = l } }
 
+// longReaders bounds the transactions of [store.LongRead], for which callers
+// have a bound of their own.
+const longReaders = 64
+
 // Readers bounds how many read-only transactions run at once; more wait. Each
 // holds a connection with a page cache of up to 4 MiB. The default is four
-// for each CPU that Go uses, at most 16.
+// for each CPU that Go uses, at most 16. Those of [store.LongRead] do not count:
+// they have other connections, up to 64, which are opened when they are needed.
 func Readers(n int) Option { return func(o *options) { o.readers = n } }
 
 // Clock replaces time.Now where the store records a time: when a migration

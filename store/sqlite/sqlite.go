@@ -31,6 +31,9 @@ type DB struct {
 
 	writer  *writer
 	readers *readers
+	// long are the readers of transactions that may take seconds: a short one
+	// never waits for them.
+	long *readers
 
 	emit sqltx.Notifier
 
@@ -97,6 +100,7 @@ func (db *DB) open(ctx context.Context, path string, o options) (err error) {
 		return err
 	}
 	db.readers = newReaders(db, pool, o.readers)
+	db.long = newReaders(db, pool, longReaders)
 	if err := db.begin(ctx); err != nil {
 		return err
 	}
@@ -133,7 +137,10 @@ func (db *DB) run(ctx context.Context, tenant platform.TenantID, fn func(context
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
-	if o.ReadOnly {
+	switch {
+	case o.Long:
+		return db.long.run(ctx, tenant, fn)
+	case o.ReadOnly:
 		return db.readers.run(ctx, tenant, fn)
 	}
 	return db.writer.run(ctx, tenant, fn)
@@ -185,8 +192,11 @@ func (db *DB) Stop(ctx context.Context) error {
 	}
 	db.refuse()
 	// The readers go first: the last connection that closes cleans up.
-	if db.readers != nil {
-		if err := db.readers.close(ctx); err != nil {
+	for _, r := range []*readers{db.readers, db.long} {
+		if r == nil {
+			continue
+		}
+		if err := r.close(ctx); err != nil {
 			return fmt.Errorf("sqlite: stop: read-only transactions are still running: %w", err)
 		}
 	}
@@ -212,8 +222,10 @@ func (db *DB) Stop(ctx context.Context) error {
 }
 
 func (db *DB) refuse() {
-	if db.readers != nil {
-		db.readers.refuse()
+	for _, r := range []*readers{db.readers, db.long} {
+		if r != nil {
+			r.refuse()
+		}
 	}
 	if db.writer != nil {
 		db.writer.refuse()

@@ -239,7 +239,7 @@ var documentsCases = []testCase[DocumentsStore]{
 			p.apply(s, tenantA, store.Change{Op: store.OpInsert, ID: fmt.Sprint(i), Data: fmt.Appendf(nil, `{"n":%d,"m":%d}`, i, i%3)})
 		}
 		for filter, want := range map[string]int64{"": 30, `{"n":{"$gte":10}}`: 20, `{"m":1}`: 10, `{"n":{"$lt":9},"m":0}`: 3, `{"n":-1}`: 0} {
-			if n, err := s.Count(p.ctx, tenantA, "things", p.filter(filter)); n != want || err != nil {
+			if n, err := s.Count(p.ctx, tenantA, "things", p.filter(filter), nil); n != want || err != nil {
 				p.errorf("%s: got %d, %v; want %d", filter, n, err, want)
 			}
 		}
@@ -331,7 +331,7 @@ func documentsTenants(p *probe, s DocumentsStore) {
 	if got := p.find(s, tenantA, `{"n":{"$gte":0}}`, "n", 10); len(got) != 1 {
 		p.errorf("got %v", got)
 	}
-	if n, _ := s.Count(p.ctx, tenantA, "things", document.Filter{}); n != 1 {
+	if n, _ := s.Count(p.ctx, tenantA, "things", document.Filter{}, nil); n != 1 {
 		p.errorf("counted %d", n)
 	}
 	p.apply(s, tenantB, store.Change{Op: store.OpDelete, ID: "x"})
@@ -344,7 +344,7 @@ func documentsTenants(p *probe, s DocumentsStore) {
 		p.kind(err, platform.KindNoTenant, "Get")
 		_, err = s.Find(p.ctx, t, "things", store.Query{Limit: 1})
 		p.kind(err, platform.KindNoTenant, "Find")
-		_, err = s.Count(p.ctx, t, "things", document.Filter{})
+		_, err = s.Count(p.ctx, t, "things", document.Filter{}, nil)
 		p.kind(err, platform.KindNoTenant, "Count")
 		_, err = s.Collections(p.ctx, t)
 		p.kind(err, platform.KindNoTenant, "Collections")

@@ -49,7 +49,7 @@ func documentsAtRandom(p *probe, s DocumentsStore) {
 			p.own(d, of, have[of])
 		}
 		done += len(page.Documents) + 2
-		if n, err := s.Count(p.ctx, of, "things", document.Filter{}); err != nil || n != int64(len(have[of])) {
+		if n, err := s.Count(p.ctx, of, "things", document.Filter{}, nil); err != nil || n != int64(len(have[of])) {
 			p.fatalf("%s has %d documents, counted %d, %v", of, len(have[of]), n, err)
 		}
 		id := fmt.Sprint("d", r.IntN(12))
@@ -61,7 +61,7 @@ func documentsAtRandom(p *probe, s DocumentsStore) {
 	}
 	p.must(s.DropCollection(p.ctx, similarTenants[0], "things", 0))
 	for _, of := range similarTenants[1:] {
-		if n, err := s.Count(p.ctx, of, "things", p.filter(`{"n":{"$gte":0}}`)); err != nil || n != int64(len(have[of])) {
+		if n, err := s.Count(p.ctx, of, "things", p.filter(`{"n":{"$gte":0}}`), nil); err != nil || n != int64(len(have[of])) {
 			p.errorf("after another tenant's drop %s counts %d of %d, %v", of, n, len(have[of]), err)
 		}
 	}

@@ -209,8 +209,8 @@ func (d deafDocuments) Apply(ctx context.Context, t platform.TenantID, c string,
 
 type roughDocuments struct{ store.Documents }
 
-func (d roughDocuments) Count(ctx context.Context, t platform.TenantID, c string, _ document.Filter) (int64, error) {
-	return d.Documents.Count(ctx, t, c, document.Filter{})
+func (d roughDocuments) Count(ctx context.Context, t platform.TenantID, c string, _ document.Filter, b *store.Budget) (int64, error) {
+	return d.Documents.Count(ctx, t, c, document.Filter{}, b)
 }
 
 type keepingDocuments struct{ store.Documents }

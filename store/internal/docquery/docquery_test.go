@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -104,7 +105,7 @@ func check(t *rapid.T, m *memory, records []document.Record, q store.Query, stal
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := &docquery.Finder{Source: m, Indexes: m.indexes, Query: query, Lot: 3, Stale: stale}
+		f := &docquery.Finder{Source: m, Indexes: m.indexes, Query: query, Lot: 3, Stale: stale, Large: new(atomic.Bool)}
 		found, err := f.Find(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -125,7 +126,7 @@ func check(t *rapid.T, m *memory, records []document.Record, q store.Query, stal
 	if !slices.EqualFunc(got, want, func(a, b document.Record) bool { return a.ID == b.ID && a.Version == b.Version }) {
 		t.Fatalf("%s by %v: got %v, want %v", q.Filter, q.Sort, got, want)
 	}
-	f := &docquery.Finder{Source: m, Indexes: m.indexes, Query: docquery.NewCount(q.Filter), Lot: 3, Stale: stale}
+	f := &docquery.Finder{Source: m, Indexes: m.indexes, Query: docquery.NewCount(q.Filter), Lot: 3, Stale: stale, Large: new(atomic.Bool)}
 	if n, err := f.Count(t.Context()); err != nil || n != int64(len(want)) {
 		t.Fatalf("%s: counted %d, %v; want %d", q.Filter, n, err, len(want))
 	}
@@ -145,7 +146,7 @@ func TestAPageReadsWhatItHolds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := &docquery.Finder{Source: m, Indexes: m.indexes, Query: query, Lot: 32}
+		f := &docquery.Finder{Source: m, Indexes: m.indexes, Query: query, Lot: 32, Large: new(atomic.Bool)}
 		found, err := f.Find(t.Context())
 		if err != nil || len(found.Records) != 10 || !found.More || m.read > 12 {
 			t.Errorf("descending %v: %d records, %d read, %v", desc, len(found.Records), m.read, err)

@@ -3,7 +3,10 @@ package docquery
 import (
 	"bytes"
 	"context"
+	"errors"
+	"sync/atomic"
 
+	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"
 )
 
@@ -17,6 +20,11 @@ type Finder struct {
 	// Stale is set where there may be entries whose record does not have the
 	// key any more. Entries alone then tell nothing.
 	Stale bool
+	// Budget is the query's, which the source keeps.
+	Budget *store.Budget
+	// Large is kept with the collection: whether a read of everything has met
+	// more records than a short query may read. It is a hint.
+	Large *atomic.Bool
 }
 
 // Found is what a page holds.
@@ -52,12 +60,20 @@ func (f *Finder) Find(ctx context.Context) (Found, error) {
 }
 
 // everything shows all records in any order, with what filter and order need
-// of them.
+// of them. A short query does not begin that where it is known to be too much.
 func (f *Finder) everything(ctx context.Context, see See) error {
-	if f.Query.usesStoreFields() {
-		return f.Source.Scan(ctx, Scan{Order: ByID}, f.Query.filter, see)
+	if f.Budget.Short() && f.Large.Load() {
+		return store.ErrTooCostly
 	}
-	return f.Source.Scan(ctx, Scan{DataOnly: true}, f.Query.filter, see)
+	scan := Scan{DataOnly: true}
+	if f.Query.usesStoreFields() {
+		scan = Scan{Order: ByID}
+	}
+	err := f.Source.Scan(ctx, scan, f.Query.filter, see)
+	if err == nil || errors.Is(err, store.ErrTooCostly) {
+		f.Large.Store(f.Budget.Spent() > store.ShortReads)
+	}
+	return err
 }
 
 // fits reports whether the cursor's place can be one in the index: values that

@@ -11,6 +11,9 @@ import (
 // Source reads the entries and records of one collection for one query. An
 // index is named by its place in [Finder.Indexes]. It reads one state of the
 // collection, or the caller sees to it that a changed one does no harm.
+//
+// A source takes from the query's budget what it reads: each row of Entries,
+// Join and Scan, and what CountEntries counts of all.
 type Source interface {
 	// Entries returns up to n entries of an index, the first ones in the
 	// direction of s.
