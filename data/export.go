@@ -1,7 +1,6 @@
 package data
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -91,17 +90,13 @@ type form interface {
 }
 
 func (e *exporter) write(ctx context.Context, w io.Writer) error {
-	out := bufio.NewWriterSize(w, 32<<10)
 	buf := e.form.begin(nil)
-	err := e.pages(ctx, e.plan, func(records []Record) error {
-		for i := range records {
-			buf = e.form.record(buf, &records[i], e.options.DataOnly)
-			if _, err := out.Write(buf); err != nil {
-				return fmt.Errorf("data: export: %w", err)
-			}
-			buf = buf[:0]
-		}
-		if err := out.Flush(); err != nil {
+	err := e.pages(ctx, e.plan, func(r *Record) {
+		buf = e.form.record(buf, r, e.options.DataOnly)
+	}, func() error {
+		_, err := w.Write(buf)
+		buf = buf[:0]
+		if err != nil {
 			return fmt.Errorf("data: export: %w", err)
 		}
 		if e.options.Flush == nil {
@@ -112,39 +107,38 @@ func (e *exporter) write(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if _, err := out.Write(e.form.end(buf)); err != nil {
-		return fmt.Errorf("data: export: %w", err)
-	}
-	if err := out.Flush(); err != nil {
+	if _, err := w.Write(e.form.end(buf)); err != nil {
 		return fmt.Errorf("data: export: %w", err)
 	}
 	return nil
 }
 
-// pages hands every page of p to f.
-func (e *exporter) pages(ctx context.Context, p plan, f func([]Record) error) error {
+// pages hands every record of p to see, as part of a scan, and after each page
+// calls done, which may take as long as it takes.
+func (e *exporter) pages(ctx context.Context, p plan, see func(*Record), done func() error) error {
 	for {
-		var found store.Page
+		var next store.Cursor
 		size := 0
 		err := e.service.each(ctx, e.tenant, e.collection, p.Query, func(page store.Page) error {
-			found, size = page, 0
-			for i := range found.Documents {
-				d := &found.Documents[i]
+			next = page.Next
+			for i := range page.Documents {
+				d := &page.Documents[i]
 				size += len(d.Data)
 				d.Data = document.Select(d.Data, p.fields)
+				see(d)
 			}
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		if err := f(found.Documents); err != nil {
+		if err := done(); err != nil {
 			return err
 		}
-		if len(found.Next) == 0 {
+		if len(next) == 0 {
 			return nil
 		}
-		p.Cursor = found.Next
+		p.Cursor = next
 		switch {
 		case size < exportPageBytes/2:
 			p.Limit = min(2*p.Limit, maxLimit)

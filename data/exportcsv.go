@@ -50,17 +50,19 @@ func (e *exporter) columns(ctx context.Context) ([]string, error) {
 	}
 	var columns []string
 	seen := make(map[string]bool)
-	err = e.pages(ctx, e.plan, func(records []Record) error {
-		for i := range records {
-			for name := range members(records[i].Data) {
-				if !seen[name] {
-					seen[name] = true
-					columns = append(columns, name)
-				}
+	err = e.pages(ctx, e.plan, func(r *Record) {
+		if len(columns) > maxColumns {
+			return
+		}
+		for name := range members(r.Data) {
+			if !seen[name] {
+				seen[name] = true
+				columns = append(columns, name)
 			}
-			if len(columns) > maxColumns {
-				return errEnough
-			}
+		}
+	}, func() error {
+		if len(columns) > maxColumns {
+			return errEnough
 		}
 		return nil
 	})

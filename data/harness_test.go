@@ -64,7 +64,12 @@ func open(tb testing.TB, path string) *bench {
 // serve puts the service over other documents.
 func (b *bench) serve(docs store.Documents) {
 	b.tb.Helper()
-	service, err := data.New(data.Config{Documents: docs})
+	b.serveWith(data.Config{Documents: docs})
+}
+
+func (b *bench) serveWith(cfg data.Config) {
+	b.tb.Helper()
+	service, err := data.New(cfg)
 	if err != nil {
 		b.tb.Fatal(err)
 	}

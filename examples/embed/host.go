@@ -48,7 +48,7 @@ func newHost(ctx context.Context, issuer, file string, log *slog.Logger) (*host,
 	if err != nil {
 		return nil, err
 	}
-	records, err := data.New(data.Config{Documents: documents, Logger: log})
+	records, err := data.New(data.Config{Documents: documents, Logger: log, Limits: users.Limits(nil)})
 	if err != nil {
 		return nil, err
 	}

@@ -63,7 +63,7 @@ func (p *process) data(context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	records, err := data.New(data.Config{Documents: documents, Logger: p.log})
+	records, err := data.New(data.Config{Documents: documents, Logger: p.log, Limits: p.plans()})
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (p *process) analytics(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	metrics, err := analytics.New(analytics.Config{DB: db, Logger: p.log})
+	metrics, err := analytics.New(analytics.Config{DB: db, Logger: p.log, Limits: p.plans()})
 	if err != nil {
 		return nil, err
 	}

@@ -74,11 +74,11 @@ func wire(o options, log *slog.Logger, s *stores) (assembly, error) {
 	if err != nil {
 		return assembly{}, err
 	}
-	records, err := data.New(data.Config{Documents: s.documents, Logger: log})
+	records, err := data.New(data.Config{Documents: s.documents, Logger: log, Limits: limits, Scans: s.scans})
 	if err != nil {
 		return assembly{}, err
 	}
-	metrics, err := analytics.New(analytics.Config{DB: s.db, Logger: log})
+	metrics, err := analytics.New(analytics.Config{DB: s.db, Logger: log, Limits: limits, Scans: s.scans})
 	if err != nil {
 		return assembly{}, err
 	}

@@ -41,6 +41,8 @@ type stores struct {
 	logins    store.Cache // counts failed logins, also while cache is away
 	pubsub    store.PubSub
 	events    store.Events
+	// scans are the queries of all services that read much.
+	scans *store.Scans
 
 	// exclusive says that no other process works on db.
 	exclusive bool
@@ -54,6 +56,10 @@ type stores struct {
 // must start and stop the modules, or call close.
 func openStores(ctx context.Context, o options, log *slog.Logger) (*stores, error) {
 	s := &stores{}
+	var err error
+	if s.scans, err = store.NewScans(store.ScanConfig{}); err != nil {
+		return nil, err
+	}
 	for _, open := range []func(context.Context, options, *slog.Logger) error{
 		s.openRelational, s.openLive, s.openEvents, s.openDocuments,
 	} {
