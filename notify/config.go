@@ -22,7 +22,9 @@ type Config struct {
 	DB store.Relational
 	// Events is the stream that rules and endpoints listen to.
 	Events store.Events
-	// Queue runs the deliveries; its store must be DB.
+	// Queue runs the deliveries; its store must be DB. Its Limits say how many
+	// of them a tenant has under way ([platform.Limits.Deliveries]), and its
+	// Suspensions whose wait.
 	Queue *queue.Queue
 	// Directory knows the tenants' people.
 	Directory Directory
@@ -50,6 +52,9 @@ type Config struct {
 	// MaxStreams bounds the live streams of this process, each a goroutine
 	// and a connection; zero is 10,000. One user has at most 20.
 	MaxStreams int
+	// WebhookWorkers and EmailWorkers are how many webhooks and e-mails are
+	// under way at once in this process; zero is 128 and 16, the most 1,000.
+	WebhookWorkers, EmailWorkers int
 	// AllowPrivateNetworks lets webhooks go to loopback and private
 	// addresses, and over plain http. It hands every tenant who may write
 	// endpoints a way to the services of this machine and its network: set it
@@ -106,6 +111,8 @@ func (cfg Config) withDefaults() (Config, error) {
 		check.Need(age <= 0 || age >= leastRetention, field, "must be at least 7 days, or negative to keep everything")
 	}
 	check.Need(cfg.MaxStreams >= 0, "MaxStreams", "must not be negative")
+	check.Need(cfg.WebhookWorkers >= 0 && cfg.WebhookWorkers <= maxWorkers, "WebhookWorkers", "must be 1 to 1,000")
+	check.Need(cfg.EmailWorkers >= 0 && cfg.EmailWorkers <= maxWorkers, "EmailWorkers", "must be 1 to 1,000")
 	if m, ok := cfg.Mail.(preparedMailer); ok {
 		cfg.Mail = m.prepare(check)
 	}
@@ -136,6 +143,8 @@ func (cfg Config) withDefaults() (Config, error) {
 	cfg.DeliveryRetention = cmp.Or(cfg.DeliveryRetention, 30*24*time.Hour)
 	cfg.StreamTTL = cmp.Or(cfg.StreamTTL, 5*time.Minute)
 	cfg.MaxStreams = cmp.Or(cfg.MaxStreams, 10_000)
+	cfg.WebhookWorkers = cmp.Or(cfg.WebhookWorkers, webhookWorkers)
+	cfg.EmailWorkers = cmp.Or(cfg.EmailWorkers, emailWorkers)
 	if cfg.Notices.IsZero() {
 		cfg.Notices = rolesOwnerAdmin()
 	}

@@ -314,10 +314,10 @@ func (s *Service) Retry(ctx context.Context, tenant platform.TenantID, message s
 			_, err := s.cfg.Queue.Enqueue(ctx, tx, queue.Job{Kind: jobFanOut, Payload: jobPayload(m.ID), UniqueKey: m.ID})
 			return err
 		}
-		rows, err := tx.Query(ctx, `SELECT id, channel FROM notify_deliveries WHERE tenant = ? AND message_id = ? AND message_id <> '' AND status = ? ORDER BY id`,
+		rows, err := tx.Query(ctx, `SELECT id, channel, recipient FROM notify_deliveries WHERE tenant = ? AND message_id = ? AND message_id <> '' AND status = ? ORDER BY id`,
 			tenant, message, DeliveryFailed)
 		failed, err := collect(rows, err, func(rows *sql.Rows) (d Delivery, err error) {
-			return d, rows.Scan(&d.ID, &d.Channel)
+			return d, rows.Scan(&d.ID, &d.Channel, &d.Recipient)
 		})
 		if err != nil {
 			return fmt.Errorf("notify: failed deliveries: %w", err)
@@ -394,5 +394,5 @@ WHERE tenant = ? AND id = ? AND status = ?`, DeliveryPending, s.cfg.Now().UnixMi
 	if n == 0 {
 		return false, nil
 	}
-	return true, s.enqueueDelivery(ctx, tx, d.ID, d.Channel)
+	return true, s.enqueueDelivery(ctx, tx, d.ID, d.Channel, d.Recipient)
 }

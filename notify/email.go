@@ -77,7 +77,11 @@ type preparedMailer interface {
 
 // runEmail is the job of one e-mail.
 func (s *Service) runEmail(ctx context.Context, job queue.Job) error {
-	return s.run(ctx, job, s.mail)
+	return s.run(ctx, job, func(ctx context.Context, tenant platform.TenantID, p *pending) outcome {
+		out := s.mail(ctx, tenant, p)
+		s.watchMailer(ctx, out)
+		return out
+	})
 }
 
 // mail sends an e-mail once.

@@ -176,6 +176,11 @@ failing_since = ?, updated_at = ? WHERE tenant = ? AND id = ?`, e.URL, strings.J
 		if err != nil {
 			return fmt.Errorf("notify: update endpoint: %w", err)
 		}
+		if e.Disabled != old.Disabled || e.URL != old.URL { // what failed is another thing
+			if err := s.cfg.Queue.TargetRecovered(ctx, tx, jobWebhook, id); err != nil {
+				return err
+			}
+		}
 		return s.endpointChanged(ctx, tx, "updated", actor, e)
 	})
 	return e, err
@@ -199,6 +204,9 @@ func (s *Service) DeleteEndpoint(ctx context.Context, tenant platform.TenantID, 
 			if _, err := tx.Exec(ctx, query, tenant, id); err != nil {
 				return fmt.Errorf("notify: delete endpoint: %w", err)
 			}
+		}
+		if err := s.cfg.Queue.TargetRecovered(ctx, tx, jobWebhook, id); err != nil {
+			return err
 		}
 		return s.endpointChanged(ctx, tx, "deleted", actor, e)
 	})

@@ -75,7 +75,10 @@ func (s *Service) recordEndpoint(ctx context.Context, tx store.Tx, p *pending, o
 			return nil
 		}
 		_, err := tx.Exec(ctx, `UPDATE notify_endpoints SET failing_since = NULL WHERE tenant = ? AND id = ?`, tx.Tenant(), p.Recipient)
-		return err
+		if err != nil {
+			return err
+		}
+		return s.cfg.Queue.TargetRecovered(ctx, tx, jobWebhook, p.Recipient)
 	}
 	// What was read before the attempt says what may have to be done, and so
 	// what is to be held; what is in the row by now decides.
@@ -97,8 +100,11 @@ WHERE tenant = ? AND id = ? RETURNING failing_since`, now.UnixMicro(), tx.Tenant
 	if errors.Is(err, sql.ErrNoRows) { // deleted meanwhile
 		return nil
 	}
-	if err != nil || reason == "" || reason == "failing" && since > tooLong {
+	if err != nil {
 		return err
+	}
+	if reason == "" || reason == "failing" && since > tooLong {
+		return s.cfg.Queue.TargetFailed(ctx, tx, jobWebhook, p.Recipient)
 	}
 	return s.switchOff(ctx, tx, p.Recipient, reason)
 }
@@ -109,6 +115,10 @@ func (s *Service) switchOff(ctx context.Context, tx store.Tx, id, reason string)
 	n, err := affected(tx.Exec(ctx, `UPDATE notify_endpoints SET disabled = 1, disabled_reason = ?, updated_at = ?
 WHERE tenant = ? AND id = ? AND disabled = 0`, reason, s.stamp(), tx.Tenant(), id))
 	if err != nil || n == 0 {
+		return err
+	}
+	// What still waits for it fails without an attempt, and quickly.
+	if err := s.cfg.Queue.TargetRecovered(ctx, tx, jobWebhook, id); err != nil {
 		return err
 	}
 	e, err := readEndpoint(ctx, tx, id)

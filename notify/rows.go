@@ -173,19 +173,21 @@ func (s *Service) enqueue(ctx context.Context, tx store.Tx, p *plan) error {
 		if d.status != DeliveryPending {
 			continue
 		}
-		if err := s.enqueueDelivery(ctx, tx, d.id, d.channel); err != nil {
+		if err := s.enqueueDelivery(ctx, tx, d.id, d.channel, d.recipient); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Service) enqueueDelivery(ctx context.Context, tx store.Tx, id string, c Channel) error {
-	kind := jobWebhook
+// enqueueDelivery makes the job of a delivery. The recipient of a webhook is the
+// endpoint, which is the target that may hang or fail.
+func (s *Service) enqueueDelivery(ctx context.Context, tx store.Tx, id string, c Channel, recipient string) error {
+	job := queue.Job{Kind: jobWebhook, Payload: jobPayload(id), Target: recipient}
 	if c == ChannelEmail {
-		kind = jobEmail
+		job.Kind, job.Target = jobEmail, ""
 	}
-	_, err := s.cfg.Queue.Enqueue(ctx, tx, queue.Job{Kind: kind, Payload: jobPayload(id)})
+	_, err := s.cfg.Queue.Enqueue(ctx, tx, job)
 	return err
 }
 

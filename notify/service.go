@@ -14,7 +14,6 @@ import (
 	"github.com/acme/platform/internal/background"
 	"github.com/acme/platform/internal/rest"
 	"github.com/acme/platform/store"
-	"github.com/acme/platform/store/queue"
 	"github.com/acme/platform/store/quota"
 	"github.com/acme/platform/store/retention"
 )
@@ -64,16 +63,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.PubSub != nil {
 		s.live = newLive(cfg.PubSub, cfg.MaxStreams, cfg.Logger)
 	}
-	// How often a delivery is tried is decided here and not by the queue, which
-	// counts failures to record an attempt, too.
-	options := queue.Options{MaxAttempts: deliveryRuns, Timeout: time.Minute}
-	cfg.Queue.Handle(jobWebhook, s.runWebhook, options)
-	if m, ok := cfg.Mail.(preparedMailer); ok {
-		options.Timeout += m.longest()
-	}
-	cfg.Queue.Handle(jobEmail, s.runEmail, options)
-	cfg.Queue.Handle(jobFanOut, s.runFanOut, queue.Options{MaxAttempts: fanOutAttempts, MaxBackoff: 10 * time.Minute})
-	cfg.Queue.Handle(jobEvent, s.runEvent, queue.Options{MaxAttempts: eventAttempts, MaxBackoff: 10 * time.Minute, TenantConcurrency: 2})
+	s.handleJobs()
 	s.register()
 	return s, nil
 }

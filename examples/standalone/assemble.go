@@ -45,10 +45,6 @@ func wire(o options, log *slog.Logger, s *stores) (assembly, error) {
 	if err != nil {
 		return assembly{}, err
 	}
-	jobs, err := queue.New(queue.Config{DB: s.db, Logger: log, Exclusive: s.exclusive, Lease: lease})
-	if err != nil {
-		return assembly{}, err
-	}
 	var messages *notify.Service // the users' invitations are sent by it
 	users, err := user.New(user.Config{
 		DB: s.db, Issuer: o.publicURL, Cache: s.logins, PubSub: s.pubsub, Logger: log, AccessTTL: o.tokenTTL,
@@ -63,6 +59,10 @@ func wire(o options, log *slog.Logger, s *stores) (assembly, error) {
 	// Every part that bounds something takes these: the organizations that one
 	// user created have one share.
 	limits := users.Limits(o.plans())
+	jobs, err := queue.New(queue.Config{DB: s.db, Logger: log, Exclusive: s.exclusive, Lease: lease, Limits: limits})
+	if err != nil {
+		return assembly{}, err
+	}
 	mailer, err := o.mailer(log)
 	if err != nil {
 		return assembly{}, err
