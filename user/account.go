@@ -77,7 +77,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (SignedUp, error) {
 	if fields != nil {
 		return SignedUp{}, platform.Invalid(fields...)
 	}
-	hash, err := s.passwords.hash(ctx, password)
+	hash, err := s.passwords.hash(ctx, "", password)
 	if err != nil {
 		return SignedUp{}, err
 	}
@@ -251,7 +251,7 @@ func (s *Service) newPassword(ctx context.Context, user string, in MeChange) (ha
 	if err != nil {
 		return "", 0, err
 	}
-	same, _, err := s.passwords.verify(ctx, normalizePassword(in.CurrentPassword), old)
+	same, _, err := s.passwords.verify(ctx, user, normalizePassword(in.CurrentPassword), old)
 	if err != nil {
 		attempt.undo(ctx)
 		return "", 0, err
@@ -262,7 +262,7 @@ func (s *Service) newPassword(ctx context.Context, user string, in MeChange) (ha
 	if err := attempt.succeeded(ctx); err != nil {
 		return "", 0, err
 	}
-	hash, err = s.passwords.hash(ctx, password)
+	hash, err = s.passwords.hash(ctx, user, password)
 	return hash, changed, err
 }
 

@@ -15,8 +15,9 @@
 // Passwords have 8 characters to 256 bytes, of any script, are never cut, and
 // are refused when they are among the 19,000 that were breached most often or near
 // one of them; that is no list of all that were ever breached. They are hashed with
-// argon2id (19 MiB, 2 passes, 1 thread: RFC 9106, OWASP), few at once; when
-// too many wait, a login is refused rather than delayed for ever. A login
+// argon2id (19 MiB, 2 passes, 1 thread: RFC 9106, OWASP), few at once: those of
+// strangers and those of users on known devices take turns. When too many wait, a
+// login is refused rather than delayed for ever. A login
 // tells nobody whether an address is known. A sign-up does, because it answers
 // with tokens at once.
 //

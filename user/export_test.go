@@ -13,15 +13,15 @@ import (
 func (s *Service) CheapPasswords() { s.passwords.cost = cost{memory: 64, passes: 1, threads: 1} }
 
 // AwaitQueue returns once so many wait for the hasher.
-func (s *Service) AwaitQueue(n int64) {
-	for s.passwords.waiting.Load() != n {
+func (s *Service) AwaitQueue(n int) {
+	for s.passwords.lines.waiting() != n {
 		runtime.Gosched()
 	}
 }
 
 // HoldHasher takes a slot of the password hasher until the function is called.
 func (s *Service) HoldHasher(ctx context.Context) (release func(), err error) {
-	return s.passwords.release, s.passwords.acquire(ctx)
+	return s.passwords.lines.release, s.passwords.lines.acquire(ctx, "")
 }
 
 // WriteBehind does at once what is written in the background.
@@ -45,7 +45,7 @@ func (s *Service) SigningKeys() (kids []string, seeds [][]byte) {
 func PasswordHash(password string, memory, passes uint32) string {
 	h := newHasher(1, 1)
 	h.cost = cost{memory: memory, passes: passes, threads: 1}
-	phc, err := h.hash(context.Background(), password)
+	phc, err := h.hash(context.Background(), "", password)
 	if err != nil {
 		panic(err)
 	}

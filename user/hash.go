@@ -8,12 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
-	"time"
 
 	"golang.org/x/crypto/argon2"
-
-	"github.com/acme/platform"
 )
 
 // cost is what a guess of a password costs in argon2id (RFC 9106).
@@ -38,47 +34,21 @@ const (
 
 // hasher hashes passwords, few at once.
 type hasher struct {
-	cost    cost
-	slots   chan struct{}
-	waiting atomic.Int64
-	queue   int64
+	cost  cost
+	lines *hashLines
 }
 
 func newHasher(concurrency, queue int) *hasher {
-	return &hasher{cost: currentCost, slots: make(chan struct{}, concurrency), queue: int64(queue)}
+	return &hasher{cost: currentCost, lines: newHashLines(concurrency, queue)}
 }
 
-// acquire waits for a slot. It gives up at once when the queue is full: an
-// answer that comes after the client has left helps nobody.
-func (h *hasher) acquire(ctx context.Context) error {
-	select {
-	case h.slots <- struct{}{}:
-		return nil
-	default:
-	}
-	if h.waiting.Add(1) > h.queue {
-		h.waiting.Add(-1)
-		return &platform.Error{
-			Kind: platform.KindUnavailable, Code: "busy", Message: "too many logins at once", RetryAfter: time.Second,
-		}
-	}
-	defer h.waiting.Add(-1)
-	select {
-	case h.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (h *hasher) release() { <-h.slots }
-
-// hash returns the PHC string of a password.
-func (h *hasher) hash(ctx context.Context, password string) (string, error) {
-	if err := h.acquire(ctx); err != nil {
+// hash returns the PHC string of a password. Account says whose turn it is: see
+// hashLines.
+func (h *hasher) hash(ctx context.Context, account, password string) (string, error) {
+	if err := h.lines.acquire(ctx, account); err != nil {
 		return "", err
 	}
-	defer h.release()
+	defer h.lines.release()
 	salt := make([]byte, saltSize)
 	_, _ = rand.Read(salt) // crypto/rand.Read never fails (Go 1.24)
 	c := h.cost
@@ -89,17 +59,17 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 // verify reports whether the password is the one of the PHC string, and
 // whether that should be made anew at the current cost. An empty string takes
 // the time of a real one and never matches.
-func (h *hasher) verify(ctx context.Context, password, phc string) (ok, outdated bool, err error) {
+func (h *hasher) verify(ctx context.Context, account, password, phc string) (ok, outdated bool, err error) {
 	c, salt, want := h.cost, make([]byte, saltSize), make([]byte, hashSize)
 	if phc != "" {
 		if c, salt, want, err = parsePHC(phc); err != nil {
 			return false, false, err
 		}
 	}
-	if err := h.acquire(ctx); err != nil {
+	if err := h.lines.acquire(ctx, account); err != nil {
 		return false, false, err
 	}
-	defer h.release()
+	defer h.lines.release()
 	got := argon2.IDKey([]byte(password), salt, c.passes, c.memory, c.threads, uint32(len(want)))
 	same := subtle.ConstantTimeCompare(got, want) == 1
 	return same && phc != "", c != h.cost || len(want) != hashSize, nil

@@ -49,7 +49,11 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 	if err != nil {
 		return Tokens{}, err
 	}
-	attempt, err := s.throttle.begin(ctx, try{email: email, client: s.cfg.Client(ctx), known: s.knownAt(a.device)})
+	device := "" // a stranger's
+	if s.knownAt(a.device) {
+		device = a.id
+	}
+	attempt, err := s.throttle.begin(ctx, try{email: email, client: s.cfg.Client(ctx), known: device != ""})
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -57,7 +61,7 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 	if len(password) > maxPasswordBytes {
 		password = "" // nobody has it, and hashing must not cost more than for others
 	}
-	ok, outdated, err := s.passwords.verify(ctx, password, a.hash)
+	ok, outdated, err := s.passwords.verify(ctx, device, password, a.hash)
 	if err != nil {
 		attempt.undo(ctx)
 		return Tokens{}, err
@@ -73,7 +77,7 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 	}
 	var rehashed string
 	if outdated {
-		if rehashed, err = s.passwords.hash(ctx, password); err != nil {
+		if rehashed, err = s.passwords.hash(ctx, a.id, password); err != nil {
 			return Tokens{}, err
 		}
 	}

@@ -81,9 +81,9 @@ type Config struct {
 	// 19 MiB and some 25 ms of one core; zero is half of GOMAXPROCS, and at
 	// least 1: sign-ins leave the other half to everything else.
 	PasswordConcurrency int
-	// PasswordQueue is how many more may wait for that; what comes on top is
-	// refused with [platform.KindUnavailable]. Zero is 32 for each that is
-	// hashed at once.
+	// PasswordQueue is how many more may wait for that, of strangers and of
+	// users on known devices each; what comes on top is refused with
+	// [platform.KindUnavailable]. Zero is 32 for each that is hashed at once.
 	PasswordQueue int
 
 	// Limits bounds the members of a tenant and the organizations of a user
