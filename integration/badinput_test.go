@@ -3,7 +3,6 @@ package integration
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -113,64 +112,6 @@ func TestUnreachableSMTP(t *testing.T) {
 	if len(page.Data) != 1 {
 		t.Errorf("the other channel must not wait: %+v", page)
 	}
-}
-
-// TestFullDisk fills a small file system, and sees that what was acknowledged
-// is there and that the server works again once there is room.
-func TestFullDisk(t *testing.T) {
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=12m"); err != nil {
-		t.Skipf("a small file system cannot be mounted here: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	ballast := filepath.Join(dir, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, 6<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s := start(t, folder(filepath.Join(dir, "data")))
-	c := s.signUp("ann@example.com", "Ann's")
-	c.want(http.StatusCreated, "POST", "/v1/data/collections", map[string]any{"name": "notes"}, nil)
-	text := strings.Repeat("x", 20_000)
-	acked, refused := 0, 0
-	for i := 0; i < 2000 && refused < 5; i++ {
-		a := c.do("POST", "/v1/data/collections/notes/records", map[string]any{"id": fmt.Sprintf("r%d", i), "data": map[string]any{"t": text}})
-		switch {
-		case a.status == http.StatusCreated && refused == 0:
-			acked++
-		case a.status == http.StatusCreated:
-			acked++ // room was made by a checkpoint
-		case a.status == http.StatusServiceUnavailable && strings.Contains(string(a.body), "store_full"):
-			refused++
-		default:
-			t.Fatalf("record %d: got %d %s\n%s", i, a.status, a.body, s.logged())
-		}
-	}
-	if refused == 0 {
-		t.Fatal("the disk did not fill")
-	}
-	c.want(http.StatusOK, "GET", "/v1/data/collections/notes/records/r0", nil, nil) // reading goes on
-	if err := os.Remove(ballast); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "writing after room was made", func() bool {
-		return c.do("POST", "/v1/data/collections/notes/records", map[string]any{"data": map[string]any{}}).status == http.StatusCreated
-	})
-	s.kill()
-	c = start(t, folder(filepath.Join(dir, "data"))).logIn("ann@example.com")
-	found := 0
-	for id := range everyRecord(t, c, "notes") {
-		if strings.HasPrefix(id, "r") && !strings.HasPrefix(id, "rec_") {
-			found++
-		}
-	}
-	if found != acked {
-		t.Errorf("%d records were acknowledged, %d are there", acked, found)
-	}
-	t.Logf("%d records acknowledged before and while the disk was full, %d refused", acked, refused)
 }
 
 // TestCannotStart sees a clear message and a quick end for what keeps the

@@ -108,6 +108,9 @@ type TxOptions struct {
 	// Long: it may read for seconds. A driver runs it apart from the short
 	// ones, so that these never wait for it, and on one core of the database.
 	Long bool
+	// Reserved: the transaction may use the room that the store keeps in
+	// reserve.
+	Reserved bool
 }
 
 // ReadOnly runs the transaction on a snapshot, beside writers. Writing in it
@@ -118,6 +121,12 @@ func ReadOnly(o *TxOptions) { o.ReadOnly = true }
 // query that reads a whole collection. How many run at once is the caller's to
 // bound; see [Scans].
 func LongRead(o *TxOptions) { o.ReadOnly, o.Long = true, true }
+
+// Reserved lets a transaction write where there is little room left and others
+// are refused with "store_full". It is for what must work on a full disk: what
+// signs in and out, takes rights away, and removes. A store that keeps no room
+// in reserve takes no notice of it.
+func Reserved(o *TxOptions) { o.Reserved = true }
 
 // NewTxOptions folds opts, for drivers.
 func NewTxOptions(opts []TxOption) TxOptions {

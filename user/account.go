@@ -220,7 +220,7 @@ func (s *Service) UpdateMe(ctx context.Context, p platform.Principal, in MeChang
 			return err
 		}
 		return s.emit(ctx, tx, p.Tenant, "user.password.changed", u.ID, u.ID, userEvent{UserID: u.ID})
-	})
+	}, store.Reserved)
 	if err == nil && in.Password != nil {
 		s.changed(ctx, userKey(p.Subject))
 	}
@@ -308,7 +308,7 @@ func (s *Service) SetUserStatus(ctx context.Context, id string, status Status) e
 			}
 		}
 		return nil
-	})
+	}, store.Reserved)
 	if err != nil {
 		return err
 	}

@@ -308,7 +308,7 @@ func (s *Service) RevokeAPIKey(ctx context.Context, p platform.Principal, id str
 			return err
 		}
 		return s.keyChanged(ctx, tx, p, "revoked", key, nil)
-	})
+	}, store.Reserved)
 	if err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ func (s *Service) purgeDevices(ctx context.Context) error {
 	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM user_devices WHERE last_used_at < ?`, micros(s.now().Add(-knownFor)))
 		return err
-	})
+	}, store.Reserved)
 	if err != nil {
 		return fmt.Errorf("user: purge devices: %w", err)
 	}

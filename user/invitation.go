@@ -195,7 +195,7 @@ func (s *Service) RevokeInvitation(ctx context.Context, p platform.Principal, id
 			return notFound(err, "invitation")
 		}
 		return s.invitationRevoked(ctx, tx, byPrincipal(p), inv)
-	})
+	}, store.Reserved)
 }
 
 // AcceptInvitation makes the signed-in user a member of the organization that

@@ -137,7 +137,7 @@ func (r *keyring) insert(ctx context.Context, k signingKey) error {
 			k.generation, thumbprint(k.public()), k.private.Seed(),
 			micros(k.createdAt), micros(k.activeAt), micros(k.retireAt), micros(k.expireAt))
 		return err
-	})
+	}, store.Reserved)
 }
 
 // reload reads the keys in the order of their generations.

@@ -121,7 +121,7 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 			return err
 		}
 		return s.record(ctx, tx, tenant, byUser(a.id, session), "login.succeeded", a.id, nil)
-	})
+	}, store.Reserved)
 	if err != nil {
 		return Tokens{}, err
 	}

@@ -219,7 +219,7 @@ func (s *Service) RemoveMember(ctx context.Context, p platform.Principal, id str
 			return err
 		}
 		return s.emit(ctx, tx, p.Tenant, "user.member.removed", m.UserID, p.Subject, memberEvent{MembershipID: m.ID, UserID: m.UserID})
-	})
+	}, store.Reserved)
 	if err != nil {
 		return err
 	}

@@ -184,7 +184,7 @@ func (s *Service) SetOrganizationStatus(ctx context.Context, tenant platform.Ten
 		}
 		return s.record(ctx, tx, tenant, auditActor{kind: platform.PrincipalSystem}, "organization.status_changed", string(tenant),
 			map[string]string{"status": string(status)})
-	})
+	}, store.Reserved)
 	if err != nil {
 		return err
 	}

@@ -122,7 +122,7 @@ func (s *Service) Refresh(ctx context.Context, token Secret) (Tokens, error) {
 		}
 		reused = true
 		return s.endLineage(ctx, tx, l)
-	})
+	}, store.Reserved)
 	if err != nil {
 		return Tokens{}, refreshError(err)
 	}

@@ -82,7 +82,7 @@ func (s *Service) Switch(ctx context.Context, p platform.Principal, organization
 			return err
 		}
 		return s.record(ctx, tx, organization, byUser(p.Subject, session), "session.switched", session, nil)
-	})
+	}, store.Reserved)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -133,7 +133,7 @@ func (s *Service) endSession(ctx context.Context, p platform.Principal, id, acti
 			return platform.NotFound("session")
 		}
 		return s.record(ctx, tx, platform.TenantID(organization), byPrincipal(p), action, id, nil)
-	})
+	}, store.Reserved)
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (s *Service) purgeSessions(ctx context.Context) error {
 	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM user_sessions WHERE ends_at < ?`, micros(s.now().Add(-7*day)))
 		return err
-	})
+	}, store.Reserved)
 	if err != nil {
 		return fmt.Errorf("user: purge sessions: %w", err)
 	}

@@ -21,6 +21,7 @@ type options struct {
 	stores    storeURLs
 
 	startTimeout time.Duration
+	diskReserve  int64 // MiB
 
 	logFormat string
 	logLevel  slog.Level
@@ -87,6 +88,7 @@ func parse(args []string, env func(string) (string, bool), stderr io.Writer) (op
 	fs.StringVar(&file, "config", "", "file of environment variables, NAME=value on a line; not readable for everybody")
 	o.stores.flags(fs)
 	fs.DurationVar(&o.startTimeout, "start-timeout", time.Minute, "how long to ask again at the start for stores that do not answer")
+	fs.Int64Var(&o.diskReserve, "disk-reserve", 64, "MiB of the disk of the SQLite file that are kept for signing in and deleting; with less left other writes are refused, and /readyz says so")
 	fs.StringVar(&o.publicURL, "public-url", "", "where clients reach this server; the issuer of access tokens (default http://ADDR)")
 	fs.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	fs.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
@@ -207,6 +209,9 @@ func (o options) validate() (errs []error) {
 	}
 	if o.shutdown <= 0 || o.tokenTTL <= 0 {
 		errs = append(errs, errors.New("--shutdown-timeout and --access-token-ttl: must be positive"))
+	}
+	if o.diskReserve < 0 || o.diskReserve > 1<<20 {
+		errs = append(errs, errors.New("--disk-reserve: must be a number of MiB, at most 1048576"))
 	}
 	if o.startTimeout < 0 {
 		errs = append(errs, errors.New("--start-timeout: must not be negative"))

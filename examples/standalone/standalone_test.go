@@ -39,6 +39,7 @@ func TestBadOptions(t *testing.T) {
 		"--data":                    {args: []string{"--data", ""}},
 		"--log-format":              {args: []string{"--log-format", "xml"}},
 		"--rate-limit":              {args: []string{"--rate-limit", "-1"}},
+		"--disk-reserve":            {args: []string{"--disk-reserve", "-1"}},
 		"--trusted-proxies":         {args: []string{"--trusted-proxies", "10.0.0.1"}},
 		"--shutdown-timeout":        {args: []string{"--shutdown-timeout", "0s"}},
 		"--smtp-tls":                {args: []string{"--smtp-addr", "a:25", "--smtp-from", "a@b"}},

@@ -75,7 +75,7 @@ func openStores(ctx context.Context, o options, log *slog.Logger) (*stores, erro
 // SQLite file in the data folder.
 func (s *stores) openRelational(ctx context.Context, o options, log *slog.Logger) error {
 	if o.stores.postgres == "" {
-		db, err := sqlite.Open(ctx, filepath.Join(o.data, "acme.db"))
+		db, err := sqlite.Open(ctx, filepath.Join(o.data, "acme.db"), sqlite.Reserve(o.diskReserve<<20))
 		if err != nil {
 			return err
 		}

@@ -44,6 +44,6 @@ func (r *Relay) trimDead(ctx context.Context) (n int64, err error) {
 		}
 		n, err = res.RowsAffected()
 		return err
-	})
+	}, store.Reserved)
 	return n, err
 }

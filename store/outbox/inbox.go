@@ -49,7 +49,7 @@ func (r *Relay) trimInbox(ctx context.Context, last inboxKey) (inboxKey, error) 
 			}
 		}
 		return nil
-	})
+	}, store.Reserved)
 	if err != nil {
 		return inboxKey{}, err
 	}

@@ -139,6 +139,6 @@ func (q *Queue) trim(ctx context.Context) (n int64, err error) {
 		}
 		n, err = res.RowsAffected()
 		return err
-	})
+	}, store.Reserved)
 	return n, err
 }

@@ -140,7 +140,7 @@ func (q *Queue) takeBack(ctx context.Context) error {
 			return fmt.Errorf("queue: take back: %w", err)
 		}
 		return nil
-	})
+	}, store.Reserved)
 }
 
 // renew extends the leases of what runs here. It returns the runs that another

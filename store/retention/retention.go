@@ -49,7 +49,8 @@ type Task struct {
 	Every time.Duration
 	// Step removes a batch in one short transaction of its own and reports
 	// whether there may be more. It is called again until there is not. A
-	// step that fails ends the round.
+	// step that fails ends the round. With [store.Reserved] it removes on a full
+	// disk, too.
 	Step func(ctx context.Context) (more bool, err error)
 }
 
@@ -201,7 +202,7 @@ func (r *runner) change(ctx context.Context, what string, until time.Time, query
 		n, err := result.RowsAffected()
 		met = n == 1
 		return err
-	})
+	}, store.Reserved)
 	if met {
 		r.until = until
 	}

@@ -46,12 +46,24 @@ func (d *Documents) Apply(ctx context.Context, tenant platform.TenantID, name st
 			return nil
 		}
 		return emit(ctx, tx, build(out))
-	})
+	}, options(changes)...)
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
 }
+
+// options lets a call that only deletes use the room that is kept in reserve.
+func options(changes []store.Change) []store.TxOption {
+	for i := range changes {
+		if changes[i].Op != store.OpDelete {
+			return nil
+		}
+	}
+	return reserved
+}
+
+var reserved = []store.TxOption{store.Reserved}
 
 // changeError names the change that was refused, unless the transaction is to run
 // again.

@@ -213,5 +213,5 @@ func (d *Documents) DropCollection(ctx context.Context, tenant platform.TenantID
 			return fmt.Errorf("sqldocs: drop a collection: %w", err)
 		}
 		return emit(ctx, tx, events)
-	})
+	}, store.Reserved)
 }

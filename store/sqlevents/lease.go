@@ -53,7 +53,7 @@ func (e *Events) endLeases(ctx context.Context) error {
 	return e.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE event_offsets SET owner = '', expires = 0`)
 		return wrap("end leases", err)
-	})
+	}, store.Reserved)
 }
 
 // renew extends the lease and stores seq as the last finished event; it

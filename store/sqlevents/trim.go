@@ -113,7 +113,7 @@ func (e *Events) trim(ctx context.Context) (removed int64, err error) {
 		}
 		removed, err = res.RowsAffected()
 		return err
-	})
+	}, store.Reserved)
 	if err != nil {
 		return 0, wrap("trim", err)
 	}

@@ -29,6 +29,22 @@
 // OnEmit runs before the next writer goes on, and must not begin a writing
 // transaction itself.
 //
+// # A full disk
+//
+// A part of the disk is kept in reserve ([Reserve]). Where no more than that is
+// left, only transactions with [store.Reserved] write: signing in and out, taking
+// rights away, and deleting. All others are refused with "store_full", a kind of
+// [platform.KindUnavailable] that says when to try again, and [DB.Check] tells.
+// Pages that deleting has freed in the file count as room.
+//
+// # What must be there
+//
+// Beside the file lie its write-ahead log (file-wal) while it is open or after a
+// crash, and a small file (file.state) that says what must be there. [Open]
+// refuses a database of which a part was removed, emptied or replaced since,
+// with [ErrLost], rather than beginning a new one. The four belong together: a
+// backup by copying is one of the whole folder, while it is not open.
+//
 // # One process
 //
 // A file is open in one process, once; a lock beside it (file.lock) enforces

@@ -39,7 +39,7 @@ func translate(err error) error {
 	}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_FULL:
-		return platform.Errorf(platform.KindUnavailable, "store_full", "the store has no room").Because(err)
+		return full(err)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return platform.Errorf(platform.KindUnavailable, "store_busy", "the store is busy").Because(err)
 	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL,

@@ -33,3 +33,8 @@ func BreakConnections(db *DB) error {
 	db.writer.conn = nil
 	return err
 }
+
+// FreeBytes replaces what asks the system for the room that is left.
+func FreeBytes(free func(folder string) (int64, error)) Option {
+	return func(o *options) { o.free = free }
+}

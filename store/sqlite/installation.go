@@ -90,7 +90,7 @@ func (db *DB) begin(ctx context.Context) error {
 		now.installation, now.starts = platform.NewID("sqlite"), 1
 		_, err = tx.Exec(ctx, "INSERT INTO installation (id, starts) VALUES (?, ?)", now.installation, now.starts)
 		return err
-	})
+	}, store.Reserved)
 	if err != nil {
 		return err
 	}

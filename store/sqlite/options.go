@@ -13,6 +13,8 @@ type options struct {
 	synchronous Level
 	readers     int
 	now         func() time.Time
+	reserve     int64
+	free        func(folder string) (int64, error)
 }
 
 func newOptions(given []Option) (options, error) {
@@ -20,6 +22,8 @@ func newOptions(given []Option) (options, error) {
 		synchronous: Full,
 		readers:     min(4*runtime.GOMAXPROCS(0), 16),
 		now:         time.Now,
+		reserve:     64 << 20,
+		free:        freeBytes,
 	}
 	for _, opt := range given {
 		opt(&o)
@@ -29,6 +33,8 @@ func newOptions(given []Option) (options, error) {
 		return o, fmt.Errorf("Synchronous must be Full or Normal, not %q", o.synchronous)
 	case o.readers < 1:
 		return o, fmt.Errorf("Readers must be at least 1, not %d", o.readers)
+	case o.reserve < 0:
+		return o, fmt.Errorf("Reserve must not be negative: %d", o.reserve)
 	case o.now == nil:
 		return o, fmt.Errorf("Clock must not be nil")
 	}
@@ -64,3 +70,11 @@ func Readers(n int) Option { return func(o *options) { o.readers = n } }
 // Clock replaces time.Now where the store records a time: when a migration
 // was applied, when an event was seen by [store.Tx.Once].
 func Clock(now func() time.Time) Option { return func(o *options) { o.now = now } }
+
+// Reserve sets how many bytes of the disk are kept for transactions with
+// [store.Reserved]: where fewer are left, all others that write are refused
+// with an error of [platform.KindUnavailable] and the code "store_full", and
+// [DB.Check] says so. The default is 64 MiB, which is more than the write-ahead
+// log has; 0 keeps nothing. What is left can be known on Linux, macOS and
+// FreeBSD; elsewhere, and for quotas, only a disk that is full is noticed.
+func Reserve(bytes int64) Option { return func(o *options) { o.reserve = bytes } }

@@ -143,7 +143,7 @@ func (db *DB) run(ctx context.Context, tenant platform.TenantID, fn func(context
 	case o.ReadOnly:
 		return db.readers.run(ctx, tenant, fn)
 	}
-	return db.writer.run(ctx, tenant, fn)
+	return db.writer.run(ctx, tenant, fn, o.Reserved)
 }
 
 // inside is the context for the function of a transaction.
@@ -157,7 +157,7 @@ func (db *DB) Migrate(ctx context.Context, m store.Migrations) error {
 		Dialect: "sqlite",
 		Now:     db.now,
 		InTx: func(ctx context.Context, fn func(context.Context, store.Tx) error) error {
-			return db.AcrossTenants(ctx, fn)
+			return db.AcrossTenants(ctx, fn, store.Reserved) // or a full disk would keep it from starting
 		},
 	}
 	if err := sqltx.Migrate(ctx, by, m); err != nil {
@@ -174,8 +174,14 @@ func (db *DB) Ping(ctx context.Context) error {
 	}, store.ReadOnly)
 }
 
-// Check implements [platform.Checker].
-func (db *DB) Check(ctx context.Context) error { return db.Ping(ctx) }
+// Check implements [platform.Checker]. It is also an error that writes are
+// refused for want of room; see [Reserve].
+func (db *DB) Check(ctx context.Context) error {
+	if err := db.Ping(ctx); err != nil {
+		return err
+	}
+	return db.checkSpace(ctx)
+}
 
 // OnEmit implements [store.Emitter].
 func (db *DB) OnEmit(f func()) (remove func()) { return db.emit.Add(f) }

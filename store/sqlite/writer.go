@@ -37,7 +37,8 @@ type writer struct {
 
 	conn *session // the holder's; nil after it broke
 
-	wal walGuard
+	wal   walGuard
+	space *space
 
 	commits atomic.Int64 // how many groups were committed
 }
@@ -62,7 +63,9 @@ type member struct {
 	panicked any  // what a callback panicked with
 }
 
-func newWriter(db *DB, p *pool) *writer { return &writer{db: db, pool: p} }
+func newWriter(db *DB, p *pool) *writer {
+	return &writer{db: db, pool: p, space: newSpace(db.path, p.options)}
+}
 
 func (w *writer) connect() error {
 	s, err := w.pool.open(true)
@@ -185,12 +188,19 @@ func (w *writer) do(text string) error {
 	return w.conn.do(func(c *conn) error { return c.run(text) })
 }
 
-func (w *writer) run(ctx context.Context, tenant platform.TenantID, fn func(context.Context, store.Tx) error) (err error) {
+func (w *writer) run(ctx context.Context, tenant platform.TenantID, fn func(context.Context, store.Tx) error, reserved bool) (err error) {
 	g, err := w.acquire(ctx)
 	if err != nil {
 		return err
 	}
 	joined := g != nil
+	if !joined {
+		w.space.look(w.freePages)
+	}
+	if !reserved && w.space.low.Load() {
+		w.pass(g)
+		return errFull()
+	}
 	if !joined {
 		if g, err = w.begin(); err != nil {
 			w.release()
@@ -258,6 +268,9 @@ func (w *writer) end(g *group, m *member, keep bool) error {
 // abandon rolls the transaction back, whatever state it is in. Every member
 // of the group is told of cause.
 func (w *writer) abandon(cause error) {
+	if isFull(cause) {
+		w.space.refused.Store(w.db.now().UnixNano())
+	}
 	w.conn.lostFrom = cause
 	if !w.conn.lost {
 		_ = w.do(rollback)
