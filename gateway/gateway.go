@@ -33,7 +33,9 @@ var (
 )
 
 // New returns a gateway for the routes of routers and of cfg.Upstreams, and
-// for its own: /livez, /readyz, /openapi.json and /docs. The error names each
+// for its own: /livez, /readyz, /openapi.json and /docs, and with a Verifier
+// /v1/usage, which collects what routers that are [platform.UsageReporter] and
+// upstreams with a [UsageRoute] say. The error names each
 // bad setting and each route that is refused: one without access or operation,
 // with a pattern that is not valid, or that meets another one's; and each
 // description that does not fit its routes.
@@ -131,6 +133,9 @@ func (g *Gateway) sources(routers []platform.Router, client clientFunc) ([]*sour
 			s.routes = append(s.routes, r)
 		}
 		sources = append(sources, s)
+	}
+	if g.cfg.Verifier != nil { // or nobody is there to ask
+		sources = append(sources, g.usage(routers))
 	}
 	return sources, nil
 }

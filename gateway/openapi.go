@@ -51,7 +51,9 @@ func describe(cfg Config, sources []*source) ([]byte, error) {
 		if err := doc.merge(s); err != nil {
 			errs = append(errs, fmt.Errorf("gateway: the description of %s: %w", s.name, err))
 		}
-		doc.Tags = append(doc.Tags, object{"name": s.name})
+		if tag := (object{"name": s.name}); !slices.ContainsFunc(doc.Tags, func(t any) bool { return reflect.DeepEqual(t, tag) }) {
+			doc.Tags = append(doc.Tags, tag)
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

@@ -111,6 +111,7 @@ func TestOpenAPI(t *testing.T) {
 	} {
 		routes[id] = platform.Route{Operation: id, Method: "GET", Path: path, Access: platform.Public()}
 	}
+	routes["usage.get"] = platform.Route{Operation: "usage.get", Method: "GET", Path: "/v1/usage", Access: platform.Authenticated()}
 	tags := map[string]bool{}
 	for _, tag := range d.Tags {
 		tags[tag.Name] = true

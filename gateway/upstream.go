@@ -34,6 +34,9 @@ type Upstream struct {
 	// minimal description.
 	OpenAPI []byte
 
+	// Usage is set where it serves [UsageRoute] for this gateway to ask.
+	Usage bool
+
 	// Timeout bounds an exchange that is no stream; zero is Config.Timeout.
 	Timeout time.Duration
 	// DialTimeout bounds connecting, TLS included; zero is 5 s.
@@ -68,6 +71,7 @@ func UpstreamOf(r platform.Router, urls ...string) (Upstream, error) {
 	for i := range u.Routes {
 		u.Routes[i].Handler = nil
 	}
+	_, u.Usage = r.(platform.UsageReporter)
 	if d, ok := r.(platform.Describer); ok {
 		var err error
 		if u.OpenAPI, err = d.OpenAPI(); err != nil {
@@ -114,6 +118,7 @@ func (u Upstream) check(c *setting.Check, haveKey bool) {
 		c.Need(d.d >= 0, field+d.name, "must not be negative")
 	}
 	c.Need(u.BreakAfter >= 0, field+"BreakAfter", "must not be negative")
+	c.Need(haveKey || !u.Usage, "AssertionKey", "must be set, since the upstream must know for whom it is asked for usage")
 	for _, r := range u.Routes {
 		c.Need(r.Handler == nil, field+"Routes", "must have no Handler: "+r.Operation)
 		c.Need(haveKey || !r.Access.Declared() || r.Access.Public(), "AssertionKey",

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/netip"
+	"slices"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/gateway"
@@ -16,7 +17,14 @@ import (
 // without it is nobody.
 func (p *process) serveToGateway(service platform.Router) http.Handler {
 	mux := http.NewServeMux()
-	for _, r := range service.Routes() {
+	routes := service.Routes()
+	if counted, ok := service.(interface {
+		platform.Module
+		platform.UsageReporter
+	}); ok {
+		routes = append(slices.Clip(routes), gateway.UsageRoute(p.log, counted))
+	}
+	for _, r := range routes {
 		h := open(r)
 		if !r.Access.Public() {
 			h = gateway.VerifyAssertion(gateway.VerifyAssertionConfig{
