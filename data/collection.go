@@ -202,7 +202,7 @@ func (s *Service) checkRecords(ctx context.Context, tenant platform.TenantID, c 
 		return err
 	}
 	var fields []platform.Field
-	for q := (store.Query{Limit: 200}); len(fields) < maxFields; {
+	for q := (store.Query{Limit: 200, MaxBytes: pageBytes}); len(fields) < maxFields; {
 		var next store.Cursor
 		err := s.each(ctx, tenant, c.Name, q, func(page store.Page) error {
 			next = page.Next

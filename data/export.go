@@ -1,10 +1,12 @@
 package data
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
@@ -26,10 +28,9 @@ type ExportOptions struct {
 	Flush func() error
 }
 
-// Pages of an export grow and shrink so that one takes about this much memory.
+// The pages of an export grow up to this many bytes of data.
 const (
 	firstExportPage = 100
-	minExportPage   = 10
 	exportPageBytes = 1 << 20
 )
 
@@ -44,8 +45,7 @@ const (
 // are written as they are: whoever opens the file in a spreadsheet, which takes
 // "=…" for a formula, must know what the records hold.
 //
-// Reading a page counts as one of Limits.Scans; writing it does not. Nothing is
-// written before the first page was read. Errors: those of
+// Nothing is written before the first page was read. Errors: those of
 // [Service.Find]; an error after the first byte leaves w incomplete.
 func (s *Service) Export(
 	ctx context.Context, tenant platform.TenantID, collection string, w io.Writer, o ExportOptions,
@@ -58,6 +58,7 @@ func (s *Service) Export(
 	if e.plan, err = planQuery(collection, Query{Filter: o.Filter, Sort: o.Sort, Fields: o.Fields, Limit: firstExportPage}); err != nil {
 		return err
 	}
+	e.plan.MaxBytes = exportPageBytes
 	switch o.Format {
 	case NDJSON:
 		e.form = &lineForm{}
@@ -90,13 +91,19 @@ type form interface {
 }
 
 func (e *exporter) write(ctx context.Context, w io.Writer) error {
+	out := bufio.NewWriterSize(w, 32<<10)
 	buf := e.form.begin(nil)
-	err := e.pages(ctx, e.plan, func(r *Record) {
-		buf = e.form.record(buf, r, e.options.DataOnly)
-	}, func() error {
-		_, err := w.Write(buf)
-		buf = buf[:0]
-		if err != nil {
+	err := e.pages(ctx, e.plan, func(*Record) {}, func(records []Record) error {
+		for i := range records {
+			buf = e.form.record(buf, &records[i], e.options.DataOnly)
+			if _, err := out.Write(buf); err != nil {
+				return fmt.Errorf("data: export: %w", err)
+			}
+			if buf = buf[:0]; cap(buf) > maxRecycled {
+				buf = nil
+			}
+		}
+		if err := out.Flush(); err != nil {
 			return fmt.Errorf("data: export: %w", err)
 		}
 		if e.options.Flush == nil {
@@ -107,45 +114,63 @@ func (e *exporter) write(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.Write(e.form.end(buf)); err != nil {
+	if _, err := out.Write(e.form.end(buf)); err != nil {
+		return fmt.Errorf("data: export: %w", err)
+	}
+	if err := out.Flush(); err != nil {
 		return fmt.Errorf("data: export: %w", err)
 	}
 	return nil
 }
 
-// pages hands every record of p to see, as part of a scan, and after each page
-// calls done, which may take as long as it takes.
-func (e *exporter) pages(ctx context.Context, p plan, see func(*Record), done func() error) error {
+// exportPage is a page on its way, and how much data was read for it.
+type exportPage struct {
+	store.Page
+
+	size int
+}
+
+// pages hands every record of p to see, as part of a scan, and then each page to
+// done, which may take as long as it takes. A page that has to wait before done
+// is read again, so see may get a record twice.
+func (e *exporter) pages(ctx context.Context, p plan, see func(*Record), done func([]Record) error) error {
+	patience := answerPatience // until something was written
 	for {
-		var next store.Cursor
-		size := 0
-		err := e.service.each(ctx, e.tenant, e.collection, p.Query, func(page store.Page) error {
-			next = page.Next
+		size, next, err := e.page(ctx, p, patience, see, done)
+		if err != nil || len(next) == 0 {
+			return err
+		}
+		if p.Cursor = next; size < exportPageBytes/2 {
+			p.Limit = min(2*p.Limit, maxLimit)
+		}
+		patience = 0
+	}
+}
+
+// page hands one page of p to done, once there is room for it.
+func (e *exporter) page(
+	ctx context.Context, p plan, patience time.Duration, see func(*Record), done func([]Record) error,
+) (size int, next store.Cursor, err error) {
+	found, release, err := holding(ctx, e.service, e.tenant, patience, func() (out exportPage, size int, err error) {
+		largest := 0
+		err = e.service.each(ctx, e.tenant, e.collection, p.Query, func(page store.Page) error {
+			out = exportPage{Page: page}
 			for i := range page.Documents {
 				d := &page.Documents[i]
-				size += len(d.Data)
+				out.size += len(d.Data)
+				largest = max(largest, len(d.Data))
 				d.Data = document.Select(d.Data, p.fields)
 				see(d)
 			}
 			return nil
 		})
-		if err != nil {
-			return err
-		}
-		if err := done(); err != nil {
-			return err
-		}
-		if len(next) == 0 {
-			return nil
-		}
-		p.Cursor = next
-		switch {
-		case size < exportPageBytes/2:
-			p.Limit = min(2*p.Limit, maxLimit)
-		case size > 2*exportPageBytes:
-			p.Limit = max(p.Limit/2, minExportPage)
-		}
+		return out, out.size + largest, err // one is held once more, as it is written
+	})
+	if err != nil {
+		return 0, nil, err
 	}
+	defer release()
+	return found.size, found.Next, done(found.Documents)
 }
 
 // lineForm is NDJSON.

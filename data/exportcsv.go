@@ -60,7 +60,7 @@ func (e *exporter) columns(ctx context.Context) ([]string, error) {
 				columns = append(columns, name)
 			}
 		}
-	}, func() error {
+	}, func([]Record) error {
 		if len(columns) > maxColumns {
 			return errEnough
 		}

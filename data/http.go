@@ -122,8 +122,8 @@ func (s *Service) buffer() *[]byte {
 	return &buf
 }
 
-// maxRecycled keeps single large answers from staying in memory.
-const maxRecycled = 1 << 20
+// maxRecycled keeps single large bodies from staying in memory.
+const maxRecycled = 2 * largeAnswer
 
 func (s *Service) recycle(buf *[]byte) {
 	if cap(*buf) > maxRecycled {

@@ -86,7 +86,7 @@ func (s *Service) routeRecords() {
 		{Name: "filter", In: "query", Description: filterDoc},
 		{Name: "sort", In: "query", Description: sortDoc},
 		{Name: "fields", In: "query", Description: "Paths to keep of each record's data, with commas"},
-		{Name: "limit", In: "query", Description: "1 to 1000; 50 by default", Value: 0},
+		{Name: "limit", In: "query", Description: "1 to 1000; 50 by default. A page with 2 MiB of data ends before that: go on with its next_cursor", Value: 0},
 		{Name: "cursor", In: "query", Description: "The next_cursor of the page before"},
 		{Name: "count", In: "query", Description: "Also tell how many match, as total", Value: false},
 	}
@@ -192,10 +192,18 @@ func (s *Service) serveGet(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	rec, err := s.Record(r.Context(), p.Tenant, r.PathValue("collection"), r.PathValue("id"))
+	rec, done, err := holding(r.Context(), s, p.Tenant, answerPatience, func() (Record, int, error) {
+		if err := s.loads.begin(r.Context()); err != nil {
+			return Record{}, 0, err
+		}
+		defer s.loads.end()
+		rec, err := s.Record(r.Context(), p.Tenant, r.PathValue("collection"), r.PathValue("id"))
+		return rec, len(rec.Data), err
+	})
 	if err != nil {
 		return err
 	}
+	defer done()
 	w.Header().Set("Cache-Control", "private, no-cache")
 	if none := r.Header["If-None-Match"]; none != nil && ifNoneMatch(none, rec.Version) {
 		w.Header().Set("ETag", etag(rec.Version))
@@ -353,29 +361,21 @@ func (s *Service) sendPage(w http.ResponseWriter, r *http.Request, q Query, coun
 		return err
 	}
 	collection, total := r.PathValue("collection"), int64(-1)
-	found, err := s.Find(r.Context(), p.Tenant, collection, q)
+	found, done, err := holding(r.Context(), s, p.Tenant, answerPatience, func() (Page, int, error) {
+		found, err := s.Find(r.Context(), p.Tenant, collection, q)
+		return found, pageSize(&found), err
+	})
 	if err != nil {
 		return err
 	}
+	defer done()
 	if count {
 		if total, err = s.Count(r.Context(), p.Tenant, collection, q.Filter); err != nil {
 			return err
 		}
 	}
-	buf := s.buffer()
-	defer s.recycle(buf)
-	*buf = appendPage((*buf)[:0], &found, total)
-	w.Header().Set("Cache-Control", "private, no-cache")
-	send(w, http.StatusOK, *buf)
+	s.sendPageBody(w, &found, total)
 	return nil
-}
-
-func (s *Service) sendRecord(w http.ResponseWriter, status int, rec *Record) {
-	buf := s.buffer()
-	defer s.recycle(buf)
-	*buf = appendRecord((*buf)[:0], rec)
-	w.Header().Set("ETag", etag(rec.Version))
-	send(w, status, *buf)
 }
 
 // send ends the body with a line, as the other answers are ended, for those

@@ -17,6 +17,9 @@ import (
 const (
 	defaultLimit = 50
 	maxLimit     = 1000
+	// pageBytes is how much data of records a page holds, if not one record
+	// has more.
+	pageBytes = 2 << 20
 )
 
 // Query asks for a page of records. The filter language and the orders are
@@ -28,7 +31,8 @@ type Query struct {
 	Sort string
 	// Fields are the paths to keep of each record's data; nil keeps all.
 	Fields []string
-	// Limit is 1 to 1,000; zero is 50.
+	// Limit is 1 to 1,000; zero is 50. A page ends before it where its records,
+	// whole, would have more than 2 MiB of data.
 	Limit int
 	// Cursor continues after an earlier page with the same filter and sort.
 	Cursor string
@@ -87,6 +91,7 @@ func planQuery(collection string, q Query) (plan, error) {
 	case q.Limit < 1 || q.Limit > maxLimit:
 		return plan{}, badLimit()
 	}
+	p.MaxBytes = pageBytes
 	p.seal = sealOf(collection, p.Filter.String(), q.Sort)
 	p.Cursor, err = p.open(q.Cursor)
 	return p, err

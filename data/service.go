@@ -26,6 +26,12 @@ type Config struct {
 	Now func() time.Time
 	// NewID makes ids of records and events; nil is [platform.NewID].
 	NewID func(prefix string) string
+	// AnswerMemory bounds the data of large answers that are under way in this
+	// process, in bytes, at least 4 MiB; zero is 64 MiB. A share of tenants,
+	// see [platform.Limits], has a quarter of it. Who finds no room waits for
+	// 5 s and is then refused with KindLimited "answers_busy"; answers of less
+	// than 64 KiB never wait.
+	AnswerMemory int64
 	// MaxRecord is how large the data of one record may be, in bytes without
 	// white space, from 1 KiB to 8 MiB; zero is 1 MiB.
 	MaxRecord int
@@ -47,6 +53,8 @@ type Service struct {
 	maxRecord int
 	limits    platform.LimitsFunc
 	scans     *store.Scans
+	answers   *answers
+	loads     loads
 	schemas   schemas
 	api       *rest.API
 	buffers   sync.Pool // of *[]byte, for bodies and answers
@@ -72,9 +80,13 @@ func New(cfg Config) (*Service, error) {
 	if cfg.MaxRecord == 0 {
 		cfg.MaxRecord = 1 << 20
 	}
+	if cfg.AnswerMemory == 0 {
+		cfg.AnswerMemory = 64 << 20
+	}
 	check := setting.For("data")
 	check.Need(cfg.Documents != nil, "Documents", "must be set")
 	check.Need(cfg.MaxRecord >= 1<<10 && cfg.MaxRecord <= 8<<20, "MaxRecord", "must be from 1 KiB to 8 MiB")
+	check.Need(cfg.AnswerMemory >= 4<<20, "AnswerMemory", "must be at least 4 MiB")
 	if err := check.Err(); err != nil {
 		return nil, err
 	}
@@ -88,7 +100,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		docs: cfg.Documents, log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, maxRecord: cfg.MaxRecord,
-		limits: cfg.Limits, scans: scans,
+		limits: cfg.Limits, scans: scans, answers: newAnswers(cfg.AnswerMemory), loads: newLoads(cfg.MaxRecord, cfg.AnswerMemory),
 		schemas: schemas, api: rest.New("data", cfg.Logger),
 	}
 	s.routeCollections()

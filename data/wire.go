@@ -26,6 +26,11 @@ type pageBody struct {
 
 // appendRecord appends the JSON of a record; its data goes in as it is kept.
 func appendRecord(dst []byte, r *Record) []byte {
+	return append(append(appendRecordHead(dst, r), r.Data...), '}')
+}
+
+// appendRecordHead appends what stands before the data of a record.
+func appendRecordHead(dst []byte, r *Record) []byte {
 	dst = append(dst, `{"id":`...)
 	dst = appendString(dst, r.ID)
 	dst = append(dst, `,"created_at":"`...)
@@ -34,9 +39,7 @@ func appendRecord(dst []byte, r *Record) []byte {
 	dst = r.UpdatedAt.UTC().AppendFormat(dst, time.RFC3339Nano)
 	dst = append(dst, `","version":`...)
 	dst = appendInt(dst, r.Version)
-	dst = append(dst, `,"data":`...)
-	dst = append(dst, r.Data...)
-	return append(dst, '}')
+	return append(dst, `,"data":`...)
 }
 
 // appendPage appends the JSON of a page; a negative total is left out.
@@ -48,6 +51,11 @@ func appendPage(dst []byte, p *Page, total int64) []byte {
 		}
 		dst = appendRecord(dst, &p.Records[i])
 	}
+	return appendPageEnd(dst, p, total)
+}
+
+// appendPageEnd appends what stands after the records of a page.
+func appendPageEnd(dst []byte, p *Page, total int64) []byte {
 	dst = append(dst, ']')
 	if p.Next != "" {
 		dst = append(dst, `,"next_cursor":"`...) // base 64 needs no escapes

@@ -14,14 +14,17 @@ type candidate struct {
 	record document.Record
 }
 
+// bytes is what it takes in memory, more or less.
+func (c *candidate) bytes() int { return len(c.Key) + len(c.record.Data) }
+
 // topK keeps the first candidates of those it is shown: up to limit, and up to
-// maxBytes of data and one more. What it drops is on no page that begins with
+// maxBytes of them and one more. What it drops is on no page that begins with
 // those it keeps.
 type topK struct {
 	limit    int
 	maxBytes int // 0 is no bound
 	places   []candidate
-	size     int  // of the data of places, a heap with the last of them at its top
+	size     int  // of places, a heap with the last of them at its top
 	more     bool // whether a candidate was dropped
 }
 
@@ -51,11 +54,11 @@ func (t *topK) over(size int) bool { return t.maxBytes > 0 && size > t.maxBytes 
 
 // add keeps c, which takes said yes to, and tells of what it drops for it.
 func (t *topK) add(c candidate, dropped func(candidate)) {
-	t.size += len(c.record.Data)
+	t.size += c.bytes()
 	heap.Push(t, c)
-	for len(t.places) > t.limit || len(t.places) > 1 && t.over(t.size-len(t.places[0].record.Data)) {
+	for len(t.places) > t.limit || len(t.places) > 1 && t.over(t.size-t.places[0].bytes()) {
 		last := heap.Pop(t).(candidate) //nolint:forcetypeassert,errcheck // it holds nothing else
-		t.size -= len(last.record.Data)
+		t.size -= last.bytes()
 		t.more = true
 		dropped(last)
 	}
