@@ -36,6 +36,7 @@ type schema struct {
 
 	mu       sync.Mutex
 	meter    *meter
+	gates    *gates
 	compiled *jsonschema.Schema
 }
 
@@ -49,7 +50,7 @@ func (noLoader) Load(string) (any, error) {
 
 // compileSchema compiles a schema that [compactSchema] returned. Errors are
 // [platform.KindInvalid] and point into the schema, under /schema.
-func compileSchema(raw json.RawMessage) (*schema, error) {
+func compileSchema(raw json.RawMessage) (_ *schema, err error) {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
 	if err != nil {
 		return nil, fmt.Errorf("data: decode schema: %w", err)
@@ -57,14 +58,13 @@ func compileSchema(raw json.RawMessage) (*schema, error) {
 	if f := checkReferences(doc, "/schema"); f != nil {
 		return nil, platform.Invalid(*f)
 	}
-	m := &meter{left: validationBudget}
+	m := &meter{left: compilationBudget}
+	defer m.caught(&err, "/schema", "compiling this schema takes too long: it has too many patterns")
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.AssertFormat()
 	c.UseLoader(noLoader{})
 	c.UseRegexpEngine(m.compile)
-	c.RegisterVocabulary(m.vocabulary())
-	c.AssertVocabs()
 	if err := c.AddResource(schemaBase, doc); err != nil {
 		return nil, schemaFault(err)
 	}
@@ -72,7 +72,7 @@ func compileSchema(raw json.RawMessage) (*schema, error) {
 	if err != nil {
 		return nil, schemaFault(err)
 	}
-	return &schema{raw: raw, meter: m, compiled: compiled}, nil
+	return &schema{raw: raw, meter: m, gates: m.close(compiled), compiled: compiled}, nil
 }
 
 // compactSchema checks the form of a schema and returns it without white
@@ -150,16 +150,8 @@ func (s *schema) validate(data json.RawMessage, base string) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.meter.left = validationBudget
-	defer func() {
-		if p := recover(); p != nil {
-			if p != any(errBudget) {
-				panic(p)
-			}
-			err = platform.Invalid(platform.Field{
-				Path: orRoot(base), Code: "too_costly", Detail: "checking this against the collection's schema takes too long",
-			})
-		}
-	}()
+	defer s.meter.caught(&err, orRoot(base), "checking this against the collection's schema takes too long")
+	s.meter.spend(s.gates.visit(s.compiled))
 	err = s.compiled.Validate(doc)
 	var invalid *jsonschema.ValidationError
 	if errors.As(err, &invalid) {

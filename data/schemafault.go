@@ -66,6 +66,9 @@ func describe(k jsonschema.ErrorKind) (code, detail string) {
 	case *kind.Const:
 		return "const", "must be the schema's value"
 	case *kind.Format:
+		if k.Want == regexFormat {
+			return "format", fmt.Sprintf("must be a regular expression in RE2's syntax of at most %d bytes", maxPattern)
+		}
 		return "format", "must be in the format " + k.Want
 	case *kind.Pattern:
 		return "pattern", "must match the pattern " + k.Want
