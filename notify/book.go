@@ -18,8 +18,8 @@ import (
 // bookTenants is how many tenants' books are kept in memory.
 const bookTenants = 4096
 
-// book is what the events of a tenant are held against: its rules, compiled,
-// and its endpoints. It does not change once it is made.
+// book is what the events of a tenant are held against: its rules and its
+// endpoints. It does not change once it is made.
 type book struct {
 	generation int64
 	rules      []*activeRule
@@ -47,7 +47,7 @@ func newBooks(cfg Config) (*books, error) {
 	b := &books{cfg: cfg}
 	for _, r := range cfg.Rules {
 		r.Builtin = true
-		active, err := activate(r, nil, make(map[source]*compiled))
+		active, err := activate(r, nil, make(map[source]*text))
 		if err != nil { // withDefaults has validated it
 			return nil, fmt.Errorf("notify: rule %s: %w", r.ID, err)
 		}
@@ -203,12 +203,12 @@ func (b *books) read(ctx context.Context, tenant platform.TenantID, earlier *boo
 	return out, nil
 }
 
-// texts are the compiled texts of a book, by source.
-func (b *book) texts() map[source]*compiled {
-	out := make(map[source]*compiled)
+// texts are those of a book, by source.
+func (b *book) texts() map[source]*text {
+	out := make(map[source]*text)
 	if b != nil {
 		for _, r := range b.rules {
-			out[r.source] = r.text
+			out[r.text.source] = r.text
 		}
 	}
 	return out

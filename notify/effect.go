@@ -121,8 +121,7 @@ func (s *Service) apply(ctx context.Context, p *pass, f *effect, r *activeRule, 
 		}
 		*fanOut += n
 	}
-	text, cost, err := r.text.render(ctx, variables, "/text")
-	p.steps -= cost
+	text, err := p.render(ctx, r, variables)
 	switch {
 	case ctx.Err() != nil: // the service stops: the event comes again
 		return ctx.Err()
@@ -140,6 +139,18 @@ func (s *Service) apply(ctx context.Context, p *pass, f *effect, r *activeRule, 
 	}
 	f.plans = append(f.plans, made)
 	return nil
+}
+
+// render makes the text of a rule, and pays for it.
+func (p *pass) render(ctx context.Context, r *activeRule, variables map[string]any) (rendered, error) {
+	c, cost, err := r.text.compiled()
+	p.steps -= cost
+	if err != nil { // of an older version, and no longer understood
+		return rendered{}, err
+	}
+	made, cost, err := c.render(ctx, variables, "/text")
+	p.steps -= cost
+	return made, err
 }
 
 // recipients are those of a rule's message, or false where the directory does

@@ -168,7 +168,7 @@ func TestChangesMeanwhile(t *testing.T) {
 
 // Of many calls that try a failed delivery again, one does.
 func TestRetryAtOnce(t *testing.T) {
-	w := start(t, nil)
+	w := start(t, func(c *notify.Config) { c.MessageRetention, c.DeliveryRetention = -1, -1 }) // they are of 1970
 	end := make(chan struct{})
 	defer close(end)
 	w.svc.SetTransport(transport(func(*http.Request) (*http.Response, error) {
@@ -259,7 +259,7 @@ func TestUnreadAtOnce(t *testing.T) {
 // Each call of ReadAll leaves nothing unread behind, also where another does
 // the work.
 func TestReadAllAtOnce(t *testing.T) {
-	w := start(t, nil)
+	w := start(t, func(c *notify.Config) { c.MessageRetention = -1 }) // they are of 1970
 	w.exec(`INSERT INTO notify_messages (tenant, id, created_at, status, reason, title, body, html, channels, audience, inbox, rule, event, actor, digest)
 		VALUES (?, 'm1', 1, 'dispatched', '', 't', '', '', 'inbox', '', 0, '', '', '', '')`, string(acme))
 	const messages = 9000

@@ -206,7 +206,7 @@ SELECT tenant, id FROM notify_waiting_events WHERE created_at < ? LIMIT ?)`, s.c
 
 // identifiers returns a column of ids.
 func identifiers(ctx context.Context, tx store.Tx, query string, args ...any) ([]string, error) {
-	rows, err := tx.Query(ctx, query, args...) //nolint:rowserrcheck // collect looks at it
+	rows, err := tx.Query(ctx, query, args...)
 	return collect(rows, err, func(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) })
 }
 

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/acme/platform"
@@ -119,29 +120,51 @@ func typeMatches(pattern, eventType string) bool {
 type activeRule struct {
 	Rule
 	filter document.Filter
-	source source
-	text   *compiled
+	text   *text
 }
 
 // source is what a text is compiled from.
 type source struct{ title, body, html string }
 
-// activate compiles the rule with its text, which is the template's where it
-// has one, unless texts has it; that gets what is compiled.
-func activate(r Rule, t *Template, texts map[source]*compiled) (*activeRule, error) {
-	a := &activeRule{Rule: r, source: source{r.Title, r.Body, ""}}
+// compileSteps is how many steps of a rendering a byte of source takes as long
+// to compile as.
+const compileSteps = 4
+
+// text is compiled when it is needed: a tenant that changes its rules again and
+// again must not have the consumer of all tenants compile them.
+type text struct {
+	source
+	once sync.Once
+	done *compiled
+	err  error
+}
+
+// compiled returns the text, and what it cost to compile it this time.
+func (t *text) compiled() (c *compiled, cost int, err error) {
+	t.once.Do(func() {
+		t.done, t.err = compile(t.title, t.body, t.html)
+		cost = compileSteps * (len(t.title) + len(t.body) + len(t.html))
+	})
+	return t.done, cost, t.err
+}
+
+// activate prepares the rule with its text, which is the template's where it
+// has one, and the one in texts where that has it.
+func activate(r Rule, t *Template, texts map[source]*text) (*activeRule, error) {
+	a := &activeRule{Rule: r}
 	var err error
 	if len(r.Filter) > 0 {
 		if a.filter, err = document.ParseFilter(r.Filter); err != nil {
 			return nil, err
 		}
 	}
+	from := source{r.Title, r.Body, ""}
 	if t != nil {
-		a.source = source{t.Title, t.Body, t.HTML}
+		from = source{t.Title, t.Body, t.HTML}
 	}
-	if a.text = texts[a.source]; a.text == nil {
-		a.text, err = compile(a.source.title, a.source.body, a.source.html)
-		texts[a.source] = a.text
+	if a.text = texts[from]; a.text == nil {
+		a.text = &text{source: from}
+		texts[from] = a.text
 	}
-	return a, err
+	return a, nil
 }

@@ -217,6 +217,37 @@ func testBusyTenantsEventsBecomeJobs(t *testing.T) {
 	}
 }
 
+// To compile the texts of rules counts as what they do: a tenant that changes
+// them again and again must not have the consumer of all tenants compile them.
+func TestCompilingRulesIsPaidFor(t *testing.T) {
+	testdb.Prepare(t)
+	synctest.Test(t, testCompilingRulesIsPaidFor)
+}
+
+func testCompilingRulesIsPaidFor(t *testing.T) {
+	w := start(t, nil)
+	ctx := context.Background()
+	for i := range 8 {
+		name := fmt.Sprint("long", i)
+		_, err := w.svc.CreateTemplate(ctx, acme, "ann", notify.Template{Name: name, Title: name, HTML: strings.Repeat("<b>{{.data.id}}</b>", 2000)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.svc.CreateRule(ctx, acme, "ann", notify.Rule{
+			Name: name, Event: "data.*", Channels: []notify.Channel{notify.ChannelInbox}, Template: name,
+			To: notify.RuleAudience{Audience: notify.Audience{Users: []string{"cat"}}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.consume(recordCreated(acme, 1))
+	if n := w.count(`SELECT count(*) FROM notify_waiting_events`); n != 1 {
+		t.Errorf("%d events wait", n)
+	}
+	eventually(t, "the messages", func() bool { return w.inbox(acme, "cat").Unread == 8 })
+}
+
 // limits gives every tenant the same.
 func limits(l platform.Limits) platform.LimitsFunc {
 	return func(context.Context, platform.TenantID) (platform.Limits, error) { return l, nil }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -205,49 +206,69 @@ func (s *Service) Rules(ctx context.Context, tenant platform.TenantID, limit int
 }
 
 // UpdateRule replaces a rule after change has been applied to it. Of the
-// host's rules only Disabled can change. Errors: those of CreateRule;
-// KindNotFound; KindConflict "builtin_rule".
+// host's rules only Disabled can change. change may be called again where
+// another update comes between. Errors: those of CreateRule; KindNotFound;
+// KindConflict "builtin_rule".
 func (s *Service) UpdateRule(ctx context.Context, tenant platform.TenantID, actor, id string, change func(*Rule)) (Rule, error) {
-	var r Rule
+	for {
+		old, err := s.Rule(ctx, tenant, id)
+		if err != nil {
+			return Rule{}, err
+		}
+		old.Failures = nil
+		before, r := marshal(old), old
+		change(&r)
+		r.ID, r.Builtin, r.CreatedAt, r.DisabledReason, r.Failures = old.ID, old.Builtin, old.CreatedAt, old.DisabledReason, nil
+		if r.Disabled != old.Disabled {
+			r.DisabledReason = ""
+		}
+		if old.Builtin {
+			same := r
+			same.Disabled, same.DisabledReason = old.Disabled, old.DisabledReason
+			if marshal(same) != before {
+				return Rule{}, platform.Errorf(platform.KindConflict, "builtin_rule", "a rule of the installation can only be switched on and off")
+			}
+		} else if err := r.validate(s.cfg.Mail != nil); err != nil { // it compiles, which no transaction must wait for
+			return Rule{}, err
+		}
+		r, err = s.replaceRule(ctx, tenant, actor, before, r)
+		if !errors.Is(err, errChanged) {
+			return r, err
+		}
+	}
+}
+
+// replaceRule writes r where the rule is still what before says.
+func (s *Service) replaceRule(ctx context.Context, tenant platform.TenantID, actor, before string, r Rule) (Rule, error) {
 	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
-		old, err := s.readRule(ctx, tx, id)
+		present, err := s.readRule(ctx, tx, r.ID)
 		if err != nil {
 			return err
 		}
-		r = old
-		change(&r)
-		r.ID, r.Builtin, r.CreatedAt, r.DisabledReason = old.ID, old.Builtin, old.CreatedAt, old.DisabledReason
-		if r.Disabled != old.Disabled {
-			r.DisabledReason = ""
+		if marshal(present) != before {
+			return errChanged
 		}
-		if err := forgetFailures(ctx, tx, id); err != nil {
+		if err := forgetFailures(ctx, tx, r.ID); err != nil {
 			return err
 		}
 		now := s.stamp()
-		if old.Builtin {
-			same := old
-			same.Disabled, same.DisabledReason = r.Disabled, r.DisabledReason
-			if marshal(same) != marshal(r) {
-				return platform.Errorf(platform.KindConflict, "builtin_rule", "a rule of the installation can only be switched on and off")
-			}
-			if err := switchBuiltin(ctx, tx, id, r.Disabled, r.DisabledReason, now); err != nil {
+		if r.Builtin {
+			if err := switchBuiltin(ctx, tx, r.ID, r.Disabled, r.DisabledReason, now); err != nil {
 				return err
 			}
 			return s.ruleChanged(ctx, tx, "updated", actor, r)
 		}
 		r.UpdatedAt = micros(now)
-		if err := r.validate(s.cfg.Mail != nil); err != nil {
-			return err
-		}
 		if err := resolve(ctx, tx, &r); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, `UPDATE notify_rules SET name = ?, event = ?, filter = ?, channels = ?, audience = ?, template = ?,
 title = ?, body = ?, disabled = ?, disabled_reason = ?, updated_at = ? WHERE tenant = ? AND id = ?`,
-			r.Name, r.Event, string(r.Filter), joinChannels(r.Channels), marshal(r.To), r.Template, r.Title, r.Body, bit(r.Disabled), r.DisabledReason, now, tenant, id)
+			r.Name, r.Event, string(r.Filter), joinChannels(r.Channels), marshal(r.To), r.Template, r.Title, r.Body, bit(r.Disabled),
+			r.DisabledReason, now, tenant, r.ID)
 		if err != nil {
 			return fmt.Errorf("notify: update rule: %w", err)
 		}

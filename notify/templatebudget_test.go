@@ -91,8 +91,11 @@ func TestNestedLoopsAreNotEscapedForEver(t *testing.T) {
 	if !errors.As(err, &e) || len(e.Fields) != 1 || e.Fields[0].Path != "/html" || e.Fields[0].Detail != "loops are nested too deep" {
 		t.Fatalf("got %v", err)
 	}
-	if _, _, err := preview(loops(30), loops(6), map[string]any{"x": nil}); err != nil {
-		t.Error(err)
+	many := strings.Repeat("{{.x}};", 9000) // without loops the source is bound enough
+	for _, html := range []string{loops(6), "<script>" + many + "</script>"} {
+		if _, _, err := preview(loops(30), html, map[string]any{"x": nil}); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -175,5 +178,41 @@ func TestTextsAreMadeOutsideOfTransactions(t *testing.T) {
 	eventually(t, "the message", func() bool { return w.inbox(acme, "bob").Unread == 1 })
 	if got := w.inbox(acme, "bob").Items[0]; got.Title != "t" || got.Body != "60000" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// Two changes of a template at once are both made, one after the other.
+func TestTemplateChangedMeanwhile(t *testing.T) {
+	w := start(t, nil)
+	ctx := context.Background()
+	tpl, err := w.svc.CreateTemplate(ctx, acme, "ann", notify.Template{Name: "n", Title: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	got, err := w.svc.UpdateTemplate(ctx, acme, "ann", tpl.ID, func(t1 *notify.Template) {
+		if calls++; calls == 1 {
+			if _, err := w.svc.UpdateTemplate(ctx, acme, "bob", tpl.ID, func(t2 *notify.Template) { t2.Body = "bob's" }); err != nil {
+				t.Error(err)
+			}
+		}
+		t1.HTML = "ann's"
+	})
+	if err != nil || calls != 2 || got.Body != "bob's" || got.HTML != "ann's" {
+		t.Errorf("after %d calls: %+v, %v", calls, got, err)
+	}
+	rule := costlyRule(t, w)
+	calls = 0
+	changed, err := w.svc.UpdateRule(ctx, acme, "ann", rule.ID, func(r1 *notify.Rule) {
+		if calls++; calls == 1 {
+			if _, err := w.svc.UpdateRule(ctx, acme, "bob", rule.ID, func(r2 *notify.Rule) { r2.Name = "bob's" }); err != nil {
+				t.Error(err)
+			}
+		}
+		r1.Channels[0] = notify.ChannelInbox
+		r1.Title = "ann's"
+	})
+	if err != nil || calls != 2 || changed.Name != "bob's" || changed.Title != "ann's" {
+		t.Errorf("after %d calls: %+v, %v", calls, changed, err)
 	}
 }

@@ -167,23 +167,43 @@ func list[T any](ctx context.Context, s *Service, tenant platform.TenantID, name
 }
 
 // UpdateTemplate replaces a template after change has been applied to it;
-// rules use the new text for the events that come next. Errors: those of
-// CreateTemplate, and KindNotFound.
+// rules use the new text for the events that come next. change may be called
+// again where another update comes between. Errors: those of CreateTemplate,
+// and KindNotFound.
 func (s *Service) UpdateTemplate(ctx context.Context, tenant platform.TenantID, actor, ref string, change func(*Template)) (Template, error) {
-	var t Template
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	for {
+		old, err := s.Template(ctx, tenant, ref)
+		if err != nil {
+			return Template{}, err
+		}
+		t := old
+		change(&t)
+		t.ID, t.CreatedAt, t.UpdatedAt = old.ID, old.CreatedAt, micros(s.stamp())
+		if err := t.validate(); err != nil { // it compiles, which no transaction must wait for
+			return Template{}, err
+		}
+		err = s.replaceTemplate(ctx, tenant, actor, ref, old, t)
+		if !errors.Is(err, errChanged) {
+			return t, err
+		}
+	}
+}
+
+// errChanged says that what a change was made to has changed meanwhile.
+var errChanged = errors.New("notify: changed meanwhile")
+
+// replaceTemplate writes t where the template is still the old one.
+func (s *Service) replaceTemplate(ctx context.Context, tenant platform.TenantID, actor, ref string, old, t Template) error {
+	return s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
-		old, err := readTemplate(ctx, tx, ref)
+		now, err := readTemplate(ctx, tx, ref)
 		if err != nil {
 			return err
 		}
-		t = old
-		change(&t)
-		t.ID, t.CreatedAt, t.UpdatedAt = old.ID, old.CreatedAt, micros(s.stamp())
-		if err := t.validate(); err != nil {
-			return err
+		if now != old {
+			return errChanged
 		}
 		if err := nameIsFree(ctx, tx, t.Name, t.ID); err != nil {
 			return err
@@ -195,7 +215,6 @@ func (s *Service) UpdateTemplate(ctx context.Context, tenant platform.TenantID, 
 		}
 		return s.emit(ctx, tx, "notify.template.updated", t.ID, actor, map[string]string{"id": t.ID, "name": t.Name})
 	})
-	return t, err
 }
 
 // DeleteTemplate removes a template. Errors: KindNotFound; KindConflict

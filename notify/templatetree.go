@@ -8,9 +8,9 @@ import (
 	"text/template/parse"
 )
 
-// maxEscaping bounds the work of html/template, which looks at the inside of a
-// loop twice, and so at that of n nested loops 2^n times. It is in bytes of
-// source, where a node counts as nodeBytes.
+// maxEscaping bounds what loops add to the work of html/template, which looks at
+// the inside of a loop twice, and so at that of n nested loops 2^n times. It is
+// in bytes of source, where a node counts as nodeBytes.
 const (
 	maxEscaping = 1 << 20
 	nodeBytes   = 64
@@ -23,7 +23,7 @@ func restrict(tree *parse.Tree, html bool) error {
 	}
 	r := restriction{tree: tree}
 	r.list(tree.Root, 1)
-	if r.err == nil && html && r.escaping > maxEscaping {
+	if r.err == nil && html && r.escaping > max(maxEscaping, 2*r.once) {
 		return errors.New("loops are nested too deep")
 	}
 	return r.err
@@ -32,6 +32,7 @@ func restrict(tree *parse.Tree, html bool) error {
 type restriction struct {
 	tree     *parse.Tree
 	escaping int // bytes that html/template would look at
+	once     int // the same without loops
 	err      error
 }
 
@@ -48,10 +49,13 @@ func (r *restriction) list(l *parse.ListNode, times int) {
 		return
 	}
 	for _, n := range l.Nodes {
-		r.escaping += min(times, maxEscaping+1) * nodeBytes
+		size := nodeBytes
+		if text, ok := n.(*parse.TextNode); ok {
+			size += len(text.Text)
+		}
+		r.once += size
+		r.escaping += times * size
 		switch n := n.(type) {
-		case *parse.TextNode:
-			r.escaping += min(times, maxEscaping+1) * len(n.Text)
 		case *parse.ActionNode:
 			r.pipe(n.Pipe)
 		case *parse.IfNode:
@@ -59,12 +63,9 @@ func (r *restriction) list(l *parse.ListNode, times int) {
 		case *parse.WithNode:
 			r.branch(&n.BranchNode, times, times)
 		case *parse.RangeNode:
-			r.branch(&n.BranchNode, min(2*times, maxEscaping+1), times)
+			r.branch(&n.BranchNode, min(2*times, maxEscaping+1), times) // no further, lest it overflow
 		case *parse.TemplateNode:
 			r.refuse(n, "template")
-		}
-		if r.escaping > maxEscaping && times > 1 {
-			return // it will be refused, and must not overflow before
 		}
 	}
 }
