@@ -1,7 +1,7 @@
 // Package data is a document API for the tenants of a product: named
 // collections of JSON records, each with an optional JSON Schema and indexes;
 // queries with filters, orders and cursors; optimistic concurrency by versions;
-// import and export of any size as NDJSON, JSON and CSV.
+// import and export as NDJSON, JSON and CSV.
 //
 // It works over store.Documents alone, so that it means the same on every
 // database, and from Go as well as over HTTP: [New] makes a [Service], whose

@@ -136,7 +136,7 @@ func (s *Service) recycle(buf *[]byte) {
 // readFault tells the caller's fault from the connection's.
 func readFault(err error) error {
 	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if errors.As(err, &tooLarge) || isLimit(err) {
 		return err
 	}
 	return platform.Errorf(platform.KindMalformed, codeBroken, "the body did not arrive whole").Because(err)

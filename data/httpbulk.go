@@ -38,9 +38,11 @@ func (s *Service) routeBulk() {
 	}
 	s.api.HandleHTTP(rest.Operation{
 		ID: "data.records.import", Method: http.MethodPost, Path: recordsPath + "/import",
-		Access: platform.Require("data.records.write"), MaxBody: -1, Stream: true, Summary: "Import records from a file of any size",
+		Access: platform.Require("data.records.write"), MaxBody: -1, Stream: true, Summary: "Import records from a file",
 		Description: "Each item is a record's data. A refused line is named in the answer and does not stop the others; " +
-			"a JSON array ends where it is no JSON. What was written stays if the request breaks off: with key, send it again.",
+			"a JSON array ends where it is no JSON. What was written stays if the request breaks off: with key, send it again. " +
+			"An import ends with 413 or 504 and the code import_too_large at a limit: by default 4 GiB, 5,000,000 records or an hour, " +
+			"and at a record that goes on for 16 times what one may have.",
 	}, rest.Description{
 		Params: []rest.Param{
 			collection,

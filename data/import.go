@@ -71,7 +71,7 @@ type item struct {
 
 // source reads the records of an input one by one, in memory that the limit of
 // one record bounds. Its error is io.EOF at the end, and otherwise one that
-// ends the import.
+// ends the import; the item then says in which line.
 type source interface {
 	next() (item, error)
 }
@@ -83,10 +83,13 @@ type source interface {
 // cannot be told apart any more. Records that get new ids get them in the order
 // of the input. The schema is that of the collection when the
 // import began. An error means that the rest was not read;
-// the batches before it stay, and the result counts them. Errors:
+// the batches before it stay, and the result counts them. An input that goes on
+// beyond [Config.Import], or whose record does not end where the next could be
+// found, ends there: what came before is written. Errors:
 // [platform.KindNotFound] for the collection, [platform.KindInvalid] for the
-// header of a CSV file, [platform.KindMalformed] where r breaks off, and those
-// of the store.
+// header of a CSV file, [platform.KindMalformed] where r breaks off,
+// [platform.KindTooLarge] and [platform.KindTimeout] "import_too_large" at a
+// limit, and those of the store.
 func (s *Service) Import(
 	ctx context.Context, p platform.Principal, collection string, r io.Reader, o ImportOptions,
 ) (ImportResult, error) {
@@ -101,9 +104,9 @@ func (s *Service) Import(
 	if im.schema, err = s.schemas.of(p.Tenant, &c); err != nil {
 		return im.result, err
 	}
-	src, err := newSource(r, o, c.Schema, s.maxRecord)
+	src, err := newSource(s.importLimits.bound(r, s.now), o, c.Schema, s.maxRecord)
 	if err != nil {
-		return im.result, err
+		return im.result, at(err, 1)
 	}
 	err = im.run(ctx, src)
 	return im.result, err
@@ -136,10 +139,17 @@ type importer struct {
 }
 
 func (im *importer) run(ctx context.Context, src source) error {
-	for {
+	most := im.service.importLimits.Records
+	for n := int64(0); ; n++ {
 		it, err := src.next()
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF):
 			return im.flush(ctx)
+		case err == nil && n == most:
+			err = tooMuch(platform.KindTooLarge, "an import may have %d records", most)
+		}
+		if isLimit(err) {
+			return im.end(ctx, at(err, it.line))
 		}
 		if err != nil {
 			return err
@@ -161,6 +171,14 @@ func (im *importer) run(ctx context.Context, src source) error {
 			}
 		}
 	}
+}
+
+// end writes what came before a limit.
+func (im *importer) end(ctx context.Context, limit error) error {
+	if err := im.flush(ctx); err != nil {
+		return err
+	}
+	return limit
 }
 
 // add checks one record and puts it in the batch.

@@ -167,6 +167,9 @@ func (c cellType) append(dst, cell []byte, quoted bool) ([]byte, bool) {
 
 func (t *table) next() (item, error) {
 	line, err := t.record()
+	if isLimit(err) {
+		return item{line: line}, err
+	}
 	var refused *platform.Error
 	if errors.As(err, &refused) && refused.Code != codeBroken {
 		return item{line: line, err: refused}, nil
@@ -243,9 +246,13 @@ func (t *table) readFields() error {
 	var (
 		fault  error
 		began  bool // whether the record has a byte
+		long   bool // whether it is too large
 		quotes = outside
 	)
-	for {
+	for n := 0; ; n++ {
+		if n > skipped*t.maxRecord+slack {
+			return endless(t.maxRecord)
+		}
 		c, err := t.r.ReadByte()
 		switch {
 		case errors.Is(err, io.EOF) && !began:
@@ -299,7 +306,9 @@ func (t *table) readFields() error {
 			continue
 		}
 		if len(t.text) > t.maxRecord {
-			fault = recordTooLong(t.maxRecord)
+			if !long { // once, not for each byte
+				long, fault = true, recordTooLong(t.maxRecord)
+			}
 			continue
 		}
 		t.text = append(t.text, c)

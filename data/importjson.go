@@ -44,7 +44,7 @@ func (l *lines) next() (item, error) {
 	for {
 		text, long, err := l.read()
 		if err != nil {
-			return item{}, err
+			return item{line: l.line}, err
 		}
 		switch {
 		case long:
@@ -59,8 +59,11 @@ func (l *lines) next() (item, error) {
 func (l *lines) read() (text []byte, long bool, err error) {
 	l.buf = l.buf[:0]
 	l.line++
-	for {
+	for n := 0; ; {
 		part, err := l.r.ReadSlice('\n')
+		if n += len(part); n > skipped*l.maxRecord+slack {
+			return nil, false, endless(l.maxRecord)
+		}
 		if len(l.buf)+len(part) > l.maxRecord+slack {
 			long = true
 		} else {
@@ -103,7 +106,7 @@ func (a *array) next() (item, error) {
 	case errors.Is(err, io.EOF) && !a.ended:
 		return a.stop("the array ends too early"), nil
 	case err != nil && !errors.Is(err, io.EOF):
-		return item{}, readFault(err)
+		return item{line: max(a.element, 1)}, readFault(err)
 	}
 	return it, err
 }
@@ -178,7 +181,10 @@ func (a *array) skip() (byte, error) {
 func (a *array) value(c byte) (item, error) {
 	a.buf = a.buf[:0]
 	depth, quoted, escaped, long := 0, false, false, false
-	for {
+	for n := 0; ; n++ {
+		if n > skipped*a.maxRecord+slack {
+			return item{}, endless(a.maxRecord)
+		}
 		beyond := false // c belongs to the array
 		switch {
 		case escaped:

@@ -35,6 +35,8 @@ type Config struct {
 	// MaxRecord is how large the data of one record may be, in bytes without
 	// white space, from 1 KiB to 8 MiB; zero is 1 MiB.
 	MaxRecord int
+	// Import bounds each import.
+	Import ImportLimits
 	// Limits returns the limits of a tenant; nil is the defaults. Limits.Scans
 	// bounds its queries without a fitting index, and its exports.
 	Limits platform.LimitsFunc
@@ -51,13 +53,15 @@ type Service struct {
 	now       func() time.Time
 	newID     func(prefix string) string
 	maxRecord int
-	limits    platform.LimitsFunc
-	scans     *store.Scans
-	answers   *answers
-	loads     loads
-	schemas   schemas
-	api       *rest.API
-	buffers   sync.Pool // of *[]byte, for bodies and answers
+	// importLimits are those of one import.
+	importLimits ImportLimits
+	limits       platform.LimitsFunc
+	scans        *store.Scans
+	answers      *answers
+	loads        loads
+	schemas      schemas
+	api          *rest.API
+	buffers      sync.Pool // of *[]byte, for bodies and answers
 }
 
 var (
@@ -83,9 +87,11 @@ func New(cfg Config) (*Service, error) {
 	if cfg.AnswerMemory == 0 {
 		cfg.AnswerMemory = 64 << 20
 	}
+	cfg.Import = cfg.Import.withDefaults()
 	check := setting.For("data")
 	check.Need(cfg.Documents != nil, "Documents", "must be set")
 	check.Need(cfg.MaxRecord >= 1<<10 && cfg.MaxRecord <= 8<<20, "MaxRecord", "must be from 1 KiB to 8 MiB")
+	check.Need(cfg.Import.valid(), "Import", "must not hold negative limits")
 	check.Need(cfg.AnswerMemory >= 4<<20, "AnswerMemory", "must be at least 4 MiB")
 	if err := check.Err(); err != nil {
 		return nil, err
@@ -100,7 +106,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		docs: cfg.Documents, log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, maxRecord: cfg.MaxRecord,
-		limits: cfg.Limits, scans: scans, answers: newAnswers(cfg.AnswerMemory), loads: newLoads(cfg.MaxRecord, cfg.AnswerMemory),
+		importLimits: cfg.Import, limits: cfg.Limits, scans: scans, answers: newAnswers(cfg.AnswerMemory), loads: newLoads(cfg.MaxRecord, cfg.AnswerMemory),
 		schemas: schemas, api: rest.New("data", cfg.Logger),
 	}
 	s.routeCollections()
