@@ -127,9 +127,9 @@ func TestAssertionBindsOperationAndPath(t *testing.T) {
 // However a path is written, gateway and service see the same one.
 func TestAssertionTakesEveryPath(t *testing.T) {
 	public, private := keys()
-	h := http.Handler(gateway.VerifyAssertion(gateway.VerifyAssertionConfig{
+	h := gateway.VerifyAssertion(gateway.VerifyAssertionConfig{
 		Keys: []ed25519.PublicKey{public}, Audience: "things", Operation: "things.delete", BasePath: "/inner",
-	})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.URL.EscapedPath()) })))
+	})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.URL.EscapedPath()) }))
 	service := httptest.NewServer(h)
 	defer service.Close()
 	g := thingsGateway(t, private, nil, func(cfg *gateway.Config) {

@@ -36,7 +36,7 @@ func parseLimits(raw string) (limits platform.Limits, err error) {
 }
 
 // plans gives every tenant the limits of the options.
-func (o options) plans() platform.LimitsFunc {
+func (o *options) plans() platform.LimitsFunc {
 	limits := o.limits
 	return func(context.Context, platform.TenantID) (platform.Limits, error) { return limits, nil }
 }

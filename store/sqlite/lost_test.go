@@ -64,14 +64,15 @@ func TestLostFiles(t *testing.T) {
 		lose    func(t *testing.T, path string)
 		says    string
 	}{
-		"the file is removed":              {false, func(t *testing.T, path string) { must(t, os.Remove(path)) }, "the file is not there"},
-		"the file is emptied":              {false, func(t *testing.T, path string) { must(t, os.Truncate(path, 0)) }, "the file is empty"},
-		"the file is removed, crashed":     {true, func(t *testing.T, path string) { must(t, os.Remove(path)) }, "the file is not there"},
-		"the file is emptied, crashed":     {true, func(t *testing.T, path string) { must(t, os.Truncate(path, 0)) }, "the file is empty"},
-		"the log is removed":               {true, func(t *testing.T, path string) { must(t, os.Remove(path+"-wal")) }, "write-ahead log"},
-		"the log is emptied":               {true, func(t *testing.T, path string) { must(t, os.Truncate(path+"-wal", 0)) }, "another database, or one that has lost its content"},
-		"the file of another installation": {false, func(t *testing.T, path string) { copyFile(t, used(t, false), path) }, "another installation"},
+		"the file is removed":              {false, func(t *testing.T, path string) { t.Helper(); must(t, os.Remove(path)) }, "the file is not there"},
+		"the file is emptied":              {false, func(t *testing.T, path string) { t.Helper(); must(t, os.Truncate(path, 0)) }, "the file is empty"},
+		"the file is removed, crashed":     {true, func(t *testing.T, path string) { t.Helper(); must(t, os.Remove(path)) }, "the file is not there"},
+		"the file is emptied, crashed":     {true, func(t *testing.T, path string) { t.Helper(); must(t, os.Truncate(path, 0)) }, "the file is empty"},
+		"the log is removed":               {true, func(t *testing.T, path string) { t.Helper(); must(t, os.Remove(path+"-wal")) }, "write-ahead log"},
+		"the log is emptied":               {true, func(t *testing.T, path string) { t.Helper(); must(t, os.Truncate(path+"-wal", 0)) }, "another database, or one that has lost its content"},
+		"the file of another installation": {false, func(t *testing.T, path string) { t.Helper(); copyFile(t, used(t, false), path) }, "another installation"},
 		"an older file": {false, func(t *testing.T, path string) {
+			t.Helper()
 			older := path + ".older"
 			copyFile(t, path, older)
 			for range 2 {
@@ -80,6 +81,7 @@ func TestLostFiles(t *testing.T) {
 			must(t, os.Rename(older, path))
 		}, "older than the last start"},
 		"the log of the second start is emptied": {false, func(t *testing.T, path string) {
+			t.Helper()
 			db := open(t, path)
 			must(t, insert(t.Context(), db, "acme", "two"))
 			before := contents(t, path)
@@ -90,10 +92,12 @@ func TestLostFiles(t *testing.T) {
 			must(t, os.WriteFile(path+"-wal", nil, 0o600))
 		}, "write-ahead log was emptied"},
 		"all but the log is removed": {true, func(t *testing.T, path string) {
+			t.Helper()
 			must(t, os.Remove(path))
 			must(t, os.Remove(path+".state"))
 		}, "its write-ahead log is there"},
 		"the file is removed, the state is damaged": {false, func(t *testing.T, path string) {
+			t.Helper()
 			must(t, os.Remove(path))
 			must(t, os.WriteFile(path+".state", []byte("running of x"), 0o600))
 		}, "the file is not there"},
@@ -154,13 +158,18 @@ func TestNothingIsLost(t *testing.T) {
 	}{
 		"closed":               {false, func(*testing.T, string) {}},
 		"crashed":              {true, func(*testing.T, string) {}},
-		"the state is removed": {false, func(t *testing.T, path string) { must(t, os.Remove(path+".state")) }},
-		"the state is emptied": {true, func(t *testing.T, path string) { must(t, os.Truncate(path+".state", 0)) }},
-		"the state is damaged": {true, func(t *testing.T, path string) { must(t, os.WriteFile(path+".state", []byte("garbage"), 0o600)) }},
+		"the state is removed": {false, func(t *testing.T, path string) { t.Helper(); must(t, os.Remove(path+".state")) }},
+		"the state is emptied": {true, func(t *testing.T, path string) { t.Helper(); must(t, os.Truncate(path+".state", 0)) }},
+		"the state is damaged": {true, func(t *testing.T, path string) {
+			t.Helper()
+			must(t, os.WriteFile(path+".state", []byte("garbage"), 0o600))
+		}},
 		"a crash while closing": {false, func(t *testing.T, path string) {
+			t.Helper()
 			must(t, os.WriteFile(path+"-wal", nil, 0o600)) // the state says stopped already
 		}},
 		"a crash while opening": {false, func(t *testing.T, path string) {
+			t.Helper()
 			stopped, err := os.ReadFile(path + ".state")
 			must(t, err)
 			db := open(t, path)
@@ -171,12 +180,14 @@ func TestNothingIsLost(t *testing.T) {
 			must(t, os.WriteFile(path+".state", stopped, 0o600)) // not yet written
 		}},
 		"made by an older program": {false, func(t *testing.T, path string) {
+			t.Helper()
 			db := open(t, path)
 			execute(t, db, "DROP TABLE installation")
 			must(t, db.Close())
 			must(t, os.Remove(path+".state"))
 		}},
 		"a copy of the folder": {true, func(t *testing.T, path string) {
+			t.Helper()
 			moved := filepath.Join(filepath.Dir(path), "elsewhere")
 			must(t, os.Mkdir(moved, 0o700))
 			for _, suffix := range []string{"", "-wal", ".state"} {
