@@ -7,11 +7,13 @@
 //
 // A request passes, in this order: request id, recovery, access log, security
 // headers, CORS, body deadline, routing; then, by the route: body limit,
-// authentication, rate limit, authorization, deadline, response cache, handler.
+// limit of bad credentials, authentication, rate limits of the principal and of
+// its tenant, authorization, deadline, response cache, handler.
 // Each of these is also a plain func(http.Handler) http.Handler for a host with
 // a router of its own: [RequestID], [Recover], [AccessLog], [SecurityHeaders],
-// [AllowOrigins], [BodyTimeout], [BodyLimit], [Authenticate], [RateLimit],
-// [Authorize], [Timeout], [Cache].
+// [AllowOrigins], [BodyTimeout], [BodyLimit], [CredentialLimit],
+// [Authenticate], [RateLimit], [TenantRateLimit], [Authorize], [Timeout],
+// [Cache].
 // Their constructors panic on settings that cannot work, as they run once,
 // when the program starts; [New] returns an error instead.
 //
@@ -26,6 +28,12 @@
 // for it and for 60 s, and never the credential; the service believes nothing
 // else where it puts [VerifyAssertion] before its handlers. Replicas take
 // turns, and one that cannot be reached is passed over.
+//
+// Fields of a request whose names have other characters than letters, digits
+// and '-' do not go on, since some servers take "X_Forwarded_For" for
+// "X-Forwarded-For"; nor does Upgrade, but for a WebSocket on a stream. A path
+// with a dot segment before a ';' or beside a '\\', and a query that parsers
+// read differently, are refused with status 400, here too.
 //
 // # What the host's server must do
 //

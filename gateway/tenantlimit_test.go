@@ -201,8 +201,12 @@ func TestLiveStreamsOfAShare(t *testing.T) {
 		path, who string
 		status    int
 	}{
-		{"/v1/here", "org_a.alice", 200}, {"/v1/there", "org_a.bob", 200}, {"/v1/there", "org_b.carol", 200},
-		{"/v1/here", "org_a.dan", 429}, {"/v1/there", "org_b.carol", 429}, {"/v1/here", "org_z.zoe", 200},
+		{"/v1/here", "org_a.alice", 200},
+		{"/v1/there", "org_a.bob", 200},
+		{"/v1/there", "org_b.carol", 200},
+		{"/v1/here", "org_a.dan", 429},
+		{"/v1/there", "org_b.carol", 429},
+		{"/v1/here", "org_z.zoe", 200},
 	} {
 		status, end := open(c.path, c.who)
 		ends = append(ends, end)

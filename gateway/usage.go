@@ -29,17 +29,20 @@ const (
 	usageMost = 64 << 10
 )
 
+// UsageModule is a module that counts what tenants use.
+type UsageModule interface {
+	platform.Module
+	platform.UsageReporter
+}
+
 // UsageRoute returns the operation usage.get, GET /v1/usage, of a service in a
 // process of its own: a gateway asks it for what a tenant has used there, and
 // puts that together with what it knows itself. It goes behind
 // [VerifyAssertion] with its Operation. A nil logger is silence.
-func UsageRoute(log *slog.Logger, reporters ...interface {
-	platform.Module
-	platform.UsageReporter
-}) platform.Route {
+func UsageRoute(log *slog.Logger, modules ...UsageModule) platform.Route {
 	h := &usageHandler{log: problem.Sampled(log)}
-	for _, r := range reporters {
-		h.parts = append(h.parts, usagePart{r.Name(), reported(r)})
+	for _, m := range modules {
+		h.parts = append(h.parts, usagePart{m.Name(), reported(m)})
 	}
 	return usageRoute(h)
 }

@@ -18,10 +18,7 @@ import (
 func (p *process) serveToGateway(service platform.Router) http.Handler {
 	mux := http.NewServeMux()
 	routes := service.Routes()
-	if counted, ok := service.(interface {
-		platform.Module
-		platform.UsageReporter
-	}); ok {
+	if counted, ok := service.(gateway.UsageModule); ok {
 		routes = append(slices.Clip(routes), gateway.UsageRoute(p.log, counted))
 	}
 	for _, r := range routes {

@@ -176,16 +176,15 @@ func Log(ctx context.Context, log *slog.Logger, status int, err error) {
 	if log == nil || status < http.StatusInternalServerError || errors.Is(err, context.Canceled) {
 		return
 	}
-	level, message := slog.LevelError, msgFailed
-	if sheds(err) {
-		level, message = slog.LevelWarn, msgRefused
+	attrs := [...]slog.Attr{
+		slog.Int("status", status), slog.String("code", codeOf(err)), slog.Any("error", err),
+		slog.String("request_id", platform.RequestIDFrom(ctx)),
 	}
-	if !log.Enabled(ctx, level) {
+	if sheds(err) {
+		log.LogAttrs(ctx, slog.LevelWarn, msgRefused, attrs[:]...)
 		return
 	}
-	log.LogAttrs(ctx, level, message,
-		slog.Int("status", status), slog.String("code", codeOf(err)), slog.Any("error", err),
-		slog.String("request_id", platform.RequestIDFrom(ctx)))
+	log.LogAttrs(ctx, slog.LevelError, msgFailed, attrs[:]...)
 }
 
 // sheds reports whether err is the choice of a service that is there: it has no

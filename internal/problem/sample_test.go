@@ -50,7 +50,7 @@ func TestRefusalsAreSampledWarnings(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		// What is made of the logger counts with it.
-		problem.Log(t.Context(), problem.Sampled(log.With("service", "user")), 503, busy)
+		problem.Log(t.Context(), problem.Sampled(log.With(slog.String("service", "user"))), 503, busy)
 		problem.Log(t.Context(), log, 503, busy)
 		lines = linesOf(t, &b)
 		if len(lines) != 2 || lines[0].Suppressed != 770 || lines[1].Suppressed != 0 {
