@@ -37,6 +37,9 @@ func (s *Service) each(ctx context.Context, tenant platform.TenantID, collection
 	err := s.scans.Scan(ctx, s.limits, tenant, func(ctx context.Context, budget *store.Budget) error {
 		q.Budget = budget
 		found, err := s.docs.Find(ctx, tenant, collection, q)
+		if err == nil {
+			err = budget.Pause(ctx)
+		}
 		if err != nil {
 			return err
 		}

@@ -34,15 +34,12 @@ func (b *Budget) Begin(ctx context.Context) error {
 		return nil
 	}
 	b.read = 0
-	if b.pace == nil {
-		return nil
-	}
-	return b.pace(ctx)
+	return b.Pause(ctx)
 }
 
-// paceEvery is how many reads go by between two looks at who waits: less than
-// a millisecond.
-const paceEvery = 256
+// paceEvery is how many reads go by between two looks at the time: about a
+// quarter of a millisecond.
+const paceEvery = 64
 
 // Read is called by a driver for n more documents or index entries that it has
 // read. It waits where it is another scan's turn. The error is [ErrTooCostly],
@@ -60,6 +57,15 @@ func (b *Budget) Read(ctx context.Context, n int64) error {
 		return b.pace(ctx)
 	}
 	return nil
+}
+
+// Pause is called by a driver between statements that read much without a call
+// of Read. It waits as Read does.
+func (b *Budget) Pause(ctx context.Context) error {
+	if b == nil || b.pace == nil {
+		return nil
+	}
+	return b.pace(ctx)
 }
 
 // Spent is what was read since Begin.

@@ -166,31 +166,44 @@ type turn struct {
 	cores   *fairshare.Slots
 	share   string
 	release func() // nil where it has none
-	since   time.Time
+	// since is when the turn began, and rested when it last let others run.
+	since, rested time.Time
 }
 
-// turnTime is how long a scan goes on while another share waits.
-const turnTime = 10 * time.Millisecond
-
-// pause is how long a scan rests between two batches of reads. Go gives a
-// goroutine that computes 10 ms before it looks for others, and for requests
-// that have arrived; with the rest these wait for a millisecond.
-const pause = 50 * time.Microsecond
+const (
+	// turnTime is how long a scan goes on while another share waits.
+	turnTime = 10 * time.Millisecond
+	// restEvery is how long a scan computes before it rests. Go leaves a
+	// goroutine on its core for 10 ms before it looks for others, and for
+	// requests that have arrived; these wait for restEvery.
+	restEvery = time.Millisecond / 2
+	// restTime is how long it rests. It also bounds the garbage that a scan
+	// makes in a second, whose collection takes the other cores: on two of them
+	// the p99 of another tenant's reads was 2.0 to 2.4 times that without scans
+	// for 50 µs, and is 1.1 to 1.5 times for 2 ms. A scan takes twice as long.
+	restTime = 2 * time.Millisecond
+)
 
 // pace is for [Budget]; it is called again and again.
 func (t *turn) pace(ctx context.Context) error {
-	if t.release != nil {
-		if time.Since(t.since) < turnTime || !t.cores.Wanted(t.share) {
-			time.Sleep(pause)
-			return ctx.Err()
-		}
+	now := time.Now()
+	switch {
+	case t.release == nil:
+	case now.Sub(t.since) >= turnTime && t.cores.Wanted(t.share):
 		t.end()
+	case now.Sub(t.rested) >= restEvery:
+		time.Sleep(restTime)
+		t.rested = time.Now()
+		return ctx.Err()
+	default:
+		return nil
 	}
 	release, err := t.cores.Acquire(ctx, t.share, -1)
 	if err != nil {
 		return err
 	}
 	t.release, t.since = release, time.Now()
+	t.rested = t.since
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 
 	"github.com/acme/platform/store/document"
 	"github.com/acme/platform/store/internal/docquery"
@@ -96,14 +97,30 @@ func (s *source) eachData(ctx context.Context, rows *sql.Rows, err error, filter
 // over the others then takes less than to look up each row through the index
 // of ids.
 func (s *source) span(ctx context.Context) (first, last int64, dense bool, err error) {
-	var n int64
-	err = s.tx.QueryRow(ctx, `SELECT COUNT(*), COALESCE(MIN(seq), 0), COALESCE(MAX(seq), 0) FROM documents
-		WHERE tenant = ? AND collection = ?`, string(s.tenant), s.c.number).Scan(&n, &first, &last)
-	if err != nil {
-		return 0, 0, false, fmt.Errorf("sqldocs: count documents: %w", err)
+	first = math.MaxInt64
+	var all int64
+	for after := ""; ; {
+		if err := s.budget.Pause(ctx); err != nil {
+			return 0, 0, false, err
+		}
+		var n, low, high int64
+		err := s.tx.QueryRow(ctx, `SELECT COUNT(*), COALESCE(MIN(seq), 0), COALESCE(MAX(seq), 0), COALESCE(MAX(id), '') FROM
+			(SELECT id, seq FROM documents WHERE tenant = ? AND collection = ? AND id > ? ORDER BY id LIMIT ?)`,
+			string(s.tenant), s.c.number, after, countedAtOnce).Scan(&n, &low, &high, &after)
+		if err != nil {
+			return 0, 0, false, fmt.Errorf("sqldocs: count documents: %w", err)
+		}
+		if n > 0 {
+			first, last, all = min(first, low), max(last, high), all+n
+		}
+		if n < countedAtOnce {
+			return first, last, last-first < 2*all, nil
+		}
 	}
-	return first, last, last-first < 2*n, nil
 }
+
+// countedAtOnce is how many documents are counted before others have a turn.
+const countedAtOnce = 5000
 
 // eachRow counts each row and calls next for it until it says no, looks at ctx
 // now and then, and closes rows.
