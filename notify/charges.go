@@ -16,7 +16,6 @@ import (
 // The names of the limits that the service counts.
 const (
 	limitMessages  = "notify.messages"
-	limitEmails    = "notify.emails"
 	limitFanOut    = "notify.fan_out"
 	limitRules     = "notify.rules"
 	limitTemplates = "notify.templates"

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -31,12 +32,21 @@ type Config struct {
 	// Limits are those of the tenants; nil gives each the defaults. It is
 	// never called inside a transaction. The
 	// service counts "notify.messages", "notify.fan_out", "notify.rules",
-	// "notify.templates" and "notify.endpoints".
+	// "notify.templates", "notify.endpoints", "notify.emails",
+	// "notify.emails_per_sender" and "notify.emails_per_recipient".
 	Limits platform.LimitsFunc
 	// Mail takes e-mails away: an [*SMTP], a [*MailFolder] or the host's own.
 	// Nil is no e-mail: sending to the e-mail channel is then refused with the
 	// code "email_not_configured".
 	Mail Mailer
+	// Authorizer and VerifiedSender decide who may send e-mail to addresses
+	// that are no members' over HTTP: whoever has the permission
+	// "notify.emails.external" and is a verified sender, such as a person who
+	// has proved that mail to their own address reaches them. Where one of the
+	// two is nil nobody may. [Service.Send] and [Service.SendIn] ask neither:
+	// they are the host's own code.
+	Authorizer     Authorizer
+	VerifiedSender func(ctx context.Context, p platform.Principal) (bool, error)
 	// Rules hold for every tenant, under the id "builtin:" and their ID. A
 	// tenant can switch one off, not change it. They cannot refer to a
 	// template.

@@ -10,6 +10,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/queue"
+	"github.com/acme/platform/store/quota"
 )
 
 // Delivery is one message or event on its way to one address.
@@ -301,10 +302,15 @@ func collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) 
 
 // Retry has the failed deliveries of a message tried again, at once and then
 // on the whole schedule, and returns how many those are. Errors: KindNotFound;
-// KindConflict "secret_removed" for a message that held a secret.
+// KindConflict "secret_removed" for a message that held a secret; KindLimited
+// "rate_exceeded" where the day has no room for its e-mails.
 func (s *Service) Retry(ctx context.Context, tenant platform.TenantID, message string) (int, error) {
+	limits, err := s.cfg.Limits.Of(ctx, tenant) // it may read a store of its own
+	if err != nil {
+		return 0, err
+	}
 	n := 0
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		n = 0
 		m, _, err := readMessage(ctx, tx, message)
 		if err != nil {
@@ -314,10 +320,10 @@ func (s *Service) Retry(ctx context.Context, tenant platform.TenantID, message s
 			_, err := s.cfg.Queue.Enqueue(ctx, tx, queue.Job{Kind: jobFanOut, Payload: jobPayload(m.ID), UniqueKey: m.ID})
 			return err
 		}
-		rows, err := tx.Query(ctx, `SELECT id, channel, recipient FROM notify_deliveries WHERE tenant = ? AND message_id = ? AND message_id <> '' AND status = ? ORDER BY id`,
+		rows, err := tx.Query(ctx, `SELECT id, channel, recipient, address FROM notify_deliveries WHERE tenant = ? AND message_id = ? AND message_id <> '' AND status = ? ORDER BY id`,
 			tenant, message, DeliveryFailed)
 		failed, err := collect(rows, err, func(rows *sql.Rows) (d Delivery, err error) {
-			return d, rows.Scan(&d.ID, &d.Channel, &d.Recipient)
+			return d, rows.Scan(&d.ID, &d.Channel, &d.Recipient, &d.Address)
 		})
 		if err != nil {
 			return fmt.Errorf("notify: failed deliveries: %w", err)
@@ -326,7 +332,7 @@ func (s *Service) Retry(ctx context.Context, tenant platform.TenantID, message s
 			return errSecretRemoved()
 		}
 		for _, d := range failed {
-			again, err := s.restart(ctx, tx, d)
+			again, err := s.restart(ctx, tx, limits, d, m.Actor)
 			if err != nil {
 				return err
 			}
@@ -341,24 +347,29 @@ func (s *Service) Retry(ctx context.Context, tenant platform.TenantID, message s
 
 // RetryDelivery is [Service.Retry] for one delivery. Errors: KindNotFound;
 // KindConflict "not_failed" where it has not failed, "secret_removed" where its
-// message held a secret.
+// message held a secret; KindLimited "rate_exceeded" for an e-mail that the day
+// has no room for.
 func (s *Service) RetryDelivery(ctx context.Context, tenant platform.TenantID, id string) (Delivery, error) {
+	limits, err := s.cfg.Limits.Of(ctx, tenant) // it may read a store of its own
+	if err != nil {
+		return Delivery{}, err
+	}
 	var d Delivery
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		var err error
 		if d, err = readDelivery(ctx, tx, id); err != nil {
 			return err
 		}
+		var m SentMessage
 		if d.Channel == ChannelEmail && d.Status == DeliveryFailed {
-			m, _, err := readMessage(ctx, tx, d.Message)
-			if err != nil {
+			if m, _, err = readMessage(ctx, tx, d.Message); err != nil {
 				return err
 			}
 			if m.Secret {
 				return errSecretRemoved()
 			}
 		}
-		again, err := s.restart(ctx, tx, d)
+		again, err := s.restart(ctx, tx, limits, d, m.Actor)
 		if err != nil {
 			return err
 		}
@@ -384,8 +395,9 @@ func readDelivery(ctx context.Context, tx store.Tx, id string) (Delivery, error)
 }
 
 // restart puts a delivery at the beginning of its schedule, and reports whether
-// it is a failed one: of two calls at once, one finds it so.
-func (s *Service) restart(ctx context.Context, tx store.Tx, d Delivery) (bool, error) {
+// it is a failed one: of two calls at once, one finds it so. An e-mail counts
+// anew for the actor of its message.
+func (s *Service) restart(ctx context.Context, tx store.Tx, l platform.Limits, d Delivery, actor string) (bool, error) {
 	n, err := affected(tx.Exec(ctx, `UPDATE notify_deliveries SET status = ?, tries = 0, next_attempt_at = NULL, updated_at = ?
 WHERE tenant = ? AND id = ? AND status = ?`, DeliveryPending, s.cfg.Now().UnixMicro(), tx.Tenant(), d.ID, DeliveryFailed))
 	if err != nil {
@@ -393,6 +405,11 @@ WHERE tenant = ? AND id = ? AND status = ?`, DeliveryPending, s.cfg.Now().UnixMi
 	}
 	if n == 0 {
 		return false, nil
+	}
+	if d.Channel == ChannelEmail {
+		if err := quota.Take(ctx, tx, s.cfg.Now(), mailCharges(l, mailCharge{actor, d.Address})...); err != nil {
+			return false, err
+		}
 	}
 	return true, s.enqueueDelivery(ctx, tx, d.ID, d.Channel, d.Recipient)
 }

@@ -212,6 +212,9 @@ func (s *Service) writeEffects(ctx context.Context, tx store.Tx, p *pass, effect
 	if err != nil {
 		return err
 	}
+	if err := s.takeMails(ctx, tx, p.limits, granted...); err != nil {
+		return err
+	}
 	told, err := s.recordFailures(ctx, tx, p.rules, effects, refused)
 	if err != nil {
 		return err

@@ -83,3 +83,6 @@ func (s *Service) RetainStep(ctx context.Context, name string) (more bool, err e
 	}
 	return false, nil
 }
+
+// RemoveSecrets is a step of the removal by age.
+func (s *Service) RemoveSecrets(ctx context.Context) (bool, error) { return s.removeSecrets(ctx) }

@@ -95,6 +95,9 @@ func (s *Service) runFanOut(ctx context.Context, job queue.Job) error {
 			} else if err != nil {
 				return err
 			}
+			if err := s.takeMails(ctx, tx, limits, p); err != nil {
+				return err
+			}
 		}
 		n, err := affected(tx.Exec(ctx, `UPDATE notify_messages SET status = ?, reason = ?, audience = '', inbox = ?
 WHERE tenant = ? AND id = ? AND status = ?`, status, reason, len(p.inbox), job.Tenant, id, MessageAccepted))

@@ -68,6 +68,14 @@ func (p *people) Recipients(_ context.Context, t platform.TenantID, to notify.Au
 	return out, nil
 }
 
+// granted lets everybody do everything; a test of who may do what has another.
+type granted struct{}
+
+func (granted) Authorize(context.Context, platform.Principal, string) error { return nil }
+
+// everyone is a verified sender.
+func everyone(context.Context, platform.Principal) (bool, error) { return true, nil }
+
 // world is a platform with the service in it.
 type world struct {
 	t      testing.TB
@@ -124,7 +132,7 @@ func openOn(t testing.TB, place *testdb.Place, db testdb.DB, people *people, con
 	must(err)
 	w.queue, err = queue.New(queue.Config{DB: w.db, Interval: time.Hour, Lease: 3 * time.Hour})
 	must(err)
-	cfg := notify.Config{DB: w.db, Events: w.events, Queue: w.queue, Directory: people, AllowPrivateNetworks: true}
+	cfg := notify.Config{DB: w.db, Events: w.events, Queue: w.queue, Directory: people, AllowPrivateNetworks: true, Authorizer: granted{}, VerifiedSender: everyone}
 	if configure != nil {
 		configure(&cfg)
 	}

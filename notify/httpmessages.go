@@ -19,7 +19,7 @@ type sendInput struct {
 			Users    []string `json:"users,omitempty" maxItems:"1000"`
 			Roles    []string `json:"roles,omitempty" maxItems:"100"`
 			Everyone bool     `json:"everyone,omitempty"`
-			Emails   []string `json:"emails,omitempty" maxItems:"100" doc:"Further addresses, for the channel email"`
+			Emails   []string `json:"emails,omitempty" maxItems:"100" doc:"Further addresses, for the channel email; needs the permission notify.emails.external and a verified sender"`
 		} `json:"to,omitempty" doc:"Who gets it in the inbox or by e-mail" example:"{\"everyone\": true}"`
 		Channels  []string       `json:"channels" minItems:"1" maxItems:"3" doc:"inbox, email, webhook" example:"[\"inbox\"]"`
 		Template  string         `json:"template,omitempty" doc:"Id or name of a template" maxLength:"100"`
@@ -152,6 +152,11 @@ func (s *Service) registerMessages() {
 
 func (s *Service) httpSend(ctx context.Context, p platform.Principal, in *sendInput) (*sendOutput, error) {
 	b := &in.Body
+	if len(b.To.Emails) > 0 {
+		if err := s.mayMailOutside(ctx, p); err != nil {
+			return nil, err
+		}
+	}
 	sent, err := s.Send(ctx, p.Tenant, Message{
 		ID: b.ID, To: Audience{Users: b.To.Users, Roles: b.To.Roles, Everyone: b.To.Everyone}, Emails: b.To.Emails,
 		Channels: channelsOf(b.Channels), Template: b.Template, Variables: b.Variables,

@@ -35,6 +35,7 @@ func (s *Service) tasks() []retention.Task {
 	tasks := []retention.Task{
 		{Name: "quota", Step: func(ctx context.Context) (bool, error) { return quota.Trim(ctx, s.db, s.cfg.Now()) }},
 		{Name: "notify.waiting_events", Step: s.removeWaiting},
+		{Name: "notify.secrets", Step: s.removeSecrets},
 	}
 	if age := s.cfg.MessageRetention; age > 0 {
 		tasks = append(tasks,
@@ -178,6 +179,9 @@ func dropDeliveries(ctx context.Context, tx store.Tx, ids []string) error {
 		return nil
 	}
 	_, err := tx.Exec(ctx, `DELETE FROM notify_attempts WHERE tenant = ? AND delivery_id IN (`+marks(ids)+`)`, listed(tx, ids)...)
+	if err == nil {
+		_, err = tx.Exec(ctx, `DELETE FROM notify_secret_texts WHERE tenant = ? AND delivery_id IN (`+marks(ids)+`)`, listed(tx, ids)...)
+	}
 	if err == nil {
 		_, err = tx.Exec(ctx, `DELETE FROM notify_deliveries WHERE tenant = ? AND id IN (`+marks(ids)+`)`, listed(tx, ids)...)
 	}

@@ -86,6 +86,28 @@ func removeSecret(ctx context.Context, tx store.Tx, delivery string) error {
 	return nil
 }
 
+// removeSecrets ends deliveries whose secret has lost its use and that no job
+// tries any more: a job may have failed for good. It is a step of retention.
+func (s *Service) removeSecrets(ctx context.Context) (bool, error) {
+	now, n := s.cfg.Now().UnixMicro(), 0
+	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE notify_deliveries SET status = ?, reason = ?, next_attempt_at = NULL, updated_at = ?
+WHERE status = ? AND (tenant, id) IN (
+SELECT tenant, delivery_id FROM notify_secret_texts WHERE expires_at <= ? ORDER BY expires_at, tenant, delivery_id LIMIT ?)`,
+			DeliveryFailed, reasonExpired, now, DeliveryPending, now, removeRows)
+		if err != nil {
+			return err
+		}
+		n, err = affected(tx.Exec(ctx, `DELETE FROM notify_secret_texts WHERE (tenant, delivery_id) IN (
+SELECT tenant, delivery_id FROM notify_secret_texts WHERE expires_at <= ? ORDER BY expires_at, tenant, delivery_id LIMIT ?)`, now, removeRows))
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("notify: remove secrets: %w", err)
+	}
+	return n == removeRows, nil
+}
+
 func errSecretRemoved() error {
 	return platform.Errorf(platform.KindConflict, "secret_removed",
 		"the message held a secret, which is not kept beyond the first delivery; cause a new message")

@@ -277,3 +277,26 @@ func TestSecretMessage(t *testing.T) {
 	// Over HTTP there are no secrets: everybody would be free to hide a text.
 	w.want(422, acme, "ann", "POST", "/v1/notify/messages", `{"to":{"users":["bob"]},"channels":["email"],"title":"t","secret":true}`)
 }
+
+// A secret whose job is gone does not stay: what has lost its use is removed by
+// age, and the delivery says why it was never sent. Others' stay.
+func TestSecretWithoutAJob(t *testing.T) {
+	c := newClock()
+	blocked := make(chan struct{})
+	defer close(blocked)
+	p := &postman{answer: func(context.Context, int) error { <-blocked; return nil }}
+	w := start(t, func(cfg *notify.Config) { cfg.Mail, cfg.Now = p, c.now })
+	w.rested()
+	early := w.sendSecret(notify.Message{Expires: c.now().Add(time.Hour)})
+	late := w.sendSecret(notify.Message{Expires: c.now().Add(3 * time.Hour)})
+	c.pass(2 * time.Hour)
+	if more, err := w.svc.RemoveSecrets(t.Context()); more || err != nil {
+		t.Fatalf("%v, %v", more, err)
+	}
+	if d := w.delivery(early.ID); d.Status != notify.DeliveryFailed || d.Reason != "expired" || w.rows("notify_secret_texts") != 1 {
+		t.Errorf("%+v", d)
+	}
+	if d := w.delivery(late.ID); d.Status != notify.DeliveryPending {
+		t.Errorf("%+v", d)
+	}
+}

@@ -22,8 +22,9 @@ import (
 // Errors: KindInvalid, which names each wrong field, users who are not members,
 // a template that is not there and one whose rendering fails or takes more than
 // it may among them; KindConflict "id_reused" for an ID that was used for
-// something else; KindLimited "rate_exceeded" beyond the limit
-// "notify.messages".
+// something else; KindLimited "rate_exceeded" beyond one of the limits of the
+// day: "notify.messages", "notify.emails", "notify.emails_per_sender" (of
+// m.Actor) and "notify.emails_per_recipient".
 func (s *Service) Send(ctx context.Context, tenant platform.TenantID, m Message) (SentMessage, error) {
 	if err := tenant.Validate(); err != nil {
 		return SentMessage{}, err
@@ -147,7 +148,8 @@ func (s *Service) send(ctx context.Context, tx store.Tx, d draft) (SentMessage, 
 		}
 		s.address(p, tx.Tenant(), d.recipients, endpoints)
 	}
-	if err := quota.Take(ctx, tx, s.cfg.Now(), charges(d.limits, p)...); err != nil {
+	emails, _ := mails(p)
+	if err := quota.Take(ctx, tx, s.cfg.Now(), append(charges(d.limits, p), mailCharges(d.limits, emails...)...)...); err != nil {
 		return SentMessage{}, err
 	}
 	if err := s.write(ctx, tx, []*plan{p}); err != nil {
@@ -211,8 +213,10 @@ func (s *Service) address(p *plan, tenant platform.TenantID, recipients []Recipi
 					p.deliveries = append(p.deliveries, s.email(m, r))
 				}
 			}
-			for _, a := range m.audience.Emails {
-				if !slices.ContainsFunc(recipients, func(r Recipient) bool { return r.Email == a }) {
+			for i, a := range m.audience.Emails {
+				known := slices.Contains(m.audience.Emails[:i], a) ||
+					slices.ContainsFunc(recipients, func(r Recipient) bool { return r.Email == a })
+				if !known {
 					p.deliveries = append(p.deliveries, s.email(m, Recipient{Email: a}))
 				}
 			}

@@ -133,6 +133,7 @@ func (p *process) users(db *postgres.DB, live *redis.Client, onInvitation onInvi
 func (p *process) messages(db *postgres.DB, live *redis.Client, events store.Events, jobs *queue.Queue, users *user.Service) (*notify.Service, error) {
 	return notify.New(notify.Config{
 		DB: db, Events: events, PubSub: live.PubSub(), Queue: jobs, Directory: directory{users},
+		Authorizer: users, VerifiedSender: directory{users}.verified,
 		Mail: p.mailer(p.log), Rules: rules(), Limits: users.Limits(p.plans()), Logger: p.log,
 	})
 }

@@ -69,6 +69,7 @@ func wire(o options, log *slog.Logger, s *stores) (assembly, error) {
 	}
 	messages, err = notify.New(notify.Config{
 		DB: s.db, Events: s.events, Queue: jobs, Directory: directory{users}, Mail: mailer, Rules: builtinRules,
+		Authorizer: users, VerifiedSender: directory{users}.verified,
 		PubSub: s.pubsub, AllowPrivateNetworks: o.webhooksToPrivate, Limits: limits, Logger: log,
 	})
 	if err != nil {

@@ -68,6 +68,16 @@ func (d directory) Recipients(ctx context.Context, tenant platform.TenantID, to 
 	return found, nil
 }
 
+// verified reports whether whoever calls, or owns the key that does, has proved
+// that mail to their address reaches them.
+func (d directory) verified(ctx context.Context, p platform.Principal) (bool, error) {
+	verified, err := d.users.EmailVerified(ctx, p.Subject)
+	if errors.Is(err, platform.ErrNotFound) { // the call is no user's
+		return false, nil
+	}
+	return verified, err
+}
+
 type clientKey struct{}
 
 // withClient keeps the caller's address for the audit records.
