@@ -63,6 +63,8 @@ func (p *process) data(context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Without PostgreSQL nobody here knows who created an organization: each
+	// has a share of its own, below the one that the gateway gives the creator.
 	records, err := data.New(data.Config{Documents: documents, Logger: p.log, Limits: p.plans()})
 	if err != nil {
 		return nil, err
@@ -77,7 +79,7 @@ func (p *process) analytics(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	metrics, err := analytics.New(analytics.Config{DB: db, Logger: p.log, Limits: p.plans()})
+	metrics, err := analytics.New(analytics.Config{DB: db, Logger: p.log, Limits: user.ShareByCreator(db, p.plans())})
 	if err != nil {
 		return nil, err
 	}
