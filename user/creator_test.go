@@ -33,10 +33,9 @@ func TestOrganizationsHaveALimit(t *testing.T) {
 	for i := range 12 {
 		wg.Go(func() {
 			_, err := b.CreateOrganization(t.Context(), ann.p, fmt.Sprint("Number ", i))
-			switch {
-			case err == nil:
+			if err == nil {
 				made.Add(1)
-			default:
+			} else {
 				want(t, err, platform.KindForbidden, "limit_exceeded")
 			}
 		})

@@ -14,17 +14,21 @@ import (
 func TestInvitationsEndWithTheirMaker(t *testing.T) {
 	for name, end := range map[string]func(*testing.T, *bundle, person, user.Member, user.APIKey){
 		"key revoked": func(t *testing.T, b *bundle, ann person, _ user.Member, key user.APIKey) {
+			t.Helper()
 			noError(t, b.RevokeAPIKey(t.Context(), ann.p, key.ID))
 		},
 		"member removed": func(t *testing.T, b *bundle, ann person, m user.Member, _ user.APIKey) {
+			t.Helper()
 			noError(t, b.RemoveMember(t.Context(), ann.p, m.ID))
 		},
 		"member suspended": func(t *testing.T, b *bundle, ann person, m user.Member, _ user.APIKey) {
+			t.Helper()
 			status := user.Suspended
 			_, err := b.UpdateMember(t.Context(), ann.p, m.ID, user.MemberChange{Status: &status})
 			noError(t, err)
 		},
 		"user suspended": func(t *testing.T, b *bundle, _ person, m user.Member, _ user.APIKey) {
+			t.Helper()
 			noError(t, b.SetUserStatus(t.Context(), m.UserID, user.Suspended))
 		},
 	} {

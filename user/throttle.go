@@ -81,8 +81,8 @@ type attempt struct {
 // begin counts a try and refuses it with KindLimited when it comes too soon;
 // then it has counted nothing. The caller ends the attempt with succeeded or,
 // where the password was not looked at, with undo.
-func (t throttle) begin(ctx context.Context, who try) (attempt, error) {
-	a := attempt{throttle: t}
+func (t throttle) begin(ctx context.Context, who try) (*attempt, error) {
+	a := &attempt{throttle: t}
 	account := "user.login:" + digest(who.email)
 	counters := []counter{{key: account, free: freeTries, longest: maxDelay, window: failureWindow}}
 	stranger := who.client != "" && !who.known
@@ -105,7 +105,7 @@ func (t throttle) begin(ctx context.Context, who try) (attempt, error) {
 			if err == nil {
 				err = errTooManyLogins(wait)
 			}
-			return attempt{}, err
+			return nil, err
 		}
 	}
 	return a, nil
@@ -187,7 +187,7 @@ func budgetOf(n int64) int64 { return max(int64(firstTries)>>min(n-1, 62), 1) }
 // succeeded gives back what the try took, and forgets the failures of its
 // network at the account. Those of a network over all accounts stay but for
 // this one, or an attacker would clear them with an account of their own.
-func (a attempt) succeeded(ctx context.Context) error {
+func (a *attempt) succeeded(ctx context.Context) error {
 	var forget []string
 	for _, c := range a.counted {
 		if !c.shared {
@@ -206,7 +206,7 @@ func (a attempt) succeeded(ctx context.Context) error {
 
 // undo gives back all that was counted for a try that was not made. It is best
 // effort: a count that stays makes somebody wait.
-func (a attempt) undo(ctx context.Context) {
+func (a *attempt) undo(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
 	for _, c := range a.counted {
 		_ = a.uncount(ctx, c.key, c.window)
@@ -219,7 +219,7 @@ func (a attempt) undo(ctx context.Context) {
 	}
 }
 
-func (a attempt) uncount(ctx context.Context, key string, window time.Duration) error {
+func (a *attempt) uncount(ctx context.Context, key string, window time.Duration) error {
 	_, _, err := a.throttle.cache.Increment(ctx, store.NoTenant, key, -1, window)
 	return err
 }

@@ -2,6 +2,7 @@ package user_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -37,8 +38,8 @@ func (b *bundle) guess(t *testing.T, addresses int) (made int) {
 }
 
 func isKind(err error, kind platform.Kind) bool {
-	e, ok := err.(*platform.Error) //nolint:errorlint // as it is returned
-	return ok && e.Kind == kind
+	var e *platform.Error
+	return errors.As(err, &e) && e.Kind == kind
 }
 
 // The right password from a device that nobody knows works at once, while
