@@ -81,7 +81,7 @@ var limitTable = []struct {
 }{
 	{"members", 1_000, func(l *Limits) *int64 { return &l.Members }},
 	{"organizations", 10, func(l *Limits) *int64 { return &l.Organizations }},
-	{"requests", 30_000, func(l *Limits) *int64 { return &l.RequestsPerMinute }},
+	{"requests", 120_000, func(l *Limits) *int64 { return &l.RequestsPerMinute }},
 	{"streams", 500, func(l *Limits) *int64 { return &l.Streams }},
 	{"data.collections", 200, func(l *Limits) *int64 { return &l.Collections }},
 	{"data.records", 5_000_000, func(l *Limits) *int64 { return &l.Records }},

@@ -25,7 +25,7 @@
 // An [Upstream] is one or more replicas of a service elsewhere; [UpstreamOf]
 // makes it of the service's own code. Its operations are checked, limited and
 // described like all others. What goes on to the service is who calls, signed
-// for it and for 60 s, and never the credential; the service believes nothing
+// for it and for 8 s, and never the credential; the service believes nothing
 // else where it puts [VerifyAssertion] before its handlers. Replicas take
 // turns, and one that cannot be reached is passed over.
 //
