@@ -24,8 +24,9 @@ type Config struct {
 	// Events is the stream that rules and endpoints listen to.
 	Events store.Events
 	// Queue runs the deliveries; its store must be DB. Its Limits say how many
-	// of them a tenant has under way ([platform.Limits.Deliveries]), and its
-	// Suspensions whose wait.
+	// of them a tenant has under way ([platform.Limits.Deliveries]). Its
+	// Suspensions say whose deliveries and rules wait and whose live streams
+	// end.
 	Queue *queue.Queue
 	// Directory knows the tenants' people.
 	Directory Directory

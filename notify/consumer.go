@@ -67,6 +67,8 @@ func (s *Service) consumeTenant(ctx context.Context, tenant platform.TenantID, b
 		p       = &pass{tenant: tenant, rules: b, steps: passSteps, rows: passRows}
 		effects []*effect
 		rows    int
+		asked   bool // whether the tenant is suspended
+		waits   bool
 	)
 	commit := func() error {
 		if len(effects) == 0 {
@@ -82,6 +84,13 @@ func (s *Service) consumeTenant(ctx context.Context, tenant platform.TenantID, b
 		}
 		m := b.match(e)
 		if m.none() {
+			continue
+		}
+		if !asked {
+			asked, waits = true, s.eventsWait(ctx, tenant)
+		}
+		if waits {
+			effects = append(effects, &effect{event: e, later: true})
 			continue
 		}
 		if err := s.readLimits(ctx, p); err != nil || p.steps <= 0 || p.rows <= 0 {

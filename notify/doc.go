@@ -37,6 +37,23 @@
 // again needs no place to go on from. A change whose message is lost shows with
 // the next. A stream ends after [Config.StreamTTL].
 //
+// # What hangs or fails
+//
+// Webhooks, e-mails and look-ups of audiences have workers of their own. A tenant,
+// or those that have one share together, has [platform.Limits.Deliveries] of each
+// under way at once in one process, and an endpoint four. An endpoint that failed
+// gets one attempt at a time, of all processes together, until one succeeds; a
+// mail server that cannot be reached gets one at a time from each process. What
+// waits behind that attempt uses up none of its own.
+//
+// # Suspended tenants
+//
+// While a tenant is suspended, as the Suspensions of the queue say, nothing of it
+// is delivered, its rules do nothing, and its live streams end. Its deliveries and
+// the events for its rules and endpoints wait, and go on when it is resumed. What
+// is under way at the moment of the suspension is broken off and tried again
+// then: a receiver may get it twice, with the same id.
+//
 // # Several processes
 //
 // Any number of processes may serve one store. What must not happen twice at

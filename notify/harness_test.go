@@ -136,6 +136,7 @@ func openOn(t testing.TB, place *testdb.Place, db testdb.DB, people *people, con
 	if configure != nil {
 		configure(&cfg)
 	}
+	w.queue = cfg.Queue // configure may have another one
 	w.svc, err = notify.New(cfg)
 	must(err)
 	if way != nil {

@@ -54,6 +54,10 @@ func (s *Service) serveStream(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer s.live.close(st)
+	// After the stream is open, so that no suspension falls between.
+	if err := s.checkOpen(ctx, p.Tenant); err != nil {
+		return err
+	}
 	current, err := s.inboxEvent(ctx, p.Tenant, p.Subject)
 	if err != nil {
 		return err
@@ -82,6 +86,8 @@ func (s *Service) follow(ctx context.Context, p platform.Principal, st *stream, 
 		case <-ctx.Done():
 			return
 		case <-s.live.done:
+			return
+		case <-st.feed.ended:
 			return
 		case <-end.C:
 			return

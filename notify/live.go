@@ -48,6 +48,7 @@ type feed struct {
 	cancel context.CancelFunc
 	ready  chan struct{} // closed when the subscription is in place, or err is
 	err    error
+	ended  chan struct{} // closed when the streams are to end
 	users  map[string]map[*stream]struct{}
 }
 
@@ -145,7 +146,7 @@ func (l *live) close(s *stream) {
 // begin makes the feed of a tenant; the caller holds the lock.
 func (l *live) begin(tenant platform.TenantID) *feed {
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &feed{cancel: cancel, ready: make(chan struct{}), users: make(map[string]map[*stream]struct{})}
+	f := &feed{cancel: cancel, ready: make(chan struct{}), ended: make(chan struct{}), users: make(map[string]map[*stream]struct{})}
 	l.feeds[tenant] = f
 	l.group.Go(func(group context.Context) {
 		defer context.AfterFunc(group, cancel)()

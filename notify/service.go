@@ -64,6 +64,9 @@ func New(cfg Config) (*Service, error) {
 		s.live = newLive(cfg.PubSub, cfg.MaxStreams, cfg.Logger)
 	}
 	s.handleJobs()
+	if suspensions := cfg.Queue.Suspensions(); s.live != nil && suspensions != nil {
+		suspensions.OnSuspension(s.suspensionChanged)
+	}
 	s.register()
 	return s, nil
 }

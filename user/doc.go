@@ -101,6 +101,8 @@
 //
 //	user.signed_up              user          {user_id, email, name, organization}
 //	user.organization.created   organization  {organization, name, user_id}
+//	user.organization.suspended organization  {organization}
+//	user.organization.resumed   organization  {organization}
 //	user.member.joined          user          {membership_id, user_id, roles, invitation_id}
 //	user.member.updated         user          {membership_id, user_id, roles, status}
 //	user.member.removed         user          {membership_id, user_id}

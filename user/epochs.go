@@ -93,7 +93,7 @@ const (
 // changed makes a committed change act: in this process before it returns, in
 // others when the message arrives. A message that is lost costs VerifyTTL.
 func (s *Service) changed(ctx context.Context, keys ...string) {
-	s.changes.bump(keys...)
+	s.bump(keys...)
 	if s.cfg.PubSub == nil {
 		return
 	}
@@ -135,7 +135,7 @@ func (s *Service) listen(ctx context.Context, ready chan<- error) {
 			}
 		}
 		if err == nil {
-			s.changes.bumpEverything()
+			s.bumpEverything()
 			for m := range sub.C() {
 				s.take(m)
 			}
@@ -155,8 +155,8 @@ func (s *Service) listen(ctx context.Context, ready chan<- error) {
 func (s *Service) take(m store.Message) {
 	var keys []string
 	if m.Dropped > 0 || json.Unmarshal(m.Payload, &keys) != nil {
-		s.changes.bumpEverything()
+		s.bumpEverything()
 		return
 	}
-	s.changes.bump(keys...)
+	s.bump(keys...)
 }

@@ -23,6 +23,10 @@ type organizationEvent struct {
 	UserID       string `json:"user_id"`
 }
 
+type statusEvent struct {
+	Organization string `json:"organization"`
+}
+
 type memberEvent struct {
 	MembershipID string   `json:"membership_id"`
 	UserID       string   `json:"user_id"`

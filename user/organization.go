@@ -165,29 +165,3 @@ func (s *Service) RenameOrganization(ctx context.Context, p platform.Principal, 
 	})
 	return org, err
 }
-
-// SetOrganizationStatus suspends an organization, or lifts that. It is for the
-// host: no route leads here. The tokens and keys of a suspended organization
-// are refused at once; they work again when it is active again.
-func (s *Service) SetOrganizationStatus(ctx context.Context, tenant platform.TenantID, status Status) error {
-	if status != Active && status != Suspended {
-		return field("/status", "unknown", "active or suspended")
-	}
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
-		ok, err := changedOne(ctx, tx, `UPDATE user_organizations SET status = ?, updated_at = ? WHERE tenant = ?`,
-			string(status), micros(s.now()), string(tenant))
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return platform.NotFound("organization")
-		}
-		return s.record(ctx, tx, tenant, auditActor{kind: platform.PrincipalSystem}, "organization.status_changed", string(tenant),
-			map[string]string{"status": string(status)})
-	}, store.Reserved)
-	if err != nil {
-		return err
-	}
-	s.changed(ctx, tenantKey(tenant))
-	return nil
-}

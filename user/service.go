@@ -194,17 +194,18 @@ type Service struct {
 	now   func() time.Time
 	newID func(string) string
 
-	roles     map[string][]string // built-in and the host's; read only
-	passwords *hasher
-	throttle  throttle
-	keys      *keyring
-	verdicts  *verdicts
-	changes   *epochs
-	policies  *lru.Cache[platform.TenantID, *policy]
-	failures  chan failedLogin
-	usage     keyUsage
-	tasks     background.Group
-	api       *rest.API
+	roles       map[string][]string // built-in and the host's; read only
+	passwords   *hasher
+	throttle    throttle
+	keys        *keyring
+	verdicts    *verdicts
+	changes     *epochs
+	suspensions *suspensions
+	policies    *lru.Cache[platform.TenantID, *policy]
+	failures    chan failedLogin
+	usage       keyUsage
+	tasks       background.Group
+	api         *rest.API
 }
 
 // New makes a service. It does no I/O.
@@ -219,14 +220,15 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, db: cfg.DB, log: cfg.Logger, now: cfg.Now, newID: cfg.NewID,
-		roles:     mergeRoles(cfg.Roles),
-		passwords: newHasher(cfg.PasswordConcurrency, cfg.PasswordQueue),
-		throttle:  newThrottle(cfg.Cache),
-		keys:      newKeyring(cfg),
-		verdicts:  newVerdicts(),
-		changes:   newEpochs(),
-		policies:  policies,
-		failures:  make(chan failedLogin, failureQueue),
+		roles:       mergeRoles(cfg.Roles),
+		passwords:   newHasher(cfg.PasswordConcurrency, cfg.PasswordQueue),
+		throttle:    newThrottle(cfg.Cache),
+		keys:        newKeyring(cfg),
+		verdicts:    newVerdicts(),
+		changes:     newEpochs(),
+		suspensions: newSuspensions(),
+		policies:    policies,
+		failures:    make(chan failedLogin, failureQueue),
 	}
 	s.usage.last = make(map[keyRef]time.Time)
 	s.api = s.routes()

@@ -109,7 +109,7 @@ func (p *process) notify(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := queue.New(queue.Config{DB: db, Logger: p.log, Limits: users.Limits(p.plans())})
+	jobs, err := queue.New(queue.Config{DB: db, Logger: p.log, Limits: users.Limits(p.plans()), Suspensions: users})
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func wire(o options, log *slog.Logger, s *stores) (assembly, error) {
 	// Every part that bounds something takes these: the organizations that one
 	// user created have one share.
 	limits := users.Limits(o.plans())
-	jobs, err := queue.New(queue.Config{DB: s.db, Logger: log, Exclusive: s.exclusive, Lease: lease, Limits: limits})
+	jobs, err := queue.New(queue.Config{DB: s.db, Logger: log, Exclusive: s.exclusive, Lease: lease, Limits: limits, Suspensions: users})
 	if err != nil {
 		return assembly{}, err
 	}

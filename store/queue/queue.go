@@ -170,7 +170,7 @@ func New(cfg Config) (*Queue, error) {
 func (*Queue) Name() string { return "queue" }
 
 // Needs implements [platform.Dependent].
-func (q *Queue) Needs() []any { return []any{q.cfg.DB} }
+func (q *Queue) Needs() []any { return []any{q.cfg.DB, q.cfg.Suspensions} }
 
 // Handle registers the handler of a kind. Like [net/http.ServeMux.Handle] it
 // panics on a mistake of the program: a kind without name or with two handlers,

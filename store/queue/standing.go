@@ -170,6 +170,10 @@ func (q *Queue) suspended(ctx context.Context, tenant platform.TenantID) (bool, 
 	return q.cfg.Suspensions.Suspended(ctx, tenant)
 }
 
+// Suspensions are those of the configuration, for a service that is to stop with
+// its jobs; nil is none.
+func (q *Queue) Suspensions() platform.Suspensions { return q.cfg.Suspensions }
+
 // suspensionChanged is told that a tenant, or with "" any, may have been
 // suspended or resumed.
 func (q *Queue) suspensionChanged(tenant platform.TenantID) {
