@@ -139,7 +139,7 @@ func Trim(ctx context.Context, db store.Relational, now time.Time) (more bool, e
 		}
 		removed, err = result.RowsAffected()
 		return err
-	})
+	}, store.Reserved)
 	if err != nil {
 		return false, fmt.Errorf("quota: trim: %w", err)
 	}
