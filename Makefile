@@ -8,6 +8,7 @@ KILLS     ?= 500
 FAULT     ?= .*
 FAULTS    ?= 25
 OUTAGE    ?= 30s
+ROUNDS    ?= 2
 
 .PHONY: help
 help: ## list the targets
@@ -61,6 +62,10 @@ kills: ## kill -9 a server in the middle of imports, KILLS times on SETUP: embed
 .PHONY: faults
 faults: ## one kind of fault, FAULT ("postgres stopped"), FAULTS times with servers away for OUTAGE, on the four stores
 	$(GO) test -count=1 -timeout 120m -v -run '^TestFaults$$/^$(subst $() ,_,$(FAULT))$$' ./integration -faults $(FAULTS) -outage $(OUTAGE)
+
+.PHONY: neighbours
+neighbours: ## measure a tenant's requests beside another one's scans, ROUNDS times on SETUP: embedded or postgres
+	$(GO) test -count=1 -timeout 20m -v -run '^TestNeighbours$$/^$(SETUP)$$' ./integration -neighbours $(ROUNDS)
 
 .PHONY: mongo-java
 mongo-java: ## run what concerns MongoDB on mongo-java-server too; needs Maven, a JDK and Docker

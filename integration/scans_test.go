@@ -5,9 +5,10 @@ import (
 	"testing"
 )
 
-// TestScansBesideANeighbour has one tenant ask for scans on 16 connections. All
-// it is told is an answer, or to come again later, and the requests of another
-// tenant are all answered. How fast is measured by TestNeighbours.
+// TestScansBesideANeighbour has one tenant ask for scans on 16 connections, and
+// on more than may wait. All it is told is an answer, or to come again later, and
+// the requests of another tenant, scans too, are all answered. How fast is
+// measured by TestNeighbours.
 func TestScansBesideANeighbour(t *testing.T) {
 	for _, s := range setups {
 		if s.name != embedded && s.name != "postgres" {
@@ -31,6 +32,14 @@ func TestScansBesideANeighbour(t *testing.T) {
 					t.Errorf("%s: the scans of a tenant are all refused", a.name)
 				}
 			}
+			p.b.fillMany(3000)
+			var asked answers
+			stop := p.attack(attacks[1], 100, &asked)
+			eventually(t, "a refusal", func() bool { return asked.limited.Load() > 0 })
+			for _, a := range attacks {
+				p.b.want(http.StatusOK, a.method, a.path, a.body, nil)
+			}
+			stop()
 		})
 	}
 }

@@ -244,6 +244,36 @@ var documentsCases = []testCase[DocumentsStore]{
 			}
 		}
 	}},
+	{"Budget", func(p *probe, s DocumentsStore) {
+		p.collection(s, tenantA, "things", store.Index{Fields: []document.SortField{{Path: "n"}}})
+		for i := range 30 {
+			p.apply(s, tenantA, store.Change{Op: store.OpInsert, ID: fmt.Sprint(i), Data: fmt.Appendf(nil, `{"n":%d,"m":%d}`, i, i%3)})
+		}
+		for _, c := range []struct {
+			filter, sort string
+			costly       bool
+		}{
+			{``, "", false}, {``, "n", false}, {`{"n":3}`, "m", false}, {``, "m", true}, {`{"m":7}`, "", true}, {`{"n":{"$gte":0}}`, "m", true},
+		} {
+			q := store.Query{Filter: p.filter(c.filter), Limit: 5, Budget: store.NewBudget(20)}
+			if c.sort != "" {
+				q.Sort = []document.SortField{{Path: c.sort}}
+			}
+			if _, err := s.Find(p.ctx, tenantA, "things", q); errors.Is(err, store.ErrTooCostly) != c.costly || err != nil && !c.costly {
+				p.errorf("%+v: got %v", c, err)
+			}
+			q.Budget = store.NewBudget(1000)
+			if _, err := s.Find(p.ctx, tenantA, "things", q); err != nil {
+				p.errorf("%+v with a large budget: got %v", c, err)
+			}
+		}
+		for filter, costly := range map[string]bool{`{"n":3}`: false, `{"m":1}`: true, `{"n":{"$gte":0}}`: true} {
+			_, err := s.Count(p.ctx, tenantA, "things", p.filter(filter), store.NewBudget(20))
+			if errors.Is(err, store.ErrTooCostly) != costly || err != nil && !costly {
+				p.errorf("count %s: got %v", filter, err)
+			}
+		}
+	}},
 	{"Collections", func(p *probe, s DocumentsStore) {
 		a := p.collection(s, tenantA, "b")
 		if a.Version != 1 || a.CreatedAt.IsZero() {

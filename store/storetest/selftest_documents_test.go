@@ -81,6 +81,7 @@ func TestDocumentsFindsFaults(t *testing.T) {
 		{"the order is ignored", "TheOrderOfValues", with(func(d store.Documents) store.Documents { return unorderedDocuments{d} })},
 		{"unique is forgotten", "UniqueIndex", with(func(d store.Documents) store.Documents { return manyDocuments{d} })},
 		{"a cancelled call goes on", "Cancelled", with(func(d store.Documents) store.Documents { return deafDocuments{d} })},
+		{"a budget is ignored", "Budget", with(func(d store.Documents) store.Documents { return lavishDocuments{d} })},
 		{"counts all", "Count", with(func(d store.Documents) store.Documents { return roughDocuments{d} })},
 		{"a dropped collection stays", "ADroppedCollectionComesBackEmpty", with(func(d store.Documents) store.Documents { return keepingDocuments{d} })},
 	})
@@ -205,6 +206,13 @@ type deafDocuments struct{ store.Documents }
 
 func (d deafDocuments) Apply(ctx context.Context, t platform.TenantID, c string, changes []store.Change, b store.EventsBuilder) ([]store.Document, error) {
 	return d.Documents.Apply(context.WithoutCancel(ctx), t, c, changes, b)
+}
+
+type lavishDocuments struct{ store.Documents }
+
+func (d lavishDocuments) Find(ctx context.Context, t platform.TenantID, c string, q store.Query) (store.Page, error) {
+	q.Budget = nil
+	return d.Documents.Find(ctx, t, c, q)
 }
 
 type roughDocuments struct{ store.Documents }
