@@ -361,6 +361,11 @@ func (s *Service) sendPage(w http.ResponseWriter, r *http.Request, q Query, coun
 		return err
 	}
 	collection, total := r.PathValue("collection"), int64(-1)
+	if count { // before the page, which takes room while a count may wait for its turn
+		if total, err = s.Count(r.Context(), p.Tenant, collection, q.Filter); err != nil {
+			return err
+		}
+	}
 	found, done, err := holding(r.Context(), s, p.Tenant, answerPatience, func() (Page, int, error) {
 		found, err := s.Find(r.Context(), p.Tenant, collection, q)
 		return found, pageSize(&found), err
@@ -369,11 +374,6 @@ func (s *Service) sendPage(w http.ResponseWriter, r *http.Request, q Query, coun
 		return err
 	}
 	defer done()
-	if count {
-		if total, err = s.Count(r.Context(), p.Tenant, collection, q.Filter); err != nil {
-			return err
-		}
-	}
 	s.sendPageBody(w, &found, total)
 	return nil
 }
