@@ -27,6 +27,21 @@
 // subject. A rule looks its audience up at most five seconds before it uses
 // it; an event of the user service makes the next look-up fresh.
 //
+// # What a tenant may cost
+//
+// A rendering of a template has one budget of steps and bytes, and runs in no
+// transaction that writes. One pass of the consumer does a bounded amount of work
+// for a tenant; the events that are left become jobs, so their messages may be
+// out of order. What rules make of an event, and what all messages make in a UTC
+// day, is counted against [Config.Limits] before it is written. Of the messages
+// of a rule that fail, or exceed a limit, one a day is kept as a failed message;
+// the others are counted in the rule. A rule whose text exceeds its budget ten
+// times in a row is switched off. An operator finds such rules of all tenants
+// with [Service.RuleFailures] and ends one with [Service.DisableRule].
+//
+// Messages and deliveries are kept for [Config.MessageRetention] and
+// [Config.DeliveryRetention], and then removed in small steps by one process.
+//
 // # Live updates
 //
 // With [Config.PubSub] a user can be told of changes of the inbox as they
@@ -76,6 +91,7 @@
 //	notify.message.sent                                       {id, channels}
 //	notify.template.created, .updated, .deleted               {id, name}
 //	notify.rule.created, .updated, .deleted                   {id, name}
+//	notify.rule.disabled                                      {id, name, reason}
 //	notify.endpoint.created, .updated, .deleted, .disabled    {id, disabled, reason}
 //	notify.endpoint.secret_rotated                            {id}
 package notify

@@ -164,10 +164,8 @@ func templateDetail(err error) string {
 // error is that of ctx where the caller has ended it, and else KindInvalid, at
 // the given path, and errBudget where the budget was used up.
 func (c *compiled) render(ctx context.Context, data map[string]any, path string) (rendered, int, error) {
-	late, cancel := context.WithTimeout(ctx, renderTime)
-	defer cancel()
-	m := newMeter(late)
-	r, part, err := c.execute(&input{Meter: m, Data: []map[string]any{data}})
+	m := newMeter(ctx)
+	r, part, err := c.execute(&input{Meter: &m, Data: [1]map[string]any{data}})
 	if err == nil {
 		return r, m.cost(), nil
 	}

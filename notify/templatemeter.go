@@ -18,7 +18,7 @@ const (
 	maxBytes = 1 << 20
 	// renderTime ends a rendering on a machine that is too busy to do its
 	// steps.
-	renderTime = time.Second
+	renderTime = 2 * time.Second
 
 	// lookSteps is how many steps pass between two looks at the context.
 	lookSteps = 500
@@ -47,15 +47,17 @@ type silent struct{ error }
 func (silent) Error() string   { return "" }
 func (s silent) Unwrap() error { return s.error }
 
-// meter is what is left of the budget of one rendering.
+// meter is what is left of the budget of one rendering. It asks the real clock:
+// what is late is late for those who wait.
 type meter struct {
 	ctx          context.Context //nolint:containedctx // of one rendering, which no call outlives
 	steps, bytes int
-	look         int // steps until the next look at ctx
+	look         int // steps until the next look at ctx and the clock
+	until        time.Time
 }
 
-func newMeter(ctx context.Context) *meter {
-	return &meter{ctx: ctx, steps: maxSteps, bytes: maxBytes}
+func newMeter(ctx context.Context) meter {
+	return meter{ctx: ctx, steps: maxSteps, bytes: maxBytes, until: time.Now().Add(renderTime)}
 }
 
 // cost is what has been used, in steps.
@@ -82,7 +84,10 @@ func (m *meter) work(n int) error {
 		return nil
 	}
 	m.look = lookSteps
-	if m.ctx.Err() != nil {
+	if err := m.ctx.Err(); err != nil {
+		return err
+	}
+	if time.Now().After(m.until) {
 		return errLate
 	}
 	return nil

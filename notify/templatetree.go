@@ -104,7 +104,7 @@ const turnSteps = 4
 // input is what a rewritten tree is executed with.
 type input struct {
 	Meter *meter
-	Data  []map[string]any // exactly one
+	Data  [1]map[string]any
 }
 
 // meterVariable is the name of the variable that holds the meter. No source
