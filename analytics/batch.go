@@ -22,6 +22,7 @@ const batchRows = 1000
 // share the next. There is no timer: the time that one commit takes is the time
 // in which the next batch gathers.
 type batcher struct {
+	// write sets what became of the calls. Its error is that of all of them.
 	write      func(ctx context.Context, tenant platform.TenantID, calls []*call) error
 	maxPending int
 
@@ -109,7 +110,9 @@ func (b *batcher) run(ctx context.Context, tenant platform.TenantID) {
 		}
 		err := b.try(ctx, tenant, calls)
 		for _, c := range calls {
-			c.err = err
+			if err != nil {
+				c.err = err
+			}
 			close(c.done)
 		}
 	}

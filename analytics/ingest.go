@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/store"
 )
 
 // Ingest takes up to [MaxEvents] events. It returns once those that are valid
@@ -18,14 +17,16 @@ import (
 // its events wait takes none; once they are being written the call stays for
 // the outcome.
 //
-// Errors: KindTooLarge for more than MaxEvents; KindUnavailable where too many
-// events wait already, or after Stop; those of [store.Relational].
+// Errors: KindTooLarge for more than MaxEvents; KindLimited "rate_exceeded" where
+// the new ones are more than the tenant may send in the UTC day, see
+// [platform.Limits].EventsPerDay; KindUnavailable where too many events wait
+// already, or after Stop; those of [store.Relational].
 func (s *Service) Ingest(ctx context.Context, tenant platform.TenantID, events []Event) (Result, error) {
 	if len(events) > MaxEvents {
 		return Result{}, tooManyEvents()
 	}
 	now := s.now()
-	var c collector
+	c := s.collector(now)
 	for i := range events {
 		c.add(i, s.rowOf(&events[i], now), nil, now)
 	}
@@ -52,14 +53,26 @@ func (s *Service) rowOf(e *Event, now time.Time) row {
 
 // collector sorts the events of a call into rows and rejections.
 type collector struct {
+	oldest   int64 // the time of an event that would be removed at once
 	rows     []row
 	rejected []Rejection
+}
+
+func (s *Service) collector(now time.Time) collector {
+	c := collector{oldest: minTime}
+	if s.retention > 0 {
+		c.oldest = now.Add(-s.retention).UnixMicro()
+	}
+	return c
 }
 
 // add takes the event at index i, unless f or a look at it says otherwise.
 func (c *collector) add(i int, r row, f *flaw, now time.Time) {
 	if f == nil {
 		f = r.check(now)
+	}
+	if f == nil && r.time < c.oldest {
+		f = flawf("time_out_of_range", "events are kept for a time after they happened, and this one is older")
 	}
 	if f == nil {
 		c.rows = append(c.rows, r)
@@ -87,16 +100,4 @@ func (s *Service) ingest(ctx context.Context, tenant platform.TenantID, c collec
 	result.Accepted = fresh
 	result.Duplicates = len(c.rows) - fresh
 	return result, nil
-}
-
-// write commits the rows of the calls in one transaction and tells each call
-// how many of its rows were new.
-func (s *Service) write(ctx context.Context, tenant platform.TenantID, calls []*call) error {
-	all, received := entries(calls), s.now().UnixMicro()
-	return s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
-		for _, c := range calls {
-			c.fresh = 0 // the transaction may be a second try
-		}
-		return insert(ctx, tx, all, received)
-	})
 }

@@ -4,15 +4,19 @@ import (
 	"cmp"
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/background"
 	"github.com/acme/platform/internal/rest"
 	"github.com/acme/platform/internal/setting"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/quota"
+	"github.com/acme/platform/store/retention"
 )
 
 //go:embed migrations
@@ -36,8 +40,13 @@ type Config struct {
 	// in one interval a question may hold in memory, some 150 bytes each;
 	// zero is 1,000,000.
 	MaxGroups int
+	// Retention is how long events are kept after they happened, at least a
+	// day; zero is 400 days, and a negative one keeps them for ever. Old ones
+	// are removed in small steps, by one replica at a time, within hours, and
+	// those that come in too late are rejected.
+	Retention time.Duration
 	// Limits returns the limits of a tenant; nil is the defaults. Limits.Scans
-	// bounds its questions.
+	// bounds its questions, Limits.EventsPerDay what it sends.
 	Limits platform.LimitsFunc
 	// Scans bounds the questions of all tenants that read much. The services of
 	// a process are given one and the same; nil is one of the service's own.
@@ -55,10 +64,13 @@ type Service struct {
 	newID     func(prefix string) string
 	maxRows   int
 	maxGroups int
+	log       *slog.Logger
+	retention time.Duration
 	limits    platform.LimitsFunc
 	scans     *store.Scans
 	batches   *batcher
 	api       *rest.API
+	loops     background.Group
 }
 
 var (
@@ -79,11 +91,13 @@ func New(cfg Config) (*Service, error) {
 	cfg.MaxRows = cmp.Or(cfg.MaxRows, 5_000_000)
 	cfg.MaxGroups = cmp.Or(cfg.MaxGroups, 1_000_000)
 	cfg.MaxPending = cmp.Or(cfg.MaxPending, 50_000)
+	cfg.Retention = cmp.Or(cfg.Retention, defaultRetention)
 	c := setting.For("analytics")
 	c.Need(cfg.DB != nil, "DB", "must be set")
 	c.Need(cfg.MaxRows > 0, "MaxRows", "must not be negative")
 	c.Need(cfg.MaxGroups > 0, "MaxGroups", "must not be negative")
 	c.Need(cfg.MaxPending >= MaxEvents, "MaxPending", fmt.Sprintf("must be at least %d, one full request", MaxEvents))
+	c.Need(cfg.Retention < 0 || cfg.Retention >= leastRetention, "Retention", "must be at least a day, or negative for none")
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
@@ -94,7 +108,7 @@ func New(cfg Config) (*Service, error) {
 		}
 	}
 	s := &Service{
-		limits: cfg.Limits, scans: cfg.Scans,
+		limits: cfg.Limits, scans: cfg.Scans, log: cfg.Logger, retention: cfg.Retention,
 		db: cfg.DB, now: cfg.Now, newID: cfg.NewID,
 		maxRows: cfg.MaxRows, maxGroups: cfg.MaxGroups,
 	}
@@ -109,7 +123,8 @@ func (s *Service) Name() string { return "analytics" }
 // Needs implements [platform.Dependent].
 func (s *Service) Needs() []any { return []any{s.db} }
 
-// Start brings the tables to their newest form.
+// Start brings the tables to their newest form, and begins to remove events that
+// have been kept for long enough.
 func (s *Service) Start(ctx context.Context) error {
 	files, err := fs.Sub(migrationFiles, "migrations")
 	if err == nil {
@@ -118,13 +133,22 @@ func (s *Service) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("analytics: migrate: %w", err)
 	}
+	if err := quota.Migrate(ctx, s.db); err != nil {
+		return err
+	}
+	if err := retention.Migrate(ctx, s.db); err != nil {
+		return err
+	}
+	s.loops.Go(func(ctx context.Context) {
+		retention.Run(ctx, retention.Config{DB: s.db, Logger: s.log, Now: s.now}, s.tasks()...)
+	})
 	return nil
 }
 
 // Stop refuses new events and waits until those that were taken are committed
 // or refused, at most until ctx is done.
 func (s *Service) Stop(ctx context.Context) error {
-	if err := s.batches.stop(ctx); err != nil {
+	if err := errors.Join(s.loops.Stop(ctx), s.batches.stop(ctx)); err != nil {
 		return fmt.Errorf("analytics: stop: %w", err)
 	}
 	return nil

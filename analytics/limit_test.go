@@ -1,0 +1,198 @@
+package analytics_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/analytics"
+	"github.com/acme/platform/internal/testdb"
+	"github.com/acme/platform/store"
+)
+
+func perDay(n int64) platform.LimitsFunc {
+	return func(context.Context, platform.TenantID) (platform.Limits, error) {
+		return platform.Limits{EventsPerDay: n}, nil
+	}
+}
+
+func numbered(from, to int) []analytics.Event {
+	var events []analytics.Event
+	for i := from; i < to; i++ {
+		events = append(events, analytics.Event{ID: fmt.Sprint("evt_", i), Name: "order.paid", Time: now})
+	}
+	return events
+}
+
+func used(t *testing.T, s *analytics.Service, tenant platform.TenantID) int64 {
+	t.Helper()
+	all, err := s.Usage(t.Context(), tenant)
+	if err != nil || len(all) != 1 || all[0].Name != "analytics.events" || !all[0].Resets.After(now) {
+		t.Fatalf("usage: %+v, %v", all, err)
+	}
+	return all[0].Used
+}
+
+// A tenant sends so many events in a day. What was there already is no use of it,
+// and a call is taken whole or not.
+func TestEventsOfADayHaveALimit(t *testing.T) {
+	clock := now
+	s := newService(t, analytics.Config{Limits: perDay(10), Now: func() time.Time { return clock }})
+	for i, c := range []struct {
+		events   []analytics.Event
+		accepted int
+		refused  bool
+	}{
+		{numbered(0, 7), 7, false},
+		{numbered(0, 7), 0, false},
+		{numbered(5, 11), 0, true},
+		{numbered(5, 10), 3, false},
+		{numbered(20, 21), 0, true},
+	} {
+		got, err := s.Ingest(t.Context(), tenantA, c.events)
+		var e *platform.Error
+		if refused := errors.As(err, &e); refused != c.refused || got.Accepted != c.accepted ||
+			refused && (e.Kind != platform.KindLimited || e.RetryAfter != 12*time.Hour) {
+			t.Errorf("call %d: %d accepted, %v", i, got.Accepted, err)
+		}
+	}
+	if n := used(t, s, tenantA); n != 10 {
+		t.Errorf("%d are used, want 10", n)
+	}
+	if got, err := s.Ingest(t.Context(), tenantB, numbered(0, 10)); err != nil || got.Accepted != 10 {
+		t.Errorf("another tenant: %+v, %v", got, err)
+	}
+	clock = clock.Add(12 * time.Hour)
+	if got, err := s.Ingest(t.Context(), tenantA, numbered(30, 40)); err != nil || got.Accepted != 10 {
+		t.Errorf("the next day: %+v, %v", got, err)
+	}
+}
+
+// Calls that share a transaction are refused each for itself, and together take no
+// more than there is.
+func TestConcurrentCallsTakeWhatThereIs(t *testing.T) {
+	s := newService(t, analytics.Config{Limits: perDay(50)})
+	var (
+		wg       sync.WaitGroup
+		mu       sync.Mutex
+		accepted int
+	)
+	for i := range 40 {
+		wg.Go(func() {
+			got, err := s.Ingest(t.Context(), tenantA, numbered(i*3, i*3+3))
+			if err != nil && !errors.Is(err, &platform.Error{Kind: platform.KindLimited, Code: "rate_exceeded"}) {
+				t.Error(err)
+			}
+			mu.Lock()
+			accepted += got.Accepted
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	if accepted != 48 || used(t, s, tenantA) != 48 {
+		t.Errorf("%d were accepted, %d are used, want 48", accepted, used(t, s, tenantA))
+	}
+}
+
+func TestLimitsThatCannotBeReadTakeNothing(t *testing.T) {
+	fault := errors.New("away")
+	s := newService(t, analytics.Config{Limits: func(context.Context, platform.TenantID) (platform.Limits, error) {
+		return platform.Limits{}, fault
+	}})
+	if _, err := s.Ingest(t.Context(), tenantA, numbered(0, 1)); !errors.Is(err, fault) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestALimitOverHTTP(t *testing.T) {
+	s := newService(t, analytics.Config{Limits: perDay(1)})
+	for i, want := range []int{http.StatusOK, http.StatusTooManyRequests} {
+		got := post(handler(s), tenantA, "/v1/analytics/events", fmt.Sprintf(`{"id":"e%d","name":"n"}`, i))
+		if got.Code != want || want == http.StatusTooManyRequests && got.Header().Get("Retry-After") == "" {
+			t.Errorf("event %d: %d %s", i, got.Code, got.Body)
+		}
+	}
+}
+
+// kept returns the ids of a tenant's events.
+func kept(t *testing.T, db store.Relational, tenant platform.TenantID) (ids []string) {
+	t.Helper()
+	err := db.InTenant(t.Context(), tenant, func(ctx context.Context, tx store.Tx) error {
+		return tx.NewRaw("SELECT id FROM analytics_events WHERE tenant = ? ORDER BY id", tenant).Scan(ctx, &ids)
+	}, store.ReadOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
+// Events are removed some time after they happened, of every tenant and name, in
+// small steps, and by a service that is started anew.
+func TestOldEventsAreRemoved(t *testing.T) {
+	db := testdb.NewPlace(t).Open(t)
+	const month = 30 * 24 * time.Hour
+	var clock time.Time
+	cfg := analytics.Config{DB: db, Retention: month, Now: func() time.Time { return clock }}
+
+	clock = now
+	s := newService(t, cfg)
+	var old []analytics.Event
+	for i := range 1200 { // more than two steps
+		old = append(old, analytics.Event{ID: fmt.Sprintf("old_%04d", i), Name: "a", Time: now})
+	}
+	for _, tenant := range []platform.TenantID{tenantA, tenantB} {
+		for _, events := range [][]analytics.Event{old, {{ID: "other", Name: "z", Time: now}, {ID: "young", Name: "a", Time: now.Add(time.Hour)}}} {
+			if _, err := s.Ingest(t.Context(), tenant, events); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	clock = now.Add(month + time.Minute)
+	next, err := analytics.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := analytics.RemoveOld(next)
+	for n := 1; ; n++ {
+		more, err := step(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left := len(kept(t, db, tenantA)); left < 1202-500*n {
+			t.Errorf("step %d removed %d events", n, 1202-left)
+		}
+		if !more {
+			break
+		}
+	}
+	for _, tenant := range []platform.TenantID{tenantA, tenantB} {
+		if got := kept(t, db, tenant); fmt.Sprint(got) != "[young]" {
+			t.Errorf("%s keeps %d events", tenant, len(got))
+		}
+	}
+	// One that would be removed at once is not taken.
+	got, err := next.Ingest(t.Context(), tenantA, []analytics.Event{{ID: "late", Name: "a", Time: now}})
+	if err != nil || len(got.Rejected) != 1 || got.Rejected[0].Code != "time_out_of_range" {
+		t.Errorf("a late event: %+v, %v", got, err)
+	}
+}
+
+func TestRetentionIsOffByChoice(t *testing.T) {
+	if _, err := analytics.New(analytics.Config{DB: testdb.NewPlace(t).Open(t), Retention: time.Hour}); err == nil {
+		t.Error("an hour was taken")
+	}
+	s := newService(t, analytics.Config{Retention: -1})
+	got, err := s.Ingest(t.Context(), tenantA, []analytics.Event{{ID: "old", Name: "a", Time: now.AddDate(-20, 0, 0)}})
+	if err != nil || got.Accepted != 1 {
+		t.Errorf("an old event: %+v, %v", got, err)
+	}
+}
