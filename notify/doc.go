@@ -1,5 +1,5 @@
 // Package notify brings messages to people and programs: an inbox in the
-// product, e-mail over SMTP, and signed webhooks (Standard Webhooks,
+// product, e-mail, and signed webhooks (Standard Webhooks,
 // https://www.standardwebhooks.com).
 //
 // # From cause to message
@@ -20,6 +20,23 @@
 // attempt is recorded with its outcome. An e-mail or webhook may, after a
 // crash between sending and recording, be sent twice; its Message-ID or
 // webhook-id is then the same, by which receivers tell.
+//
+// # E-mail
+//
+// E-mail leaves by [Config.Mail]: an [SMTP] server, or a [MailFolder] where
+// there is none, so that everything can be tried. It goes out under the host's
+// name, so each e-mail counts for the tenant, for the user who caused it and for
+// the mailbox that gets it, in a UTC day ([platform.Limits]). A caller beyond a
+// limit is refused with "rate_exceeded"; of what rules make, the e-mails that a
+// limit has no room for are failed deliveries with that reason. Over HTTP,
+// addresses that are no members' need the permission "notify.emails.external"
+// and a verified sender ([Config.VerifiedSender]).
+//
+// A message may hold a secret ([Message.Secret]), such as the token of an
+// invitation. Its text is kept apart from the message until its delivery has
+// ended, and nothing serves it. It is removed from the table then; copies of the
+// database file, and pages that the database has not used again, may still have
+// it, so a secret must expire.
 //
 // # Order and time
 //
