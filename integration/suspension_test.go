@@ -83,7 +83,7 @@ func assembleSuspendable(t *testing.T, db store.Relational, bus store.PubSub, ca
 }
 
 func (s *suspendable) call(token user.Secret, method, path string, body any) int {
-	raw, _ := json.Marshal(body) //nolint:errchkjson // maps of strings
+	raw, _ := json.Marshal(body)
 	req := httptest.NewRequest(method, path, bytes.NewReader(raw))
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+string(token))
@@ -153,7 +153,7 @@ func comesTrue(t *testing.T, what string, check func() bool) {
 // on. After it is resumed all leave, each once.
 func TestSuspensionStopsWork(t *testing.T) {
 	for name, open := range map[string]func(t *testing.T) (first, second store.Relational){
-		"sqlite": func(t *testing.T) (store.Relational, store.Relational) { //nolint:thelper // a case
+		"sqlite": func(t *testing.T) (store.Relational, store.Relational) {
 			db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "acme.db"))
 			if err != nil {
 				t.Fatal(err)
@@ -161,7 +161,7 @@ func TestSuspensionStopsWork(t *testing.T) {
 			t.Cleanup(func() { _ = db.Close() })
 			return db, db
 		},
-		"postgres": func(t *testing.T) (store.Relational, store.Relational) { //nolint:thelper // a case
+		"postgres": func(t *testing.T) (store.Relational, store.Relational) {
 			url := teststack.Postgres(t)
 			var dbs [2]store.Relational
 			for i := range dbs {

@@ -27,13 +27,14 @@ import (
 
 // postOffice is an SMTP server in process.
 type postOffice struct {
-	mu     sync.Mutex
-	mails  []letter
-	rcpt   func(n int, to string) error // n counts from 1
-	rcpts  int
-	silent chan struct{} // where it is set, DATA is answered once it is closed
-	addr   *net.TCPAddr
-	auth   bool
+	mu      sync.Mutex
+	mails   []letter
+	rcpt    func(n int, to string) error // n counts from 1
+	rcpts   int
+	arrived chan string   // where it is set, is told of each e-mail's address
+	silent  chan struct{} // where it is set, DATA is answered once it is closed
+	addr    *net.TCPAddr
+	auth    bool
 }
 
 type letter struct {
@@ -101,6 +102,9 @@ func (s *session) Data(r io.Reader) error {
 		return errors.New("too late")
 	}
 	_, encrypted := s.c.TLSConnectionState()
+	if s.p.arrived != nil {
+		s.p.arrived <- s.to
+	}
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
 	s.p.mails = append(s.p.mails, letter{s.from, s.to, string(raw), encrypted})
@@ -114,7 +118,7 @@ func (p *postOffice) all() []letter {
 }
 
 // open serves on loopback; a nil tls is a server without STARTTLS.
-func (p *postOffice) open(t *testing.T, tlsConfig *tls.Config) {
+func (p *postOffice) open(t testing.TB, tlsConfig *tls.Config) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

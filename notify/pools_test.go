@@ -25,6 +25,7 @@ type hanging struct {
 }
 
 func newHanging(t *testing.T) *hanging {
+	t.Helper()
 	h := &hanging{now: make(map[string]int), let: make(chan struct{})}
 	t.Cleanup(func() { close(h.let) })
 	return h

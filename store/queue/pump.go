@@ -142,10 +142,10 @@ func (q *Queue) pass(ctx context.Context, results []result, beat bool) (due time
 		q.log.WarnContext(ctx, "lease lost", r.attr())
 		r.cancel(ErrLeaseLost)
 	}
-	q.start(claimed) //nolint:contextcheck // a job outlives the pass that claimed it
-	q.askStanding(ask)
+	q.start(claimed)   //nolint:contextcheck // a job outlives the pass that claimed it
+	q.askStanding(ask) //nolint:contextcheck // the answers outlive the pass
 	if beat {
-		q.refreshStandings()
+		q.refreshStandings() //nolint:contextcheck // the answers outlive the pass
 	}
 	return due, nil
 }

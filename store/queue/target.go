@@ -45,8 +45,8 @@ func (q *Queue) TargetRecovered(ctx context.Context, tx store.Tx, kindName, targ
 // targetsOf returns the targets that have ready jobs of the kind and tenant, by
 // one seek for each.
 func targetsOf(ctx context.Context, tx store.Tx, kind string, w *waiting) ([]target, error) {
-	if w.first == w.last && !w.failing {
-		return []target{{name: w.first}}, nil
+	if w.first == w.last {
+		return []target{{name: w.first, failing: w.failing}}, nil
 	}
 	rows, err := tx.Query(ctx, `WITH RECURSIVE next (target) AS (
 			SELECT (SELECT min(target) FROM jobs WHERE state = 0 AND kind = ? AND tenant = ?)

@@ -13,7 +13,7 @@ type waiting struct {
 	tenant      platform.TenantID
 	standing    standing
 	first, last string // of their targets; "" is none
-	failing     bool   // it has targets that fail
+	failing     bool   // the first fails
 }
 
 // turn is one round through the tenants in the order of their ids, from the one
@@ -71,11 +71,14 @@ func tenantsAfter(ctx context.Context, tx store.Tx, kind string, after platform.
 			SELECT (SELECT min(tenant) FROM jobs WHERE state = 0 AND kind = ? AND tenant > ?)
 			UNION ALL
 			SELECT (SELECT min(tenant) FROM jobs WHERE state = 0 AND kind = ? AND tenant > next.tenant) FROM next WHERE next.tenant IS NOT NULL
-		) SELECT tenant,
-			coalesce((SELECT min(target) FROM jobs WHERE state = 0 AND kind = ? AND tenant = next.tenant), ''),
-			coalesce((SELECT max(target) FROM jobs WHERE state = 0 AND kind = ? AND tenant = next.tenant), ''),
-			EXISTS (SELECT 1 FROM job_failing_targets f WHERE f.tenant = next.tenant AND f.kind = ?)
-		FROM next WHERE tenant IS NOT NULL LIMIT ?`, kind, string(after), kind, kind, kind, kind, limit)
+		), found AS (
+			SELECT tenant,
+				coalesce((SELECT min(target) FROM jobs WHERE state = 0 AND kind = ? AND tenant = next.tenant), '') AS first,
+				coalesce((SELECT max(target) FROM jobs WHERE state = 0 AND kind = ? AND tenant = next.tenant), '') AS last
+			FROM next WHERE tenant IS NOT NULL LIMIT ?
+		) SELECT tenant, first, last,
+			EXISTS (SELECT 1 FROM job_failing_targets f WHERE f.tenant = found.tenant AND f.kind = ? AND f.target = found.first)
+		FROM found`, kind, string(after), kind, kind, kind, limit, kind)
 	if err != nil {
 		return nil, err
 	}
