@@ -123,7 +123,7 @@ func LimitNames() []string {
 
 // Set changes the limit of that name: 0 is the default, a negative number is
 // no limit. The error names the limits that there are.
-func (l *Limits) Set(name string, value int64) error {
+func (l *Limits) Set(name string, value int64) error { //nolint:recvcheck // a Limits is a value, and this is how it is filled
 	for _, e := range limitTable {
 		if e.name == name {
 			*e.field(l) = value

@@ -139,7 +139,7 @@ func (s *Service) Start(ctx context.Context) error {
 	if err := retention.Migrate(ctx, s.db); err != nil {
 		return err
 	}
-	s.loops.Go(func(ctx context.Context) {
+	s.loops.Go(func(ctx context.Context) { //nolint:contextcheck // it outlives the start
 		retention.Run(ctx, retention.Config{DB: s.db, Logger: s.log, Now: s.now}, s.tasks()...)
 	})
 	return nil

@@ -25,8 +25,9 @@ func main() {
 	flag.IntVar(&o.scale, "scale", 1, "multiplies the requests of each run")
 	flag.Parse()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)
-	defer cancel()
-	if err := compare(ctx, o); err != nil {
+	err := compare(ctx, o)
+	cancel()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "pairs:", err)
 		os.Exit(1)
 	}

@@ -54,7 +54,10 @@ func startServer(ctx context.Context, program, database string) (*server, error)
 	}
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
-		var line struct{ Msg, Addr string }
+		var line struct {
+			Msg  string `json:"msg"`
+			Addr string `json:"addr"`
+		}
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "listening" {
 			s.url = "http://" + line.Addr
 			go func() { _, _ = io.Copy(io.Discard, stderr) }()

@@ -163,7 +163,7 @@ func (t table) find(ctx context.Context, filter bson.D, opts *options.FindOption
 		n, size = n+1, size+len(rows.Current)
 		if rows.RemainingBatchLength() == 0 {
 			// A batch is up to 16 MiB, all of which is held.
-			rows.SetBatchSize(int32(max(1, batchBytes/(size/n)))) //nolint:gosec // a row is not empty
+			rows.SetBatchSize(int32(max(1, batchBytes/(size/n)))) // a row is not empty
 		}
 		if more, err := see(rows.Current); err != nil || !more {
 			return err
