@@ -172,32 +172,43 @@ const answerPatience = 5 * time.Second
 // for it where it is large; done gives that back. While it waits for room it
 // holds nothing: it loads again. A patience of 0 waits as long as ctx does.
 func holding[T any](
-	ctx context.Context, s *Service, tenant platform.TenantID, patience time.Duration, load func() (T, int, error),
-) (v T, done func(), err error) {
-	var none T
-	v, size, err := load()
+	ctx context.Context, s *Service, tenant platform.TenantID, patience time.Duration, load func(context.Context) (T, int, error),
+) (T, func(), error) {
+	v, size, err := load(ctx)
 	if err != nil || size <= largeAnswer {
 		return v, func() {}, err
 	}
 	limits, err := s.limits.Of(ctx, tenant)
 	if err != nil {
-		return none, nil, err
+		return v, nil, err
 	}
 	taken := s.answers.counted(size)
-	if !s.answers.try(limits.Share, taken) {
-		v = none
-		if err := s.awaitRoom(ctx, limits.Share, taken, patience); err != nil {
-			return none, nil, err
-		}
-		if v, size, err = load(); err != nil {
-			s.answers.release(limits.Share, taken)
-			return none, nil, err
-		}
-		now := s.answers.counted(size)
-		s.answers.resize(limits.Share, taken, now)
-		taken = now
+	if s.answers.try(limits.Share, taken) {
+		return v, s.answers.giving(limits.Share, taken), nil
 	}
-	return v, sync.OnceFunc(func() { s.answers.release(limits.Share, taken) }), nil
+	return holdingLater(ctx, s, limits.Share, taken, patience, load)
+}
+
+// holdingLater is holding for what has to wait; its caller holds nothing of it.
+func holdingLater[T any](
+	ctx context.Context, s *Service, share string, taken int64, patience time.Duration, load func(context.Context) (T, int, error),
+) (v T, done func(), err error) {
+	if err := s.awaitRoom(ctx, share, taken, patience); err != nil {
+		return v, nil, err
+	}
+	v, size, err := load(ctx)
+	if err != nil {
+		s.answers.release(share, taken)
+		return v, nil, err
+	}
+	now := s.answers.counted(size)
+	s.answers.resize(share, taken, now)
+	return v, s.answers.giving(share, now), nil
+}
+
+// giving returns what gives room back, once.
+func (a *answers) giving(share string, size int64) func() {
+	return sync.OnceFunc(func() { a.release(share, size) })
 }
 
 func (s *Service) awaitRoom(ctx context.Context, share string, size int64, patience time.Duration) error {

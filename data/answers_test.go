@@ -95,8 +95,8 @@ func room(t *testing.T) *Service {
 	return &Service{answers: newAnswers(4 << 20)}
 }
 
-func loaded(size int, times *int) func() (string, int, error) {
-	return func() (string, int, error) { *times++; return "answer", size, nil }
+func loaded(size int, times *int) func(context.Context) (string, int, error) {
+	return func(context.Context) (string, int, error) { *times++; return "answer", size, nil }
 }
 
 func TestAnAnswerWithoutRoomIsRefused(t *testing.T) {
@@ -155,12 +155,12 @@ func TestAnAnswerThatWaitsIsLoadedAgain(t *testing.T) {
 func TestAnAnswerThatCannotBeLoadedTakesNoRoom(t *testing.T) {
 	s := room(t)
 	fault := errors.New("away")
-	_, _, err := holding(t.Context(), s, "org_a", 0, func() (int, int, error) { return 0, 0, fault })
+	_, _, err := holding(t.Context(), s, "org_a", 0, func(context.Context) (int, int, error) { return 0, 0, fault })
 	if !errors.Is(err, fault) || s.answers.used != 0 {
 		t.Errorf("%v, %d bytes are taken", err, s.answers.used)
 	}
 	s.limits = func(context.Context, platform.TenantID) (platform.Limits, error) { return platform.Limits{}, fault }
-	if _, _, err = holding(t.Context(), s, "org_a", 0, func() (int, int, error) { return 0, 1 << 20, nil }); !errors.Is(err, fault) {
+	if _, _, err = holding(t.Context(), s, "org_a", 0, func(context.Context) (int, int, error) { return 0, 1 << 20, nil }); !errors.Is(err, fault) {
 		t.Errorf("without limits: %v", err)
 	}
 }

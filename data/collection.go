@@ -40,7 +40,8 @@ type CollectionChange struct {
 
 // CreateCollection creates a collection. Schema may be nil; Version and times
 // are ignored. Errors: [platform.KindInvalid] with a field for what is wrong,
-// [platform.KindConflict] "collection_exists".
+// [platform.KindConflict] "collection_exists"; [platform.OverLimit] where the
+// tenant has as many as it may, see [platform.Limits].Collections.
 func (s *Service) CreateCollection(ctx context.Context, p platform.Principal, c Collection) (Collection, error) {
 	if !collectionPattern.MatchString(c.Name) {
 		return Collection{}, platform.Invalid(platform.Field{
@@ -55,6 +56,11 @@ func (s *Service) CreateCollection(ctx context.Context, p platform.Principal, c 
 		return Collection{}, err
 	}
 	c.Version = 0
+	done, err := s.quotas.newCollection(ctx, s.docs, p.Tenant)
+	if err != nil {
+		return Collection{}, err
+	}
+	defer done()
 	return s.docs.PutCollection(ctx, p.Tenant, c, s.collectionEvent(p, "created", c.Name, 1))
 }
 
@@ -140,7 +146,11 @@ func (s *Service) DeleteCollection(ctx context.Context, p platform.Principal, na
 		if ifMatch != nil && !slices.Contains(ifMatch, c.Version) {
 			return stale("collection")
 		}
-		return s.docs.DropCollection(ctx, p.Tenant, name, c.Version, s.collectionEvent(p, "deleted", name, c.Version))
+		err = s.docs.DropCollection(ctx, p.Tenant, name, c.Version, s.collectionEvent(p, "deleted", name, c.Version))
+		if err == nil {
+			s.quotas.forget(p.Tenant)
+		}
+		return err
 	}
 	if ifMatch != nil {
 		return drop()

@@ -151,7 +151,7 @@ func (e *exporter) pages(ctx context.Context, p plan, see func(*Record), done fu
 func (e *exporter) page(
 	ctx context.Context, p plan, patience time.Duration, see func(*Record), done func([]Record) error,
 ) (size int, next store.Cursor, err error) {
-	found, release, err := holding(ctx, e.service, e.tenant, patience, func() (out exportPage, size int, err error) {
+	found, release, err := holding(ctx, e.service, e.tenant, patience, func(ctx context.Context) (out exportPage, size int, err error) {
 		largest := 0
 		err = e.service.each(ctx, e.tenant, e.collection, p.Query, func(page store.Page) error {
 			out = exportPage{Page: page}

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -192,12 +193,12 @@ func (s *Service) serveGet(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	rec, done, err := holding(r.Context(), s, p.Tenant, answerPatience, func() (Record, int, error) {
-		if err := s.loads.begin(r.Context()); err != nil {
+	rec, done, err := holding(r.Context(), s, p.Tenant, answerPatience, func(ctx context.Context) (Record, int, error) {
+		if err := s.loads.begin(ctx); err != nil {
 			return Record{}, 0, err
 		}
 		defer s.loads.end()
-		rec, err := s.Record(r.Context(), p.Tenant, r.PathValue("collection"), r.PathValue("id"))
+		rec, err := s.Record(ctx, p.Tenant, r.PathValue("collection"), r.PathValue("id"))
 		return rec, len(rec.Data), err
 	})
 	if err != nil {
@@ -366,8 +367,8 @@ func (s *Service) sendPage(w http.ResponseWriter, r *http.Request, q Query, coun
 			return err
 		}
 	}
-	found, done, err := holding(r.Context(), s, p.Tenant, answerPatience, func() (Page, int, error) {
-		found, err := s.Find(r.Context(), p.Tenant, collection, q)
+	found, done, err := holding(r.Context(), s, p.Tenant, answerPatience, func(ctx context.Context) (Page, int, error) {
+		found, err := s.Find(ctx, p.Tenant, collection, q)
 		return found, pageSize(&found), err
 	})
 	if err != nil {

@@ -136,6 +136,8 @@ type importer struct {
 	changes []store.Change
 	lines   []int64 // of the changes
 	size    int
+	written store.Size // by the present batch; what replaces counts whole
+	over    bool       // whether a line was refused for want of room
 }
 
 func (im *importer) run(ctx context.Context, src source) error {
@@ -237,6 +239,12 @@ func (im *importer) flush(ctx context.Context) error {
 	if im.key == "" {
 		number(changes, im.service.newID)
 	}
+	n, settle, err := im.admit(ctx, changes, lines)
+	if err != nil {
+		return err
+	}
+	defer settle()
+	changes, lines = changes[:n], lines[:n]
 	for size := len(changes); len(changes) > 0; {
 		n := min(size, len(changes))
 		err := im.write(ctx, changes[:n])
@@ -283,7 +291,9 @@ func (im *importer) write(ctx context.Context, changes []store.Change) error {
 		docs, err = im.service.docs.Apply(ctx, im.principal.Tenant, im.collection, changes, im.event)
 		if err == nil {
 			for i := range docs {
+				im.written.Bytes += int64(len(docs[i].Data))
 				if docs[i].Version == 1 {
+					im.written.Documents++
 					im.result.Imported++
 				} else {
 					im.result.Updated++

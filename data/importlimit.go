@@ -40,15 +40,15 @@ func (l ImportLimits) valid() bool { return l.Bytes > 0 && l.Records > 0 && l.Ti
 // the next one, in sizes of the largest record.
 const skipped = 16
 
-// importLimit is the end of an import that would go on beyond a limit. What was
+// importLimitError is the end of an import that would go on beyond a limit. What was
 // read before it is written.
-type importLimit struct{ err *platform.Error }
+type importLimitError struct{ err *platform.Error }
 
-func (e *importLimit) Error() string { return e.err.Error() }
-func (e *importLimit) Unwrap() error { return e.err }
+func (e *importLimitError) Error() string { return e.err.Error() }
+func (e *importLimitError) Unwrap() error { return e.err }
 
 func tooMuch(kind platform.Kind, format string, args ...any) error {
-	return &importLimit{platform.Errorf(kind, "import_too_large", format, args...)}
+	return &importLimitError{platform.Errorf(kind, "import_too_large", format, args...)}
 }
 
 // endless is the error for a record that does not end where any could.
@@ -58,13 +58,13 @@ func endless(maxRecord int) error {
 
 // isLimit reports whether an import ends at a limit.
 func isLimit(err error) bool {
-	var limit *importLimit
+	var limit *importLimitError
 	return errors.As(err, &limit)
 }
 
 // at says how far an import came that ends at a limit.
 func at(err error, line int64) error {
-	var limit *importLimit
+	var limit *importLimitError
 	if !errors.As(err, &limit) {
 		return err
 	}

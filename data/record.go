@@ -21,7 +21,9 @@ type Record = store.Document
 // [platform.KindMalformed] and [platform.KindInvalid] for data that is no JSON
 // object, breaks the rules of package data or the collection's schema, with
 // pointers under /data; [platform.KindTooLarge]; [platform.KindNotFound] for
-// the collection; [platform.KindConflict] "exists" and "unique".
+// the collection; [platform.KindConflict] "exists" and "unique";
+// [platform.OverLimit] where the tenant keeps as much as it may, see
+// [platform.Limits].Records and RecordBytes.
 func (s *Service) CreateRecord(
 	ctx context.Context, p platform.Principal, collection, id string, data json.RawMessage,
 ) (Record, error) {
@@ -42,7 +44,22 @@ func (s *Service) create(ctx context.Context, p platform.Principal, collection, 
 	if err := s.checkData(ctx, p.Tenant, collection, data); err != nil {
 		return Record{}, err
 	}
-	return s.apply(ctx, p, collection, store.Change{Op: store.OpInsert, ID: id, Data: data})
+	taken, err := s.quotas.take(ctx, p.Tenant, store.Size{Documents: 1, Bytes: int64(len(data))}, nil)
+	if err != nil {
+		return Record{}, err
+	}
+	return s.applyTaken(ctx, p, collection, store.Change{Op: store.OpInsert, ID: id, Data: data}, taken)
+}
+
+// applyTaken is apply for what a quota has counted.
+func (s *Service) applyTaken(
+	ctx context.Context, p platform.Principal, collection string, change store.Change, taken store.Size,
+) (Record, error) {
+	rec, err := s.apply(ctx, p, collection, change)
+	if err != nil {
+		s.quotas.changed(p.Tenant, store.Size{Documents: -taken.Documents, Bytes: -taken.Bytes})
+	}
+	return rec, err
 }
 
 const idRule = `must be 1 to 128 letters, digits and characters of "._~:-", and none of the words count, export, import and query`
@@ -101,7 +118,23 @@ func (s *Service) replace(
 	if err != nil {
 		return Record{}, err
 	}
-	return s.apply(ctx, p, collection, store.Change{Op: store.OpReplace, ID: id, IfVersion: version, Data: data})
+	taken, err := s.quotas.take(ctx, p.Tenant, store.Size{Bytes: int64(len(data))}, func() (store.Size, error) {
+		return s.growth(ctx, p.Tenant, collection, id, data)
+	})
+	if err != nil {
+		return Record{}, err
+	}
+	return s.applyTaken(ctx, p, collection, store.Change{Op: store.OpReplace, ID: id, IfVersion: version, Data: data}, taken)
+}
+
+// growth returns how much larger a record becomes with new data. What is not
+// there is for the change to find.
+func (s *Service) growth(ctx context.Context, tenant platform.TenantID, collection, id string, data json.RawMessage) (store.Size, error) {
+	old, err := s.Record(ctx, tenant, collection, id)
+	if errors.Is(err, platform.ErrNotFound) {
+		return store.Size{}, nil
+	}
+	return store.Size{Bytes: int64(len(data) - len(old.Data))}, err
 }
 
 // meant returns the one version of ifMatch that a change may find; 0 is any.
@@ -150,7 +183,11 @@ func (s *Service) PatchRecord(
 		if err := s.checkData(ctx, p.Tenant, collection, merged); err != nil {
 			return err
 		}
-		out, err = s.apply(ctx, p, collection, store.Change{Op: store.OpReplace, ID: id, IfVersion: d.Version, Data: merged})
+		taken, err := s.quotas.take(ctx, p.Tenant, store.Size{Bytes: int64(len(merged) - len(d.Data))}, nil)
+		if err != nil {
+			return err
+		}
+		out, err = s.applyTaken(ctx, p, collection, store.Change{Op: store.OpReplace, ID: id, IfVersion: d.Version, Data: merged}, taken)
 		return err
 	}
 	if ifMatch != nil {
@@ -168,8 +205,12 @@ func (s *Service) DeleteRecord(ctx context.Context, p platform.Principal, collec
 	if err != nil {
 		return err
 	}
-	_, err = s.apply(ctx, p, collection, store.Change{Op: store.OpDelete, ID: id, IfVersion: version})
-	return err
+	was, err := s.apply(ctx, p, collection, store.Change{Op: store.OpDelete, ID: id, IfVersion: version})
+	if err != nil {
+		return err
+	}
+	s.quotas.changed(p.Tenant, store.Size{Documents: -1, Bytes: -int64(len(was.Data))})
+	return nil
 }
 
 // apply makes one change and its event.

@@ -38,7 +38,11 @@ type Config struct {
 	// Import bounds each import.
 	Import ImportLimits
 	// Limits returns the limits of a tenant; nil is the defaults. Limits.Scans
-	// bounds its queries without a fitting index, and its exports.
+	// bounds its queries without a fitting index, and its exports; Collections,
+	// Records and RecordBytes what it keeps. The last two need a Documents that
+	// is a [store.Sizer], as all of this module are. They are exact within one
+	// process; what other processes write is counted once a minute, or later
+	// where counting takes more than a second, and so much may be over.
 	Limits platform.LimitsFunc
 	// Scans bounds the queries of all tenants that read much. The services of
 	// a process are given one and the same; nil is one of the service's own.
@@ -46,7 +50,8 @@ type Config struct {
 }
 
 // Service is the document API. It is made by [New]; its methods are safe for
-// concurrent use. It runs nothing in the background.
+// concurrent use. In the background it counts what tenants keep that write, from
+// their first write to Stop.
 type Service struct {
 	docs      store.Documents
 	log       *slog.Logger
@@ -57,6 +62,7 @@ type Service struct {
 	importLimits ImportLimits
 	limits       platform.LimitsFunc
 	scans        *store.Scans
+	quotas       *quotas
 	answers      *answers
 	loads        loads
 	schemas      schemas
@@ -67,6 +73,7 @@ type Service struct {
 var (
 	_ platform.Router    = (*Service)(nil)
 	_ platform.Describer = (*Service)(nil)
+	_ platform.Stopper   = (*Service)(nil)
 )
 
 // New returns a service over cfg.Documents. The error names every field of cfg
@@ -104,8 +111,13 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	quotas, err := newQuotas(cfg.Documents, cfg.Limits, cfg.Logger, cfg.Now)
+	if err != nil {
+		return nil, err
+	}
 	s := &Service{
-		docs: cfg.Documents, log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, maxRecord: cfg.MaxRecord,
+		quotas: quotas,
+		docs:   cfg.Documents, log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, maxRecord: cfg.MaxRecord,
 		importLimits: cfg.Import, limits: cfg.Limits, scans: scans, answers: newAnswers(cfg.AnswerMemory), loads: newLoads(cfg.MaxRecord, cfg.AnswerMemory),
 		schemas: schemas, api: rest.New("data", cfg.Logger),
 	}
@@ -114,6 +126,9 @@ func New(cfg Config) (*Service, error) {
 	s.routeBulk()
 	return s, nil
 }
+
+// Stop ends what runs in the background.
+func (s *Service) Stop(ctx context.Context) error { return s.quotas.stop(ctx) }
 
 // Name implements [platform.Module].
 func (*Service) Name() string { return "data" }

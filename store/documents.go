@@ -52,6 +52,20 @@ type Documents interface {
 	Apply(ctx context.Context, tenant platform.TenantID, collection string, changes []Change, build EventsBuilder) ([]Document, error)
 }
 
+// Sizer is a [Documents] that can tell what a tenant keeps. Without it no quota
+// bounds that.
+type Sizer interface {
+	// Size counts what the tenant keeps. It may read every document's place, so
+	// it is not for each call.
+	Size(ctx context.Context, tenant platform.TenantID) (Size, error)
+}
+
+// Size is what a tenant keeps.
+type Size struct {
+	Documents int64
+	Bytes     int64 // of their data
+}
+
 // EventsBuilder makes the events of applied changes.
 type EventsBuilder func(applied []Document) []platform.Event
 

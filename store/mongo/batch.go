@@ -205,7 +205,11 @@ func (b *batch) decide(e *evaluation) error {
 		case is == nil:
 			b.next.Count--
 		}
+		if was.record != nil {
+			b.next.Bytes -= int64(len(was.record.Data))
+		}
 		if is != nil {
+			b.next.Bytes += int64(len(is.Data))
 			change.Version, change.Data = is.Version, string(is.Data)
 			change.Created, change.Updated = is.CreatedAt.UnixMicro(), is.UpdatedAt.UnixMicro()
 		}

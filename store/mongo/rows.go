@@ -24,6 +24,8 @@ type head struct {
 	Updated int64 `bson:"updated"`
 	// Count is how many documents there are.
 	Count int64 `bson:"count"`
+	// Bytes is how many their data has.
+	Bytes int64 `bson:"bytes,omitempty"`
 	// Schema names the row with the schema; empty is none.
 	Schema string `bson:"schema,omitempty"`
 	// Indexed is the Seq of the last commit that changed Indexes.

@@ -195,6 +195,7 @@ var documentsCases = []testCase[DocumentsStore]{
 			p.errorf("a refused definition left %+v", got)
 		}
 	}},
+	{"Sizes", documentsSizes},
 	{"PagesAreBoundedInBytes", documentsPagesInBytes},
 	{"PagesHoldEachDocumentOnce", func(p *probe, s DocumentsStore) {
 		for _, indexed := range []bool{false, true} {
