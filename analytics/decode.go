@@ -21,7 +21,7 @@ const maxBodyDepth = 1000
 // It does not decode into structs because most of an event, its properties, is
 // stored as it came.
 func (s *Service) decode(body string, now time.Time) (collector, error) {
-	c := s.collector(now)
+	var c collector
 	if !utf8.ValidString(body) {
 		return c, malformed("the body is not UTF-8")
 	}

@@ -36,7 +36,7 @@ func example(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	events, err := analytics.New(analytics.Config{DB: db, Retention: -1}) // these events are old
+	events, err := analytics.New(analytics.Config{DB: db})
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (s *Service) Ingest(ctx context.Context, tenant platform.TenantID, events [
 		return Result{}, tooManyEvents()
 	}
 	now := s.now()
-	c := s.collector(now)
+	var c collector
 	for i := range events {
 		c.add(i, s.rowOf(&events[i], now), nil, now)
 	}
@@ -53,26 +53,14 @@ func (s *Service) rowOf(e *Event, now time.Time) row {
 
 // collector sorts the events of a call into rows and rejections.
 type collector struct {
-	oldest   int64 // the time of an event that would be removed at once
 	rows     []row
 	rejected []Rejection
-}
-
-func (s *Service) collector(now time.Time) collector {
-	c := collector{oldest: minTime}
-	if s.retention > 0 {
-		c.oldest = now.Add(-s.retention).UnixMicro()
-	}
-	return c
 }
 
 // add takes the event at index i, unless f or a look at it says otherwise.
 func (c *collector) add(i int, r row, f *flaw, now time.Time) {
 	if f == nil {
 		f = r.check(now)
-	}
-	if f == nil && r.time < c.oldest {
-		f = flawf("time_out_of_range", "events are kept for a time after they happened, and this one is older")
 	}
 	if f == nil {
 		c.rows = append(c.rows, r)

@@ -50,9 +50,6 @@ func newService(tb testing.TB, cfg analytics.Config) *analytics.Service {
 	if cfg.Now == nil {
 		cfg.Now = func() time.Time { return now }
 	}
-	if cfg.Retention == 0 {
-		cfg.Retention = -1 // the events of the tests are of all times
-	}
 	s, err := analytics.New(cfg)
 	if err != nil {
 		tb.Fatal(err)

@@ -17,11 +17,11 @@ const (
 	defaultRetention = 400 * 24 * time.Hour
 	leastRetention   = 24 * time.Hour
 
-	// One step removes so many events at most, and looks at so many names of
-	// events that have nothing to remove.
-	removeEvents = 500
-	removeLooks  = 100
-	removeEvery  = 6 * time.Hour
+	// One step looks at so many events at most, and at so many names of events
+	// that have none to look at.
+	lookEvents = 500
+	lookNames  = 100
+	lookEvery  = 6 * time.Hour
 )
 
 // tasks are what is removed by age.
@@ -30,7 +30,7 @@ func (s *Service) tasks() []retention.Task {
 		{Name: "quota", Step: func(ctx context.Context) (bool, error) { return quota.Trim(ctx, s.db, s.now()) }},
 	}
 	if s.retention > 0 {
-		tasks = append(tasks, retention.Task{Name: "analytics.events", Every: removeEvery, Step: s.removeOld()})
+		tasks = append(tasks, retention.Task{Name: "analytics.events", Every: lookEvery, Step: s.removeOld()})
 	}
 	return tasks
 }
@@ -41,31 +41,42 @@ type eventName struct {
 	name   string
 }
 
-// removeOld is a step that goes from name to name of all tenants: the index that
-// finds old events begins with both.
+// position is an event in the order of its name's index; the zero value is before
+// all of them.
+type position struct {
+	time     int64
+	user, id string
+}
+
+// removeOld is a step that goes through the events of all tenants that happened
+// long ago, name by name, and removes those that came in long ago as well: what a
+// tenant imports of its history is kept as long as anything else.
 func (s *Service) removeOld() func(context.Context) (bool, error) {
-	var at eventName // where the round has come; only one step runs at a time
+	var ( // where the round has come; only one step runs at a time
+		name eventName
+		at   position
+	)
 	return func(ctx context.Context) (bool, error) {
-		before := s.now().Add(-s.retention).UnixMicro()
-		for range removeLooks {
-			if at == (eventName{}) {
+		before := s.now().Add(-s.retention)
+		for range lookNames {
+			if name == (eventName{}) {
 				var err error
-				if at, err = s.nextName(ctx, at); err != nil || at == (eventName{}) {
+				if name, err = s.nextName(ctx, name); err != nil || name == (eventName{}) {
 					return false, err
 				}
 			}
-			removed, err := s.removeBefore(ctx, at, before)
-			if err != nil || removed == removeEvents {
-				return err == nil, err
-			}
-			next, err := s.nextName(ctx, at)
+			last, looked, err := s.removeSome(ctx, name, at, before)
 			if err != nil {
 				return false, err
 			}
-			if at = next; at == (eventName{}) {
-				return false, nil
+			if at = last; looked == lookEvents {
+				return true, nil
 			}
-			if removed > 0 { // enough for one turn
+			at = position{}
+			if name, err = s.nextName(ctx, name); err != nil || name == (eventName{}) {
+				return false, err
+			}
+			if looked > 0 { // enough for one turn
 				return true, nil
 			}
 		}
@@ -89,21 +100,52 @@ func (s *Service) nextName(ctx context.Context, at eventName) (next eventName, e
 	return next, nil
 }
 
-// removeBefore removes some events of one name that happened before a time, and
-// returns how many.
-func (s *Service) removeBefore(ctx context.Context, of eventName, before int64) (removed int64, err error) {
+// removeSome looks at the next events of one name, removes those that came in
+// before a time, and returns the last one and how many it looked at.
+func (s *Service) removeSome(ctx context.Context, of eventName, at position, before time.Time) (last position, looked int, err error) {
+	var old int
 	err = s.db.InTenant(ctx, of.tenant, func(ctx context.Context, tx store.Tx) error {
-		result, err := tx.Exec(ctx, `DELETE FROM analytics_events WHERE tenant = ? AND id IN (
-			SELECT id FROM analytics_events WHERE tenant = ? AND name = ? AND time < ? ORDER BY time LIMIT ?)`,
-			string(of.tenant), string(of.tenant), of.name, before, removeEvents)
-		if err != nil {
-			return err
-		}
-		removed, err = result.RowsAffected()
+		last, looked, old, err = lookAt(ctx, tx, of, at, before)
+		return err
+	}, store.ReadOnly)
+	if err != nil {
+		return at, 0, fmt.Errorf("analytics: look for old events: %w", err)
+	}
+	if old == 0 {
+		return last, looked, nil
+	}
+	err = s.db.InTenant(ctx, of.tenant, func(ctx context.Context, tx store.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM analytics_events WHERE tenant = ? AND name = ?
+			AND (time, user_id, id) > (?, ?, ?) AND (time, user_id, id) <= (?, ?, ?) AND received_at < ?`,
+			string(of.tenant), of.name, at.time, at.user, at.id, last.time, last.user, last.id, before.UnixMicro())
 		return err
 	}, store.Reserved)
 	if err != nil {
-		return 0, fmt.Errorf("analytics: remove old events: %w", err)
+		return at, 0, fmt.Errorf("analytics: remove old events: %w", err)
 	}
-	return removed, nil
+	return last, looked, nil
+}
+
+// lookAt reads the next events of one name that may be old. An event happens at
+// most maxAhead after it came in.
+func lookAt(ctx context.Context, tx store.Tx, of eventName, at position, before time.Time) (last position, looked, old int, err error) {
+	last = at
+	rows, err := tx.Query(ctx, `SELECT time, user_id, id, received_at FROM analytics_events
+		WHERE tenant = ? AND name = ? AND time < ? AND (time, user_id, id) > (?, ?, ?) ORDER BY time, user_id, id LIMIT ?`,
+		string(of.tenant), of.name, before.Add(maxAhead).UnixMicro(), at.time, at.user, at.id, lookEvents)
+	if err != nil {
+		return at, 0, 0, err
+	}
+	defer func() { _ = rows.Close() }() // a broken read is in rows.Err
+	for rows.Next() {
+		var received int64
+		if err := rows.Scan(&last.time, &last.user, &last.id, &received); err != nil {
+			return at, 0, 0, err
+		}
+		looked++
+		if received < before.UnixMicro() {
+			old++
+		}
+	}
+	return last, looked, old, rows.Err()
 }

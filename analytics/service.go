@@ -40,10 +40,10 @@ type Config struct {
 	// in one interval a question may hold in memory, some 150 bytes each;
 	// zero is 1,000,000.
 	MaxGroups int
-	// Retention is how long events are kept after they happened, at least a
-	// day; zero is 400 days, and a negative one keeps them for ever. Old ones
-	// are removed in small steps, by one replica at a time, within hours, and
-	// those that come in too late are rejected.
+	// Retention is how long events are kept after they came in, whenever they
+	// happened, at least a day; zero is 400 days, and a negative one keeps them
+	// for ever. Old ones are removed in small steps, by one replica at a time,
+	// within hours.
 	Retention time.Duration
 	// Limits returns the limits of a tenant; nil is the defaults. Limits.Scans
 	// bounds its questions, Limits.EventsPerDay what it sends.
