@@ -3,7 +3,10 @@ package platform_test
 import (
 	"context"
 	"errors"
+	"os"
 	"reflect"
+	"regexp"
+	"strconv"
 	"testing"
 	"time"
 
@@ -35,6 +38,37 @@ func TestLimitsHaveNamesAndDefaults(t *testing.T) {
 	if err := new(platform.Limits).Set("data.recrods", 1); err == nil {
 		t.Error("a limit that is not there was set")
 	}
+}
+
+// The guide's table has every limit with its default.
+func TestLimitsAreInTheGuide(t *testing.T) {
+	guide, err := os.ReadFile("docs/guide.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\| ([0-9]+) \\|").FindAllStringSubmatch(string(guide), -1) {
+		rows[m[1]] = m[2]
+	}
+	for _, name := range platform.LimitNames() {
+		var l platform.Limits
+		value, err := strconv.ParseInt(rows[name], 10, 64)
+		if err == nil {
+			err = l.Set(name, value)
+		}
+		if got, _ := platform.LimitsFunc(func(context.Context, platform.TenantID) (platform.Limits, error) { return l, nil }).Of(t.Context(), "org_1"); err != nil ||
+			got != withShare(platform.DefaultLimits(), "org_1") {
+			t.Errorf("%s: the guide says %q: %v", name, rows[name], err)
+		}
+	}
+	if len(rows) != len(platform.LimitNames()) {
+		t.Errorf("the guide has %d limits, and there are %d", len(rows), len(platform.LimitNames()))
+	}
+}
+
+func withShare(l platform.Limits, share string) platform.Limits {
+	l.Share = share
+	return l
 }
 
 func TestLimitsOf(t *testing.T) {

@@ -71,6 +71,7 @@ func wire(o options, log *slog.Logger, s *stores) (assembly, error) {
 		DB: s.db, Events: s.events, Queue: jobs, Directory: directory{users}, Mail: mailer, Rules: builtinRules,
 		Authorizer: users, VerifiedSender: directory{users}.verified,
 		PubSub: s.pubsub, AllowPrivateNetworks: o.webhooksToPrivate, Limits: limits, Logger: log,
+		MessageRetention: o.messageRetention, DeliveryRetention: o.deliveryRetention,
 	})
 	if err != nil {
 		return assembly{}, err
@@ -79,7 +80,7 @@ func wire(o options, log *slog.Logger, s *stores) (assembly, error) {
 	if err != nil {
 		return assembly{}, err
 	}
-	metrics, err := analytics.New(analytics.Config{DB: s.db, Logger: log, Limits: limits, Scans: s.scans})
+	metrics, err := analytics.New(analytics.Config{DB: s.db, Logger: log, Limits: limits, Scans: s.scans, Retention: o.eventRetention})
 	if err != nil {
 		return assembly{}, err
 	}

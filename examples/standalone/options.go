@@ -23,6 +23,9 @@ type options struct {
 	startTimeout time.Duration
 	diskReserve  int64 // MiB
 
+	// How long things are kept; 0 is the service's default, negative for ever.
+	messageRetention, deliveryRetention, eventRetention time.Duration
+
 	logFormat string
 	logLevel  slog.Level
 	accessLog bool
@@ -98,6 +101,9 @@ func parse(args []string, env func(string) (string, bool), stderr io.Writer) (op
 	fs.Int64Var(&o.signInLimit, "sign-in-limit", 120, "sign-ups and logins a minute from one address; 0 is no limit")
 	fs.Int64Var(&o.refusedLimit, "bad-credential-limit", 300, "credentials that are not valid a minute from one address, before only known ones are looked at; 0 is no limit")
 	fs.Var(&o.limits, "limit", limitUsage())
+	fs.DurationVar(&o.messageRetention, "message-retention", 0, "how long messages are kept, at least 168h (default 2160h); a negative one keeps them")
+	fs.DurationVar(&o.deliveryRetention, "delivery-retention", 0, "how long webhook deliveries are kept, at least 168h (default 720h); a negative one keeps them")
+	fs.DurationVar(&o.eventRetention, "event-retention", 0, "how long analytics events are kept after they came in, at least 24h (default 9600h); a negative one keeps them")
 	fs.StringVar(&origins, "cors-origins", "", "origins that browsers may call from, separated by commas")
 	fs.StringVar(&proxies, "trusted-proxies", "", "networks whose X-Forwarded-For is believed, separated by commas")
 	fs.DurationVar(&o.shutdown, "shutdown-timeout", 20*time.Second, "how long requests and jobs may take to end")
