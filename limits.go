@@ -100,15 +100,19 @@ var limitTable = []struct {
 }
 
 // DefaultLimits returns the limits of a tenant for whom the host says nothing.
-func DefaultLimits() Limits { return Limits{}.withDefaults() }
+func DefaultLimits() Limits {
+	var l Limits
+	l.fillIn()
+	return l
+}
 
-func (l Limits) withDefaults() Limits {
+// fillIn gives the fields that are zero their defaults.
+func (l *Limits) fillIn() {
 	for _, e := range limitTable {
-		if f := e.field(&l); *f == 0 {
+		if f := e.field(l); *f == 0 {
 			*f = e.standard
 		}
 	}
-	return l
 }
 
 // LimitNames returns the names of all limits, in alphabetical order.
@@ -123,7 +127,7 @@ func LimitNames() []string {
 
 // Set changes the limit of that name: 0 is the default, a negative number is
 // no limit. The error names the limits that there are.
-func (l *Limits) Set(name string, value int64) error { //nolint:recvcheck // a Limits is a value, and this is how it is filled
+func (l *Limits) Set(name string, value int64) error {
 	for _, e := range limitTable {
 		if e.name == name {
 			*e.field(l) = value
@@ -153,7 +157,8 @@ func (f LimitsFunc) Of(ctx context.Context, tenant TenantID) (Limits, error) {
 	if l.Share == "" {
 		l.Share = string(tenant)
 	}
-	return l.withDefaults(), nil
+	l.fillIn()
+	return l, nil
 }
 
 // Usage is how much of one limit a tenant has used.
