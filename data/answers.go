@@ -134,17 +134,18 @@ func (a *answers) resize(share string, from, to int64) {
 	a.grant()
 }
 
-// loads bounds how many records are read at once by their id, where they may be
-// so large that the connections of the store are too many of them. Nil is no
-// bound.
+// loads bounds how many short reads of records go on at once in the store, where
+// records may be so large that its connections are too many of them. Long reads
+// are bounded as scans. Nil is no bound.
 type loads chan struct{}
 
-// newLoads has room for what all answers may take.
+// newLoads has room for half of what all answers may take: a record on its way is
+// in memory more than once.
 func newLoads(maxRecord int, memory int64) loads {
 	if maxRecord <= 1<<20 {
 		return nil
 	}
-	return make(loads, max(1, memory/int64(maxRecord)))
+	return make(loads, max(1, memory/2/int64(maxRecord)))
 }
 
 func (l loads) begin(ctx context.Context) error {

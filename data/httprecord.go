@@ -194,10 +194,6 @@ func (s *Service) serveGet(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	rec, done, err := holding(r.Context(), s, p.Tenant, answerPatience, func(ctx context.Context) (Record, int, error) {
-		if err := s.loads.begin(ctx); err != nil {
-			return Record{}, 0, err
-		}
-		defer s.loads.end()
 		rec, err := s.Record(ctx, p.Tenant, r.PathValue("collection"), r.PathValue("id"))
 		return rec, len(rec.Data), err
 	})

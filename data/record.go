@@ -91,6 +91,10 @@ func (s *Service) Record(ctx context.Context, tenant platform.TenantID, collecti
 	if !collectionPattern.MatchString(collection) {
 		return Record{}, noCollection()
 	}
+	if err := s.loads.begin(ctx); err != nil {
+		return Record{}, err
+	}
+	defer s.loads.end()
 	return s.docs.Get(ctx, tenant, collection, id)
 }
 

@@ -22,8 +22,16 @@ func newScans(host *store.Scans) (*store.Scans, error) {
 // read runs a query: one that reads little at once, any other when the tenant's
 // share has its turn.
 func (s *Service) read(ctx context.Context, tenant platform.TenantID, collection string, q store.Query) (found store.Page, err error) {
+	tried := false
 	err = s.scans.Run(ctx, s.limits, tenant, func(ctx context.Context, budget *store.Budget) (err error) {
 		q.Budget = budget
+		if !tried { // the second time it is a scan
+			tried = true
+			if err := s.loads.begin(ctx); err != nil {
+				return err
+			}
+			defer s.loads.end()
+		}
 		found, err = s.docs.Find(ctx, tenant, collection, q)
 		return err
 	})
