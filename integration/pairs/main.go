@@ -22,6 +22,7 @@ func main() {
 	flag.StringVar(&o.postgres, "postgres", "", "a server's URL without a database; each build gets databases of its own, \"pairs_base\" and \"pairs_head\", which must be there and empty. Without it both use files")
 	flag.IntVar(&o.pairs, "pairs", 20, "how many pairs of each operation")
 	flag.IntVar(&o.clients, "clients", 16, "concurrent connections")
+	flag.StringVar(&o.only, "only", "", "the one operation to measure; empty is all")
 	flag.IntVar(&o.scale, "scale", 1, "multiplies the requests of each run")
 	flag.Parse()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)
@@ -35,6 +36,7 @@ func main() {
 
 type options struct {
 	base, head, postgres  string
+	only                  string
 	pairs, clients, scale int
 }
 
@@ -60,6 +62,9 @@ func compare(ctx context.Context, o options) error {
 	fmt.Printf("%d pairs, %d clients; ratios are head to base: median, and 95 %% interval of the mean\n", o.pairs, o.clients)
 	fmt.Printf("%-8s %24s %24s %14s\n", "", "CPU", "wall", "CPU µs, base")
 	for _, op := range operations {
+		if o.only != "" && o.only != op.name {
+			continue
+		}
 		var cpu, wall, base []float64
 		for pair := range o.pairs + 1 {
 			var runs [2]sample

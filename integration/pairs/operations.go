@@ -34,6 +34,9 @@ var operations = []operation{
 	{"ingest", 300, func(ctx context.Context, s *server) error {
 		return s.call(ctx, http.MethodPost, "/v1/analytics/events", s.events(100), nil)
 	}},
+	{"event", 4000, func(ctx context.Context, s *server) error {
+		return s.call(ctx, http.MethodPost, "/v1/analytics/events", s.events(1), nil)
+	}},
 }
 
 // thing is the body that creates a record of some 200 bytes.
