@@ -11,6 +11,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/analytics"
+	"github.com/acme/platform/internal/testclock"
 	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 )
@@ -41,8 +42,8 @@ func used(t *testing.T, s *analytics.Service, tenant platform.TenantID) int64 {
 // A tenant sends so many events in a day. What was there already is no use of it,
 // and a call is taken whole or not.
 func TestEventsOfADayHaveALimit(t *testing.T) {
-	clock := now
-	s := newService(t, analytics.Config{Limits: perDay(10), Now: func() time.Time { return clock }})
+	clock := testclock.At(now)
+	s := newService(t, analytics.Config{Limits: perDay(10), Now: clock.Now})
 	for i, c := range []struct {
 		events   []analytics.Event
 		accepted int
@@ -67,7 +68,7 @@ func TestEventsOfADayHaveALimit(t *testing.T) {
 	if got, err := s.Ingest(t.Context(), tenantB, numbered(0, 10)); err != nil || got.Accepted != 10 {
 		t.Errorf("another tenant: %+v, %v", got, err)
 	}
-	clock = clock.Add(12 * time.Hour)
+	clock.Advance(12 * time.Hour)
 	if got, err := s.Ingest(t.Context(), tenantA, numbered(30, 40)); err != nil || got.Accepted != 10 {
 		t.Errorf("the next day: %+v, %v", got, err)
 	}
@@ -137,8 +138,8 @@ func kept(t *testing.T, db store.Relational, tenant platform.TenantID) (ids []st
 func TestOldEventsAreRemoved(t *testing.T) {
 	db := testdb.NewPlace(t).Open(t)
 	const month = 30 * 24 * time.Hour
-	clock := now
-	cfg := analytics.Config{DB: db, Retention: month, Now: func() time.Time { return clock }}
+	clock := testclock.At(now)
+	cfg := analytics.Config{DB: db, Retention: month, Now: clock.Now}
 	s := newService(t, cfg)
 	send := func(prefix, name string, n int, at time.Time) {
 		t.Helper()
@@ -154,14 +155,14 @@ func TestOldEventsAreRemoved(t *testing.T) {
 	}
 	send("old", "a", 1200, now) // more than two steps
 	send("old_z", "z", 1, now.Add(time.Hour))
-	clock = now.Add(month)
+	clock.Advance(month)
 	send("history", "a", 700, now.AddDate(-20, 0, 0)) // more than a step, in front of the old
-	send("young", "a", 1, clock)
+	send("young", "a", 1, clock.Now())
 	if err := s.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 
-	clock = now.Add(month + time.Minute)
+	clock.Advance(time.Minute)
 	next, err := analytics.New(cfg)
 	if err != nil {
 		t.Fatal(err)
