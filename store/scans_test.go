@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -168,7 +169,8 @@ func TestAScanThatPanicsGivesItsSlotBack(t *testing.T) {
 func TestScansTakeTurnsOnACore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScans(t, store.ScanConfig{Cores: 1, Open: 4})
-		read, stop := 0, make(chan struct{})
+		var read atomic.Int64
+		stop := make(chan struct{})
 		done := make(chan error, 1)
 		go func() {
 			done <- s.Scan(t.Context(), oneAtATime, "a", func(ctx context.Context, b *store.Budget) error {
@@ -182,7 +184,7 @@ func TestScansTakeTurnsOnACore(t *testing.T) {
 					default:
 					}
 					time.Sleep(time.Millisecond) // the work
-					read++
+					read.Add(1)
 					if err := b.Read(ctx, 256); err != nil {
 						return err
 					}
@@ -190,24 +192,24 @@ func TestScansTakeTurnsOnACore(t *testing.T) {
 			})
 		}()
 		time.Sleep(100 * time.Millisecond)
-		before := read
+		before := read.Load()
 		err := s.Scan(t.Context(), oneAtATime, "b", func(ctx context.Context, b *store.Budget) error {
 			if err := b.Begin(ctx); err != nil {
 				return err
 			}
-			between := read
+			between := read.Load()
 			time.Sleep(time.Second) // the other one waits meanwhile
-			if read != between {
+			if read.Load() != between {
 				t.Errorf("both ran at once on one core")
 			}
 			return nil
 		})
-		if err != nil || read-before > 20 {
-			t.Errorf("the other scan went on for %d batches, %v", read-before, err)
+		if err != nil || read.Load()-before > 20 {
+			t.Errorf("the other scan went on for %d batches, %v", read.Load()-before, err)
 		}
-		before = read
+		before = read.Load()
 		time.Sleep(100 * time.Millisecond)
-		if read == before {
+		if read.Load() == before {
 			t.Error("the long scan does not go on")
 		}
 		close(stop)
