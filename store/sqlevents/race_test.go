@@ -65,7 +65,10 @@ func TestLateCommit(t *testing.T) {
 		until(t, "the second append waits or is read", func() bool { return waiting(t, db) || len(l.ids()) > 0 })
 		close(commit)
 		publishers.Wait()
-		until(t, "the second event is read", func() bool { return len(l.ids()) >= 1 && l.ids()[len(l.ids())-1] == "evt_1" })
+		until(t, "the second event is read", func() bool {
+			ids := l.ids() // once: it grows meanwhile
+			return len(ids) >= 1 && ids[len(ids)-1] == "evt_1"
+		})
 		wantIDs(t, "in the order of the commits", l.ids(), 0, 2)
 	}
 }
