@@ -29,6 +29,15 @@ func openOn(t *testing.T, name string, n *network, change ...func(*mongo.Config)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Disconnect(context.Background()) })
+	// A busy server may need longer for the first handshake than a selection
+	// lasts, which is short for the sake of the cuts that follow.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for err = c.Ping(ctx, nil); err != nil; err = c.Ping(ctx, nil) {
+		if ctx.Err() != nil {
+			t.Fatal(err)
+		}
+	}
 	return open(t, name, append([]func(*mongo.Config){func(cfg *mongo.Config) {
 		cfg.URL, cfg.Client, cfg.Interval, cfg.Timeout = "", c, time.Hour, time.Second
 	}}, change...)...)
