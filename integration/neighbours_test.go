@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -55,8 +56,13 @@ func TestNeighbours(t *testing.T) {
 		}
 		t.Run(s.name, func(t *testing.T) {
 			n := newNeighbours(t, start(t, s.place(t), "--rate-limit", "0", "--sign-in-limit", "0"))
+			t.Run("a busy core", func(t *testing.T) {
+				n.measure(t, "busy core", func(*answers) (stop func()) { return busyCore(t) })
+			})
 			for _, a := range attacks {
-				t.Run(a.name, func(t *testing.T) { n.measure(t, a) })
+				t.Run(a.name, func(t *testing.T) {
+					n.measure(t, a.name, func(asked *answers) (stop func()) { return n.attack(a, attackers, asked) })
+				})
 			}
 		})
 	}
@@ -109,22 +115,36 @@ func (c *client) fillMany(size int) {
 	}
 }
 
-// measure runs the neighbour alone and beside the attack, in turn.
-func (p *pair) measure(t *testing.T, a attack) {
+// busyCore keeps one core of the machine busy until stop is called. What it
+// costs the neighbour is the floor for a scan, which may use one core too.
+func busyCore(t *testing.T) (stop func()) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", "while :; do :; done")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // it was killed
+	}
+}
+
+// measure runs the neighbour alone and beside what begin begins, in turn.
+func (p *pair) measure(t *testing.T, name string, begin func(*answers) (stop func())) {
 	t.Helper()
 	var alone, beside [2][]timings // reads, writes
 	var asked answers
 	for range *neighbours {
 		reads, writes := p.neighbour()
 		alone[0], alone[1] = append(alone[0], reads), append(alone[1], writes)
-		stop := p.attack(a, attackers, &asked)
+		stop := begin(&asked)
 		time.Sleep(300 * time.Millisecond) // it is under way
 		reads, writes = p.neighbour()
 		beside[0], beside[1] = append(beside[0], reads), append(beside[1], writes)
 		stop()
 	}
 	for i, what := range []string{"reads", "writes"} {
-		t.Logf("%-9s ×%d (%s): %-6s p50 %6.1f → %7.1f ms, ratio %6.1f; p99 %6.1f → %7.1f ms, ratio %6.1f", a.name, attackers, &asked, what,
+		t.Logf("%-9s (%s): %-6s p50 %6.1f → %7.1f ms, ratio %6.1f; p99 %6.1f → %7.1f ms, ratio %6.1f", name, &asked, what,
 			middle(alone[i], 50), middle(beside[i], 50), middle(beside[i], 50)/middle(alone[i], 50),
 			middle(alone[i], 99), middle(beside[i], 99), middle(beside[i], 99)/middle(alone[i], 99))
 	}
