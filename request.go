@@ -1,6 +1,9 @@
 package platform
 
-import "context"
+import (
+	"context"
+	"net/netip"
+)
 
 type requestIDKey struct{}
 
@@ -14,4 +17,20 @@ func WithRequestID(ctx context.Context, id string) context.Context {
 func RequestIDFrom(ctx context.Context) string {
 	id, _ := ctx.Value(requestIDKey{}).(string)
 	return id
+}
+
+type clientKey struct{}
+
+// WithClient returns a context that carries the network address of the client
+// whose request it serves, as the edge knows it. The address must not come from
+// a header that the client itself can set.
+func WithClient(ctx context.Context, address netip.Addr) context.Context {
+	return context.WithValue(ctx, clientKey{}, address)
+}
+
+// ClientFrom returns the address that ctx carries; it is not valid where none
+// is known. Audit records and the counting of failed sign-ins use it.
+func ClientFrom(ctx context.Context) netip.Addr {
+	address, _ := ctx.Value(clientKey{}).(netip.Addr)
+	return address
 }

@@ -1,13 +1,40 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/acme/platform"
 )
 
 type clientFunc = func(*http.Request) netip.Addr
+
+// Client puts the address of the client into the context of each request
+// ([platform.ClientFrom]), as [ClientAddress] tells it; one that the host has put
+// there stays. [New] does so by itself: the middleware is for services that are
+// served without a gateway.
+func Client(trusted ...netip.Prefix) func(http.Handler) http.Handler {
+	client := ClientAddress(trusted...)
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(w, r.WithContext(withClient(r, client)))
+		})
+	}
+}
+
+// withClient is the context of r with the address of its client.
+func withClient(r *http.Request, client clientFunc) context.Context {
+	if platform.ClientFrom(r.Context()).IsValid() {
+		return r.Context()
+	}
+	return platform.WithClient(r.Context(), client(r))
+}
+
+// knownClient is the address that [Client] has put into the context.
+func knownClient(r *http.Request) netip.Addr { return platform.ClientFrom(r.Context()) }
 
 // ClientAddress returns a function that tells the address of a request's
 // client: whoever connected, unless that is one of the trusted proxies; then

@@ -45,8 +45,7 @@ func New(cfg Config, routers ...platform.Router) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{cfg: cfg, streams: streams{open: make(map[*eventBody]struct{})}, live: newStreamCounter(), plans: newPlans(cfg.Limits)}
-	client := ClientAddress(cfg.TrustedProxies...)
-	sources, err := g.sources(routers, client)
+	sources, err := g.sources(routers, knownClient)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +68,7 @@ func New(cfg Config, routers ...platform.Router) (*Gateway, error) {
 	g.system(sources[0], document)
 
 	rt := newRouter()
-	layers := g.layers(client)
+	layers := g.layers(knownClient)
 	for _, s := range sources {
 		for _, r := range s.routes {
 			err = errors.Join(err, rt.add(&endpoint{
@@ -81,7 +80,7 @@ func New(cfg Config, routers ...platform.Router) (*Gateway, error) {
 		return nil, err
 	}
 	g.handler = wrap(rt,
-		WriteTimeout(cfg.WriteTimeout), RequestID(cfg.NewID), Recover(cfg.Logger), AccessLog(cfg.Logger, cfg.Now), SecurityHeaders(), g.cors(),
+		WriteTimeout(cfg.WriteTimeout), requestContext(cfg.NewID, ClientAddress(cfg.TrustedProxies...)), Recover(cfg.Logger), AccessLog(cfg.Logger, cfg.Now), SecurityHeaders(), g.cors(),
 		BodyTimeout(cfg.Timeout))
 	return g, nil
 }

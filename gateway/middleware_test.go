@@ -408,3 +408,31 @@ func TestConstructorsPanic(t *testing.T) {
 		}()
 	}
 }
+
+func TestClient(t *testing.T) {
+	var seen netip.Addr
+	h := gateway.Client(netip.MustParsePrefix("10.0.0.0/8"))(http.HandlerFunc(
+		func(_ http.ResponseWriter, r *http.Request) { seen = platform.ClientFrom(r.Context()) }))
+	request := func(peer, forwarded string) *http.Request {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.RemoteAddr = peer
+		r.Header.Set("X-Forwarded-For", forwarded)
+		return r
+	}
+	for _, c := range []struct{ peer, forwarded, want string }{
+		{"10.0.0.1:1", "203.0.113.9", "203.0.113.9"},
+		{"198.51.100.1:1", "203.0.113.9", "198.51.100.1"}, // no trusted proxy
+	} {
+		h.ServeHTTP(httptest.NewRecorder(), request(c.peer, c.forwarded))
+		if seen.String() != c.want {
+			t.Errorf("%s for %s: got %v, want %s", c.peer, c.forwarded, seen, c.want)
+		}
+	}
+	// What the host has found out stays.
+	r := request("10.0.0.1:1", "203.0.113.9")
+	own := netip.MustParseAddr("192.0.2.1")
+	h.ServeHTTP(httptest.NewRecorder(), r.WithContext(platform.WithClient(r.Context(), own)))
+	if seen != own {
+		t.Errorf("got %v, want the host's %v", seen, own)
+	}
+}

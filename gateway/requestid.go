@@ -19,14 +19,27 @@ func RequestID(newID func(prefix string) string) func(http.Handler) http.Handler
 	if newID == nil {
 		newID = platform.NewID
 	}
+	return requestContext(newID, nil)
+}
+
+// requestContext is [RequestID], and [Client] where client is not nil, with one
+// copy of the request.
+func requestContext(newID func(prefix string) string, client clientFunc) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			id := platform.RequestIDFrom(r.Context())
+			ctx := r.Context()
+			if client != nil {
+				ctx = withClient(r, client)
+			}
+			id := platform.RequestIDFrom(ctx)
 			if id == "" {
 				if id = r.Header.Get(headerRequestID); !saneRequestID(id) {
 					id = newID("req")
 				}
-				r = r.WithContext(platform.WithRequestID(r.Context(), id))
+				ctx = platform.WithRequestID(ctx, id)
+			}
+			if ctx != r.Context() {
+				r = r.WithContext(ctx)
 			}
 			w.Header()[headerRequestID] = []string{id}
 			next.ServeHTTP(w, r)

@@ -237,7 +237,7 @@ func (s *Service) newPassword(ctx context.Context, user string, in MeChange) (ha
 	err = s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
 		return tx.QueryRow(ctx, `SELECT a.email, p.hash, p.changed_at, coalesce(d.last_used_at, 0)
 			FROM user_accounts a JOIN user_passwords p ON p.user_id = a.id
-			LEFT JOIN user_devices d ON d.user_id = a.id AND d.network = ? WHERE a.id = ?`, network(s.cfg.Client(ctx)), user).
+			LEFT JOIN user_devices d ON d.user_id = a.id AND d.network = ? WHERE a.id = ?`, network(clientOf(ctx)), user).
 			Scan(&email, &old, &changed, &device)
 	}, store.ReadOnly)
 	if err != nil {
@@ -247,7 +247,7 @@ func (s *Service) newPassword(ctx context.Context, user string, in MeChange) (ha
 	if f := checkPassword("/password", password, email); f != nil {
 		return "", 0, platform.Invalid(*f)
 	}
-	attempt, err := s.throttle.begin(ctx, try{email: email, client: s.cfg.Client(ctx), known: s.knownAt(device)})
+	attempt, err := s.throttle.begin(ctx, try{email: email, client: clientOf(ctx), known: s.knownAt(device)})
 	if err != nil {
 		return "", 0, err
 	}

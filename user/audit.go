@@ -70,7 +70,7 @@ func (s *Service) record(ctx context.Context, tx store.Tx, tenant platform.Tenan
 	return s.append(ctx, tx, tenant, AuditRecord{
 		Time: s.now().UTC(), Actor: by.id, ActorKind: by.kind, Credential: by.credential,
 		Action: action, Target: target, Outcome: "ok", Detail: detail,
-		RequestID: platform.RequestIDFrom(ctx), Client: s.cfg.Client(ctx),
+		RequestID: platform.RequestIDFrom(ctx), Client: clientOf(ctx),
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/acme/platform"
 	"github.com/acme/platform/store"
 )
 
@@ -25,6 +26,14 @@ const (
 	// writes it.
 	deviceResolution = day
 )
+
+// clientOf is the address of the client that ctx carries, or "".
+func clientOf(ctx context.Context) string {
+	if a := platform.ClientFrom(ctx); a.IsValid() {
+		return a.String()
+	}
+	return ""
+}
 
 // network is what devices are known by: the /64 of an IPv6 address, of which a
 // single host can use every address, and anything else as it is. It is "" where
@@ -54,7 +63,7 @@ func (s *Service) knownAt(lastUsed int64) bool {
 // rememberDevice notes that the user signed in from the caller's network, in a
 // transaction that holds the account.
 func (s *Service) rememberDevice(ctx context.Context, tx store.Tx, user string, now time.Time) error {
-	from := network(s.cfg.Client(ctx))
+	from := network(clientOf(ctx))
 	if from == "" {
 		return nil
 	}
@@ -73,7 +82,7 @@ func (s *Service) rememberDevice(ctx context.Context, tx store.Tx, user string, 
 // forgetDevices makes strangers of the devices of a user, but for the network
 // that the caller is in: whoever learnt the old password may have used it.
 func (s *Service) forgetDevices(ctx context.Context, tx store.Tx, user string) error {
-	_, err := tx.Exec(ctx, `DELETE FROM user_devices WHERE user_id = ? AND network <> ?`, user, network(s.cfg.Client(ctx)))
+	_, err := tx.Exec(ctx, `DELETE FROM user_devices WHERE user_id = ? AND network <> ?`, user, network(clientOf(ctx)))
 	return err
 }
 

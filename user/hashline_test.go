@@ -12,7 +12,7 @@ import (
 
 // However many strangers guess at once, a known device has its turn.
 func TestKnownDevicesHaveALineOfTheirOwn(t *testing.T) {
-	b := open(t, withClient, func(c *user.Config) { c.PasswordConcurrency, c.PasswordQueue = 1, 4 })
+	b := open(t, func(c *user.Config) { c.PasswordConcurrency, c.PasswordQueue = 1, 4 })
 	b.signUp(t, "ann@example.com")
 	home := from(t.Context(), "192.0.2.1")
 	_, err := b.LogIn(home, annRight)

@@ -53,7 +53,7 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 	if s.knownAt(a.device) {
 		device = a.id
 	}
-	attempt, err := s.throttle.begin(ctx, try{email: email, client: s.cfg.Client(ctx), known: device != ""})
+	attempt, err := s.throttle.begin(ctx, try{email: email, client: clientOf(ctx), known: device != ""})
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -135,7 +135,7 @@ func (s *Service) account(ctx context.Context, email string) (account, error) {
 	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
 		err := tx.QueryRow(ctx, `SELECT a.id, a.status, p.hash, p.changed_at, coalesce(d.last_used_at, 0)
 			FROM user_accounts a JOIN user_passwords p ON p.user_id = a.id
-			LEFT JOIN user_devices d ON d.user_id = a.id AND d.network = ? WHERE a.email = ?`, network(s.cfg.Client(ctx)), email).
+			LEFT JOIN user_devices d ON d.user_id = a.id AND d.network = ? WHERE a.email = ?`, network(clientOf(ctx)), email).
 			Scan(&a.id, &a.status, &a.hash, &a.changed, &a.device)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
@@ -187,7 +187,7 @@ const failureQueue = 1024
 func (s *Service) noteFailure(ctx context.Context, user string, wanted platform.TenantID) {
 	f := failedLogin{
 		user: user, wanted: wanted, at: s.now().UTC(),
-		requestID: platform.RequestIDFrom(ctx), client: s.cfg.Client(ctx),
+		requestID: platform.RequestIDFrom(ctx), client: clientOf(ctx),
 	}
 	select {
 	case s.failures <- f:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -155,23 +156,14 @@ func TestThrottle(t *testing.T) {
 	want(t, err, platform.KindUnauthenticated, "")
 }
 
-type clientKey struct{}
-
 func from(ctx context.Context, client string) context.Context {
-	return context.WithValue(ctx, clientKey{}, client)
-}
-
-func withClient(c *user.Config) {
-	c.Client = func(ctx context.Context) string {
-		client, _ := ctx.Value(clientKey{}).(string)
-		return client
-	}
+	return platform.WithClient(ctx, netip.MustParseAddr(client))
 }
 
 // Guessing from elsewhere keeps the owner out neither of a known place nor of
 // another one.
 func TestThrottleSparesTheOwner(t *testing.T) {
-	b := open(t, withClient)
+	b := open(t)
 	b.signUp(t, "ann@example.com")
 	home, good := from(t.Context(), "192.0.2.1"), user.LogIn{Email: "ann@example.com", Password: goodPassword}
 	_, err := b.LogIn(home, good)
@@ -187,7 +179,7 @@ func TestThrottleSparesTheOwner(t *testing.T) {
 
 // One client that tries one password on many accounts is slowed down.
 func TestThrottleSpraying(t *testing.T) {
-	b := open(t, withClient)
+	b := open(t)
 	ctx, limited := from(t.Context(), "198.51.100.7"), 0
 	for i := range 80 {
 		_, err := b.LogIn(ctx, user.LogIn{Email: fmt.Sprintf("user%d@example.com", i), Password: "Summer2026!"})
@@ -203,7 +195,7 @@ func TestThrottleSpraying(t *testing.T) {
 // A host has a whole /64 of IPv6: taking another address of it each time is
 // still one client.
 func TestThrottleSprayingFromOneNetwork(t *testing.T) {
-	b := open(t, withClient)
+	b := open(t)
 	spray := func(address func(int) string) (limited int) {
 		for i := range 80 {
 			_, err := b.LogIn(from(t.Context(), address(i)), user.LogIn{Email: fmt.Sprintf("user%d@example.com", i), Password: "Summer2026!"})
@@ -234,7 +226,7 @@ func TestDelay(t *testing.T) {
 }
 
 func TestFailedLoginIsRecorded(t *testing.T) {
-	b := open(t, withClient)
+	b := open(t)
 	ann, ben := b.signUp(t, "ann@example.com"), b.signUp(t, "ben@example.com")
 	ctx := platform.WithRequestID(from(t.Context(), "192.0.2.1"), "req_1")
 	// Naming a stranger's organization does not tell the stranger.

@@ -94,10 +94,6 @@ type Config struct {
 	// Roles adds permissions to the built-in roles, and roles to every
 	// tenant: role name to permission patterns ("acme.reports.*").
 	Roles map[string][]string
-	// Client returns the caller's network address as the edge knows it, for
-	// the audit record and so that failed logins are counted by caller too;
-	// nil is unknown. It must not come from a header that a client can set.
-	Client func(ctx context.Context) string
 	// OnInvitation is called in the transaction that creates an invitation,
 	// which is the only moment its token is known: to enqueue the mail. It
 	// must have no effect outside tx. Its error undoes the invitation. Where it
@@ -152,9 +148,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.PasswordQueue == 0 {
 		c.PasswordQueue = 32 * c.PasswordConcurrency
-	}
-	if c.Client == nil {
-		c.Client = func(context.Context) string { return "" }
 	}
 	c.Roles = maps.Clone(c.Roles)
 	return c

@@ -45,7 +45,7 @@ func isKind(err error, kind platform.Kind) bool {
 // The right password from a device that nobody knows works at once, while
 // guesses come from a thousand addresses without a pause.
 func TestStrangersDoNotKeepTheOwnerOut(t *testing.T) {
-	b := open(t, withClient)
+	b := open(t)
 	b.signUp(t, "ann@example.com")
 	addresses := 1000
 	if testdb.OnPostgres() {
@@ -155,7 +155,7 @@ func TestOneSiteIsOneStranger(t *testing.T) {
 // Everybody in one office signs in once and rightly, from one address: nobody is
 // refused, and what somebody mistypes is all that counts.
 func TestRightPasswordsGiveBackTheirTries(t *testing.T) {
-	b := open(t, withClient)
+	b := open(t)
 	office := from(t.Context(), "192.0.2.1")
 	for i := range 66 {
 		b.signUp(t, fmt.Sprintf("p%d@example.com", i))
@@ -181,7 +181,7 @@ func TestRightPasswordsGiveBackTheirTries(t *testing.T) {
 
 // A try that was refused for want of room was no try.
 func TestBusyGivesBackTheTry(t *testing.T) {
-	b := open(t, withClient, func(c *user.Config) { c.PasswordConcurrency, c.PasswordQueue = 1, 1 })
+	b := open(t, func(c *user.Config) { c.PasswordConcurrency, c.PasswordQueue = 1, 1 })
 	b.signUp(t, "ann@example.com")
 	release, err := b.HoldHasher(t.Context())
 	noError(t, err)
@@ -207,12 +207,12 @@ func TestBusyGivesBackTheTry(t *testing.T) {
 // Known devices are in the store: a restart, and a cache that has lost all,
 // change nothing.
 func TestDevicesSurviveARestart(t *testing.T) {
-	b := open(t, withClient)
+	b := open(t)
 	b.signUp(t, "ann@example.com")
 	home := from(t.Context(), "192.0.2.1")
 	_, err := b.LogIn(home, annRight)
 	noError(t, err)
-	again := b.replica(t, withClient) // its cache is empty
+	again := b.replica(t) // its cache is empty
 	again.guess(t, 50)
 	for range 3 {
 		_, err = again.LogIn(home, annRight)
@@ -236,7 +236,7 @@ func TestDevicesSurviveARestart(t *testing.T) {
 // The devices of an account are bounded, end, are forgotten with the password,
 // and are of nobody else.
 func TestDevicesAreBounded(t *testing.T) {
-	b := open(t, withClient)
+	b := open(t)
 	ann := b.signUp(t, "ann@example.com")
 	b.signUp(t, "ben@example.com")
 	visit := func(client, email string) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/netip"
 	"slices"
 
 	"github.com/acme/platform"
@@ -34,7 +33,7 @@ func (p *process) serveToGateway(service platform.Router) http.Handler {
 	p.add(health)
 	mux.HandleFunc("GET /livez", func(http.ResponseWriter, *http.Request) {})
 	mux.Handle("GET /readyz", health)
-	return gateway.RequestID(nil)(gateway.Recover(p.log)(withClient(mux, p.trustedProxies)))
+	return gateway.RequestID(nil)(gateway.Recover(p.log)(gateway.Client(p.trustedProxies...)(mux)))
 }
 
 // open serves a public operation, which needs no check of who calls.
@@ -69,22 +68,4 @@ func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	_ = json.NewEncoder(w).Encode(map[string]any{"ready": found.Ready, "modules": modules})
-}
-
-type clientKey struct{}
-
-// withClient keeps the caller's address, which the gateway tells, for the audit
-// records and the counting of failed logins.
-func withClient(next http.Handler, trusted []netip.Prefix) http.Handler {
-	address := gateway.ClientAddress(trusted...)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), clientKey{}, address(r))))
-	})
-}
-
-func clientFrom(ctx context.Context) string {
-	if a, ok := ctx.Value(clientKey{}).(netip.Addr); ok {
-		return a.String()
-	}
-	return ""
 }

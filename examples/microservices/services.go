@@ -128,7 +128,7 @@ func (p *process) notify(ctx context.Context) (http.Handler, error) {
 func (p *process) users(db *postgres.DB, live *redis.Client, onInvitation onInvitation) (*user.Service, error) {
 	return user.New(user.Config{
 		DB: db, Issuer: p.publicURL, Cache: store.FallbackCache(live.Cache(), memory.NewCache(8<<20)), PubSub: live.PubSub(), Logger: p.log,
-		Client: clientFrom, Limits: p.plans(), OnInvitation: onInvitation,
+		Limits: p.plans(), OnInvitation: onInvitation,
 	})
 }
 

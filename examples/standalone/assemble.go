@@ -48,7 +48,7 @@ func wire(o options, log *slog.Logger, s *stores) (assembly, error) {
 	var messages *notify.Service // the users' invitations are sent by it
 	users, err := user.New(user.Config{
 		DB: s.db, Issuer: o.publicURL, Cache: s.logins, PubSub: s.pubsub, Logger: log, AccessTTL: o.tokenTTL,
-		Client: clientFrom, Limits: o.plans(),
+		Limits: o.plans(),
 		OnInvitation: func(ctx context.Context, tx store.Tx, inv user.Invitation, token user.Secret) error {
 			return mailInvitation(ctx, tx, messages, o, inv, token)
 		},

@@ -3,11 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"net/http"
-	"net/netip"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/gateway"
 	"github.com/acme/platform/notify"
 	"github.com/acme/platform/user"
 )
@@ -76,21 +73,4 @@ func (d directory) verified(ctx context.Context, p platform.Principal) (bool, er
 		return false, nil
 	}
 	return verified, err
-}
-
-type clientKey struct{}
-
-// withClient keeps the caller's address for the audit records.
-func withClient(next http.Handler, trusted []netip.Prefix) http.Handler {
-	address := gateway.ClientAddress(trusted...)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), clientKey{}, address(r))))
-	})
-}
-
-func clientFrom(ctx context.Context) string {
-	if a, ok := ctx.Value(clientKey{}).(netip.Addr); ok {
-		return a.String()
-	}
-	return ""
 }

@@ -42,7 +42,7 @@ func serve(ctx context.Context, o options, _, stderr io.Writer) error {
 		return errors.Join(err, server.Close())
 	}
 	server.RegisterOnShutdown(a.endStreams)
-	door.open(withClient(a.gateway, o.trustedProxies))
+	door.open(a.gateway)
 	log.InfoContext(ctx, "listening", slog.String("addr", addr), slog.String("docs", "http://"+addr+"/docs"),
 		slog.String("stores", a.stores.describe(o)))
 
