@@ -129,27 +129,27 @@ func benchmarkQuery(b *testing.B, s *analytics.Service) {
 		run  func() error
 	}{
 		{"series-month", func() error {
-			_, err := s.Series(b.Context(), benchTenant, analytics.SeriesQuery{Selection: sel, Interval: analytics.Month, Location: berlin})
+			_, err := s.Series(b.Context(), platform.System(benchTenant, "test"), analytics.SeriesQuery{Selection: sel, Interval: analytics.Month, Location: berlin})
 			return err
 		}},
 		{"series-hour", func() error {
-			_, err := s.Series(b.Context(), benchTenant, analytics.SeriesQuery{Selection: sel, Interval: analytics.Hour, Location: berlin})
+			_, err := s.Series(b.Context(), platform.System(benchTenant, "test"), analytics.SeriesQuery{Selection: sel, Interval: analytics.Hour, Location: berlin})
 			return err
 		}},
 		{"series-filter", func() error {
-			_, err := s.Series(b.Context(), benchTenant, analytics.SeriesQuery{Selection: filtered, Interval: analytics.Day, Location: berlin})
+			_, err := s.Series(b.Context(), platform.System(benchTenant, "test"), analytics.SeriesQuery{Selection: filtered, Interval: analytics.Day, Location: berlin})
 			return err
 		}},
 		{"series-breakdown", func() error {
-			_, err := s.Series(b.Context(), benchTenant, analytics.SeriesQuery{Selection: sel, Interval: analytics.Day, Location: berlin, Breakdown: "country"})
+			_, err := s.Series(b.Context(), platform.System(benchTenant, "test"), analytics.SeriesQuery{Selection: sel, Interval: analytics.Day, Location: berlin, Breakdown: "country"})
 			return err
 		}},
 		{"uniques-day", func() error {
-			_, err := s.Uniques(b.Context(), benchTenant, analytics.SeriesQuery{Selection: sel, Interval: analytics.Day, Location: berlin})
+			_, err := s.Uniques(b.Context(), platform.System(benchTenant, "test"), analytics.SeriesQuery{Selection: sel, Interval: analytics.Day, Location: berlin})
 			return err
 		}},
 		{"breakdown", func() error {
-			_, err := s.Breakdown(b.Context(), benchTenant, analytics.BreakdownQuery{Selection: sel, Property: "path"})
+			_, err := s.Breakdown(b.Context(), platform.System(benchTenant, "test"), analytics.BreakdownQuery{Selection: sel, Property: "path"})
 			return err
 		}},
 	} {

@@ -32,7 +32,10 @@ type BreakdownRow struct {
 // Breakdown counts events by the values of a property.
 //
 // The errors are those of [Service.Series].
-func (s *Service) Breakdown(ctx context.Context, tenant platform.TenantID, q BreakdownQuery) (Breakdown, error) {
+func (s *Service) Breakdown(ctx context.Context, p platform.Principal, q BreakdownQuery) (Breakdown, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Breakdown{}, err
+	}
 	if err := q.check(); err != nil {
 		return Breakdown{}, err
 	}
@@ -48,7 +51,7 @@ func (s *Service) Breakdown(ctx context.Context, tenant platform.TenantID, q Bre
 		counts []int64
 		total  int64
 	)
-	err = s.each(ctx, tenant, &q.Selection, true, func() {
+	err = s.each(ctx, p.Tenant, &q.Selection, true, func() {
 		values, counts, total = newGroups(prop), nil, 0
 	}, func(e *event) error {
 		g := values.of(e.properties)

@@ -57,7 +57,7 @@ func example(ctx context.Context) error {
 	noon := time.Date(2025, 3, 29, 12, 0, 0, 0, berlin)
 	first := analytics.Event{ID: "evt_1", Name: "order.paid", User: "anna", Time: noon, Properties: []byte(`{"country":"DE"}`)}
 	second := analytics.Event{ID: "evt_2", Name: "order.paid", User: "ben", Time: noon, Properties: []byte(`{"country":"FR"}`)}
-	result, err := events.Ingest(ctx, tenant, []analytics.Event{first, second, first})
+	result, err := events.Ingest(ctx, platform.System(tenant, "test"), []analytics.Event{first, second, first})
 	if err != nil {
 		return err
 	}
@@ -68,14 +68,14 @@ func example(ctx context.Context) error {
 		From:  time.Date(2025, 3, 29, 0, 0, 0, 0, berlin),
 		To:    time.Date(2025, 3, 31, 0, 0, 0, 0, berlin),
 	}
-	series, err := events.Series(ctx, tenant, analytics.SeriesQuery{Selection: selection, Interval: analytics.Day, Location: berlin})
+	series, err := events.Series(ctx, platform.System(tenant, "test"), analytics.SeriesQuery{Selection: selection, Interval: analytics.Day, Location: berlin})
 	if err != nil {
 		return err
 	}
 	for _, p := range series[0].Points {
 		fmt.Println(p.Time.Format(time.DateOnly), p.N)
 	}
-	countries, err := events.Breakdown(ctx, tenant, analytics.BreakdownQuery{Selection: selection, Property: "country"})
+	countries, err := events.Breakdown(ctx, platform.System(tenant, "test"), analytics.BreakdownQuery{Selection: selection, Property: "country"})
 	if err != nil {
 		return err
 	}

@@ -98,7 +98,7 @@ func (s *Service) serveIngest(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	result, err := s.ingest(r.Context(), principal.Tenant, c)
+	result, err := s.ingest(r.Context(), principal, c)
 	if err != nil {
 		return err
 	}

@@ -173,7 +173,7 @@ func (s *Service) handleUniques(ctx context.Context, in *seriesInput) (*uniquesO
 }
 
 func (s *Service) answer(ctx context.Context, in *seriesInput,
-	ask func(context.Context, platform.TenantID, SeriesQuery) ([]Series, error),
+	ask func(context.Context, platform.Principal, SeriesQuery) ([]Series, error),
 ) ([]Series, error) {
 	principal, err := platform.PrincipalFrom(ctx)
 	if err != nil {
@@ -183,7 +183,7 @@ func (s *Service) answer(ctx context.Context, in *seriesInput,
 	if err != nil {
 		return nil, err
 	}
-	return ask(ctx, principal.Tenant, q)
+	return ask(ctx, principal, q)
 }
 
 func (s *Service) handleBreakdown(ctx context.Context, in *breakdownInput) (*breakdownOutput, error) {
@@ -196,7 +196,7 @@ func (s *Service) handleBreakdown(ctx context.Context, in *breakdownInput) (*bre
 	if q.Selection, _, err = selection(b.Event, b.From, b.To, b.Timezone, b.Filter); err != nil {
 		return nil, err
 	}
-	answer, err := s.Breakdown(ctx, principal.Tenant, q)
+	answer, err := s.Breakdown(ctx, principal, q)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/acme/platform"
 	"github.com/acme/platform/analytics"
 )
 
@@ -23,7 +24,7 @@ func TestIngestHTTP(t *testing.T) {
 	if w.Code != http.StatusOK || w.Body.String() != want+"\n" {
 		t.Fatalf("four events: got %d %s", w.Code, w.Body)
 	}
-	got, err := s.Breakdown(t.Context(), tenantA, analytics.BreakdownQuery{Selection: analytics.Selection{
+	got, err := s.Breakdown(t.Context(), platform.System(tenantA, "test"), analytics.BreakdownQuery{Selection: analytics.Selection{
 		Event: "n", From: date("2026-02-28T22:30:00.123456Z"), To: date("2026-02-28T22:30:00.123457Z"),
 	}, Property: "a"})
 	if err != nil || len(got.Rows) != 1 || got.Rows[0].Key != "café" {

@@ -21,7 +21,10 @@ import (
 // the new ones are more than the tenant may send in the UTC day, see
 // [platform.Limits].EventsPerDay; KindUnavailable where too many events wait
 // already, or after Stop; those of [store.Relational].
-func (s *Service) Ingest(ctx context.Context, tenant platform.TenantID, events []Event) (Result, error) {
+func (s *Service) Ingest(ctx context.Context, p platform.Principal, events []Event) (Result, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Result{}, err
+	}
 	if len(events) > MaxEvents {
 		return Result{}, tooManyEvents()
 	}
@@ -30,7 +33,7 @@ func (s *Service) Ingest(ctx context.Context, tenant platform.TenantID, events [
 	for i := range events {
 		c.add(i, s.rowOf(&events[i], now), nil, now)
 	}
-	return s.ingest(ctx, tenant, c)
+	return s.ingest(ctx, p, c)
 }
 
 func tooManyEvents() error {
@@ -73,15 +76,15 @@ func (c *collector) add(i int, r row, f *flaw, now time.Time) {
 	c.rejected = append(c.rejected, rejection)
 }
 
-func (s *Service) ingest(ctx context.Context, tenant platform.TenantID, c collector) (Result, error) {
-	if err := tenant.Validate(); err != nil {
+func (s *Service) ingest(ctx context.Context, p platform.Principal, c collector) (Result, error) {
+	if err := p.RequireTenant(); err != nil {
 		return Result{}, err
 	}
 	result := Result{Rejected: c.rejected}
 	if len(c.rows) == 0 {
 		return result, nil
 	}
-	fresh, err := s.batches.submit(ctx, tenant, c.rows)
+	fresh, err := s.batches.submit(ctx, p.Tenant, c.rows)
 	if err != nil {
 		return Result{}, fmt.Errorf("analytics: ingest: %w", err)
 	}

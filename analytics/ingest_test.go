@@ -24,11 +24,11 @@ func TestDuplicates(t *testing.T) {
 	moved := event
 	moved.Time = now.Add(-time.Hour)
 
-	got, err := s.Ingest(t.Context(), tenantA, []analytics.Event{event, event, {ID: "e2", Name: "n"}, moved})
+	got, err := s.Ingest(t.Context(), platform.System(tenantA, "test"), []analytics.Event{event, event, {ID: "e2", Name: "n"}, moved})
 	if err != nil || got.Accepted != 2 || got.Duplicates != 2 {
 		t.Errorf("in one call: got %+v, %v", got, err)
 	}
-	got, err = s.Ingest(t.Context(), tenantA, []analytics.Event{moved, {ID: "e3", Name: "n"}})
+	got, err = s.Ingest(t.Context(), platform.System(tenantA, "test"), []analytics.Event{moved, {ID: "e3", Name: "n"}})
 	if err != nil || got.Accepted != 1 || got.Duplicates != 1 {
 		t.Errorf("in a second call: got %+v, %v", got, err)
 	}
@@ -44,7 +44,7 @@ func TestWithoutID(t *testing.T) {
 	if n := count(t, s, tenantA, "n"); n != 2 {
 		t.Errorf("%d events, want 2", n)
 	}
-	got, err := s.Ingest(t.Context(), tenantA, []analytics.Event{{ID: "evt_1", Name: "n"}})
+	got, err := s.Ingest(t.Context(), platform.System(tenantA, "test"), []analytics.Event{{ID: "evt_1", Name: "n"}})
 	if err != nil || got.Duplicates != 1 {
 		t.Errorf("the made id: got %+v, %v", got, err)
 	}
@@ -60,7 +60,7 @@ func TestDuplicatesAtOnce(t *testing.T) {
 	)
 	for range 16 {
 		wg.Go(func() {
-			got, err := s.Ingest(t.Context(), tenantA, events)
+			got, err := s.Ingest(t.Context(), platform.System(tenantA, "test"), events)
 			if err != nil || got.Accepted+got.Duplicates != len(events) {
 				t.Errorf("got %+v, %v", got, err)
 			}
@@ -95,7 +95,7 @@ func TestDuplicatesInTwoProcesses(t *testing.T) {
 				slices.Reverse(batch)
 			}
 			wg.Go(func() {
-				got, err := s.Ingest(t.Context(), tenantA, batch)
+				got, err := s.Ingest(t.Context(), platform.System(tenantA, "test"), batch)
 				if err != nil || got.Accepted+got.Duplicates != events {
 					t.Errorf("got %+v, %v", got, err)
 				}
@@ -115,7 +115,7 @@ func TestRestart(t *testing.T) {
 	for round := range 3 {
 		db := place.Open(t)
 		s := newService(t, analytics.Config{DB: db})
-		got, err := s.Ingest(t.Context(), tenantA, events)
+		got, err := s.Ingest(t.Context(), platform.System(tenantA, "test"), events)
 		if err != nil || (got.Accepted == 10) != (round == 0) {
 			t.Fatalf("round %d: got %+v, %v", round, got, err)
 		}
@@ -133,7 +133,7 @@ func TestTenants(t *testing.T) {
 	ingest(t, s, tenantA, many("e", 3)...)
 	ingest(t, s, tenantB, many("e", 5)...)
 	for tenant, want := range map[platform.TenantID]int64{tenantA: 3, tenantB: 5, "org_c": 0} {
-		series, err := s.Series(t.Context(), tenant, analytics.SeriesQuery{Selection: all("n"), Interval: analytics.Month})
+		series, err := s.Series(t.Context(), platform.System(tenant, "test"), analytics.SeriesQuery{Selection: all("n"), Interval: analytics.Month})
 		if err != nil || series[0].Total != want {
 			t.Errorf("%s: got %v, %v; want %d", tenant, series[0].Total, err, want)
 		}
@@ -141,10 +141,10 @@ func TestTenants(t *testing.T) {
 			t.Errorf("%s: the breakdown has %d, want %d", tenant, got, want)
 		}
 	}
-	if _, err := s.Ingest(t.Context(), "", many("e", 1)); !errors.Is(err, platform.ErrNoTenant) {
+	if _, err := s.Ingest(t.Context(), platform.System("", "test"), many("e", 1)); !errors.Is(err, platform.ErrUnauthenticated) {
 		t.Errorf("ingest without a tenant: %v", err)
 	}
-	if _, err := s.Series(t.Context(), "", analytics.SeriesQuery{Selection: all("n"), Interval: analytics.Month}); !errors.Is(err, platform.ErrNoTenant) {
+	if _, err := s.Series(t.Context(), platform.System("", "test"), analytics.SeriesQuery{Selection: all("n"), Interval: analytics.Month}); !errors.Is(err, platform.ErrUnauthenticated) {
 		t.Errorf("a series without a tenant: %v", err)
 	}
 }
@@ -198,7 +198,7 @@ func TestRejected(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tenants++
 			tenant := platform.TenantID(fmt.Sprintf("org_%d", tenants))
-			got, err := s.Ingest(t.Context(), tenant, []analytics.Event{{ID: "good1", Name: "n"}, c.event, {ID: "good2", Name: "n"}})
+			got, err := s.Ingest(t.Context(), platform.System(tenant, "test"), []analytics.Event{{ID: "good1", Name: "n"}, c.event, {ID: "good2", Name: "n"}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -220,11 +220,11 @@ func TestRejected(t *testing.T) {
 
 func TestTooMany(t *testing.T) {
 	s := newService(t, analytics.Config{})
-	if _, err := s.Ingest(t.Context(), tenantA, many("e", analytics.MaxEvents+1)); !errors.Is(err, platform.ErrTooLarge) {
+	if _, err := s.Ingest(t.Context(), platform.System(tenantA, "test"), many("e", analytics.MaxEvents+1)); !errors.Is(err, platform.ErrTooLarge) {
 		t.Errorf("got %v", err)
 	}
 	ingest(t, s, tenantA, many("e", analytics.MaxEvents)...)
-	if got, err := s.Ingest(t.Context(), tenantA, nil); err != nil || got.Accepted != 0 {
+	if got, err := s.Ingest(t.Context(), platform.System(tenantA, "test"), nil); err != nil || got.Accepted != 0 {
 		t.Errorf("nothing: got %+v, %v", got, err)
 	}
 }
@@ -233,7 +233,7 @@ func TestLateEvents(t *testing.T) {
 	s := newService(t, analytics.Config{})
 	ingest(t, s, tenantA, analytics.Event{ID: "new", Name: "n", Time: date("2026-02-10")})
 	ingest(t, s, tenantA, analytics.Event{ID: "late", Name: "n", Time: date("2026-01-10")})
-	got, err := s.Series(t.Context(), tenantA, analytics.SeriesQuery{
+	got, err := s.Series(t.Context(), platform.System(tenantA, "test"), analytics.SeriesQuery{
 		Selection: analytics.Selection{Event: "n", From: date("2026-01-01"), To: date("2026-03-01")}, Interval: analytics.Month,
 	})
 	if err != nil || got[0].Points[0].N != 1 || got[0].Points[1].N != 1 {
@@ -290,7 +290,7 @@ func TestAcknowledgedIsCommitted(t *testing.T) {
 		)
 		go func() {
 			defer close(done)
-			got, err = s.Ingest(t.Context(), tenantA, many("e", 3))
+			got, err = s.Ingest(t.Context(), platform.System(tenantA, "test"), many("e", 3))
 		}()
 		<-g.entered
 		select {
@@ -313,17 +313,17 @@ func TestCancelledContext(t *testing.T) {
 	s := newService(t, analytics.Config{})
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.Ingest(gone, tenantA, many("e", 1)); !errors.Is(err, context.Canceled) {
+	if _, err := s.Ingest(gone, platform.System(tenantA, "test"), many("e", 1)); !errors.Is(err, context.Canceled) {
 		t.Errorf("ingest: %v", err)
 	}
 	if n := count(t, s, tenantA, "n"); n != 0 {
 		t.Errorf("%d events of a call that was gone", n)
 	}
 	q := analytics.SeriesQuery{Selection: all("n"), Interval: analytics.Month}
-	if _, err := s.Series(gone, tenantA, q); !errors.Is(err, context.Canceled) {
+	if _, err := s.Series(gone, platform.System(tenantA, "test"), q); !errors.Is(err, context.Canceled) {
 		t.Errorf("series: %v", err)
 	}
-	if _, err := s.Uniques(gone, tenantA, q); !errors.Is(err, context.Canceled) {
+	if _, err := s.Uniques(gone, platform.System(tenantA, "test"), q); !errors.Is(err, context.Canceled) {
 		t.Errorf("uniques: %v", err)
 	}
 }

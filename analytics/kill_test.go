@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/acme/platform"
 	"github.com/acme/platform/analytics"
 	"github.com/acme/platform/internal/testdb"
 )
@@ -45,7 +46,7 @@ func fill(place string, round int) error {
 	for worker := range killWorkers {
 		wg.Go(func() {
 			for n := 0; ; n++ {
-				got, err := s.Ingest(ctx, tenantA, killBatch(round, worker, n))
+				got, err := s.Ingest(ctx, platform.System(tenantA, "test"), killBatch(round, worker, n))
 				if err != nil || got.Accepted != 20 {
 					panic(fmt.Sprintf("got %+v, %v", got, err))
 				}
@@ -73,7 +74,7 @@ func TestKill(t *testing.T) {
 		s := newService(t, analytics.Config{DB: db})
 		for worker, n := range sent {
 			for i := range n + 1 { // and the one that had no answer
-				got, err := s.Ingest(t.Context(), tenantA, killBatch(round, worker, i))
+				got, err := s.Ingest(t.Context(), platform.System(tenantA, "test"), killBatch(round, worker, i))
 				if err != nil || got.Accepted+got.Duplicates != 20 {
 					t.Fatalf("again: %+v, %v", got, err)
 				}

@@ -55,7 +55,7 @@ func TestEventsOfADayHaveALimit(t *testing.T) {
 		{numbered(5, 10), 3, false},
 		{numbered(20, 21), 0, true},
 	} {
-		got, err := s.Ingest(t.Context(), tenantA, c.events)
+		got, err := s.Ingest(t.Context(), platform.System(tenantA, "test"), c.events)
 		var e *platform.Error
 		if refused := errors.As(err, &e); refused != c.refused || got.Accepted != c.accepted ||
 			refused && (e.Kind != platform.KindLimited || e.RetryAfter != 12*time.Hour) {
@@ -65,11 +65,11 @@ func TestEventsOfADayHaveALimit(t *testing.T) {
 	if n := used(t, s, tenantA); n != 10 {
 		t.Errorf("%d are used, want 10", n)
 	}
-	if got, err := s.Ingest(t.Context(), tenantB, numbered(0, 10)); err != nil || got.Accepted != 10 {
+	if got, err := s.Ingest(t.Context(), platform.System(tenantB, "test"), numbered(0, 10)); err != nil || got.Accepted != 10 {
 		t.Errorf("another tenant: %+v, %v", got, err)
 	}
 	clock.Advance(12 * time.Hour)
-	if got, err := s.Ingest(t.Context(), tenantA, numbered(30, 40)); err != nil || got.Accepted != 10 {
+	if got, err := s.Ingest(t.Context(), platform.System(tenantA, "test"), numbered(30, 40)); err != nil || got.Accepted != 10 {
 		t.Errorf("the next day: %+v, %v", got, err)
 	}
 }
@@ -85,7 +85,7 @@ func TestConcurrentCallsTakeWhatThereIs(t *testing.T) {
 	)
 	for i := range 40 {
 		wg.Go(func() {
-			got, err := s.Ingest(t.Context(), tenantA, numbered(i*3, i*3+3))
+			got, err := s.Ingest(t.Context(), platform.System(tenantA, "test"), numbered(i*3, i*3+3))
 			if err != nil && !errors.Is(err, &platform.Error{Kind: platform.KindLimited, Code: "rate_exceeded"}) {
 				t.Error(err)
 			}
@@ -105,7 +105,7 @@ func TestLimitsThatCannotBeReadTakeNothing(t *testing.T) {
 	s := newService(t, analytics.Config{Limits: func(context.Context, platform.TenantID) (platform.Limits, error) {
 		return platform.Limits{}, fault
 	}})
-	if _, err := s.Ingest(t.Context(), tenantA, numbered(0, 1)); !errors.Is(err, fault) {
+	if _, err := s.Ingest(t.Context(), platform.System(tenantA, "test"), numbered(0, 1)); !errors.Is(err, fault) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -148,7 +148,7 @@ func TestOldEventsAreRemoved(t *testing.T) {
 			events = append(events, analytics.Event{ID: fmt.Sprintf("%s_%04d", prefix, i), Name: name, Time: at})
 		}
 		for _, tenant := range []platform.TenantID{tenantA, tenantB} {
-			if r, err := s.Ingest(t.Context(), tenant, events); err != nil || r.Accepted != n {
+			if r, err := s.Ingest(t.Context(), platform.System(tenant, "test"), events); err != nil || r.Accepted != n {
 				t.Fatalf("%+v, %v", r, err)
 			}
 		}
@@ -194,7 +194,7 @@ func TestRetentionIsOffByChoice(t *testing.T) {
 		t.Error("an hour was taken")
 	}
 	s := newService(t, analytics.Config{Retention: -1})
-	got, err := s.Ingest(t.Context(), tenantA, []analytics.Event{{ID: "old", Name: "a", Time: now.AddDate(-20, 0, 0)}})
+	got, err := s.Ingest(t.Context(), platform.System(tenantA, "test"), []analytics.Event{{ID: "old", Name: "a", Time: now.AddDate(-20, 0, 0)}})
 	if err != nil || got.Accepted != 1 {
 		t.Errorf("an old event: %+v, %v", got, err)
 	}

@@ -70,7 +70,7 @@ func ingest(tb testing.TB, s *analytics.Service, tenant platform.TenantID, event
 	tb.Helper()
 	for len(events) > 0 {
 		n := min(len(events), analytics.MaxEvents)
-		got, err := s.Ingest(tb.Context(), tenant, events[:n])
+		got, err := s.Ingest(tb.Context(), platform.System(tenant, "test"), events[:n])
 		if err != nil || got.Accepted != n {
 			tb.Fatalf("ingest: got %+v, %v; want %d accepted", got, err, n)
 		}
@@ -81,7 +81,7 @@ func ingest(tb testing.TB, s *analytics.Service, tenant platform.TenantID, event
 // count returns how many events of the name a tenant has in all.
 func count(tb testing.TB, s *analytics.Service, tenant platform.TenantID, name string) int64 {
 	tb.Helper()
-	got, err := s.Breakdown(tb.Context(), tenant, analytics.BreakdownQuery{Selection: all(name), Property: "x"})
+	got, err := s.Breakdown(tb.Context(), platform.System(tenant, "test"), analytics.BreakdownQuery{Selection: all(name), Property: "x"})
 	if err != nil {
 		tb.Fatal(err)
 	}

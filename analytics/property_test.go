@@ -83,17 +83,17 @@ func TestCounts(t *testing.T) {
 				in[l] = slices.DeleteFunc(facts, func(f fact) bool { return f.value == "c" })
 			}
 		}
-		counts, err := s.Series(t.Context(), tenant, q)
+		counts, err := s.Series(t.Context(), platform.System(tenant, "test"), q)
 		if err != nil {
 			r.Fatal(err)
 		}
-		uniques, err := s.Uniques(t.Context(), tenant, q)
+		uniques, err := s.Uniques(t.Context(), platform.System(tenant, "test"), q)
 		if err != nil {
 			r.Fatal(err)
 		}
 		byValue := q
 		byValue.Breakdown = "p"
-		groups, err := s.Series(t.Context(), tenant, byValue)
+		groups, err := s.Series(t.Context(), platform.System(tenant, "test"), byValue)
 		if err != nil {
 			r.Fatal(err)
 		}

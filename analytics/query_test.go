@@ -122,14 +122,14 @@ func TestCalendar(t *testing.T) {
 				Interval:  c.interval, Location: zone(t, c.zone),
 			}
 			// The same by each of the ways to count.
-			counted, err := s.Series(t.Context(), tenantA, q)
+			counted, err := s.Series(t.Context(), platform.System(tenantA, "test"), q)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got := show(counted[0].Points); !slices.Equal(got, c.want) {
 				t.Errorf("counted in the index: got %v, want %v", got, c.want)
 			}
-			users, err := s.Uniques(t.Context(), tenantA, q)
+			users, err := s.Uniques(t.Context(), platform.System(tenantA, "test"), q)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -137,14 +137,14 @@ func TestCalendar(t *testing.T) {
 				t.Errorf("users: got %v, want %v", got, c.want)
 			}
 			q.Filter = filter(t, `{"none":{"$exists":false}}`)
-			if counted, err = s.Series(t.Context(), tenantA, q); err != nil {
+			if counted, err = s.Series(t.Context(), platform.System(tenantA, "test"), q); err != nil {
 				t.Fatal(err)
 			}
 			if got := show(counted[0].Points); !slices.Equal(got, c.want) {
 				t.Errorf("filtered: got %v, want %v", got, c.want)
 			}
 		})
-		if _, err := s.Series(t.Context(), tenantB, analytics.SeriesQuery{
+		if _, err := s.Series(t.Context(), platform.System(tenantB, "test"), analytics.SeriesQuery{
 			Selection: all("n"), Interval: c.interval, Location: zone(t, c.zone),
 		}); c.interval != analytics.Hour && c.interval != analytics.Day && err != nil {
 			t.Errorf("%s of 59 years: %v", c.interval, err)
@@ -190,23 +190,23 @@ func TestBadQuestions(t *testing.T) {
 		"events by p":    {with(func(q *analytics.SeriesQuery) { q.Event, q.Breakdown = "six", "p" }), "/from", "too_many_events"},
 		"groups":         {with(func(q *analytics.SeriesQuery) { q.Event, q.Breakdown = "four", "p" }), "/from", "too_many_groups"},
 	} {
-		_, err := s.Series(t.Context(), tenantA, c.q)
+		_, err := s.Series(t.Context(), platform.System(tenantA, "test"), c.q)
 		check(t, name, err, c.path, c.code)
 		if name == "events" { // of whom none has a user, but they are read
 			continue
 		}
-		_, err = s.Uniques(t.Context(), tenantA, c.q)
+		_, err = s.Uniques(t.Context(), platform.System(tenantA, "test"), c.q)
 		check(t, name+", uniques", err, c.path, c.code)
 	}
-	_, err := s.Uniques(t.Context(), tenantA, with(func(q *analytics.SeriesQuery) { q.Event = "four" }))
+	_, err := s.Uniques(t.Context(), platform.System(tenantA, "test"), with(func(q *analytics.SeriesQuery) { q.Event = "four" }))
 	check(t, "users", err, "/from", "too_many_groups")
-	_, err = s.Breakdown(t.Context(), tenantA, analytics.BreakdownQuery{Selection: all("four"), Property: "p"})
+	_, err = s.Breakdown(t.Context(), platform.System(tenantA, "test"), analytics.BreakdownQuery{Selection: all("four"), Property: "p"})
 	check(t, "values", err, "/from", "too_many_groups")
-	_, err = s.Breakdown(t.Context(), tenantA, analytics.BreakdownQuery{Selection: all("n")})
+	_, err = s.Breakdown(t.Context(), platform.System(tenantA, "test"), analytics.BreakdownQuery{Selection: all("n")})
 	check(t, "no path", err, "/property", "path")
-	_, err = s.Breakdown(t.Context(), tenantA, analytics.BreakdownQuery{Selection: all("n"), Property: "p", Limit: 101})
+	_, err = s.Breakdown(t.Context(), platform.System(tenantA, "test"), analytics.BreakdownQuery{Selection: all("n"), Property: "p", Limit: 101})
 	check(t, "too many values", err, "/limit", "range")
-	_, err = s.Breakdown(t.Context(), tenantA, analytics.BreakdownQuery{Property: "p"})
+	_, err = s.Breakdown(t.Context(), platform.System(tenantA, "test"), analytics.BreakdownQuery{Property: "p"})
 	check(t, "nothing selected", err, "/event", "required")
 }
 
@@ -238,11 +238,11 @@ func TestFilters(t *testing.T) {
 		sel := all("n")
 		sel.Filter = filter(t, raw)
 		q := analytics.SeriesQuery{Selection: sel, Interval: analytics.Month}
-		counted, err := s.Series(t.Context(), tenantA, q)
+		counted, err := s.Series(t.Context(), platform.System(tenantA, "test"), q)
 		if err != nil || counted[0].Total != want[0] {
 			t.Errorf("%s: %v events, %v; want %d", raw, counted, err, want[0])
 		}
-		users, err := s.Uniques(t.Context(), tenantA, q)
+		users, err := s.Uniques(t.Context(), platform.System(tenantA, "test"), q)
 		if err != nil || users[0].Total != want[1] {
 			t.Errorf("%s: %v users, %v; want %d", raw, users, err, want[1])
 		}
@@ -275,7 +275,7 @@ func TestBreakdown(t *testing.T) {
 		}
 	}
 	ingest(t, s, tenantA, events...)
-	got, err := s.Breakdown(t.Context(), tenantA, analytics.BreakdownQuery{Selection: all("n"), Property: "p", Limit: 100})
+	got, err := s.Breakdown(t.Context(), platform.System(tenantA, "test"), analytics.BreakdownQuery{Selection: all("n"), Property: "p", Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,11 +286,11 @@ func TestBreakdown(t *testing.T) {
 	if lines := lines(got); !slices.Equal(lines, want) || got.Other != 0 {
 		t.Errorf("got %q and %d others, want %q", lines, got.Other, want)
 	}
-	got, err = s.Breakdown(t.Context(), tenantA, analytics.BreakdownQuery{Selection: all("n"), Property: "p", Limit: 2})
+	got, err = s.Breakdown(t.Context(), platform.System(tenantA, "test"), analytics.BreakdownQuery{Selection: all("n"), Property: "p", Limit: 2})
 	if err != nil || !slices.Equal(lines(got), want[:2]) || got.Other != 12 {
 		t.Errorf("two: got %q and %d others, %v", lines(got), got.Other, err)
 	}
-	got, err = s.Breakdown(t.Context(), tenantA, analytics.BreakdownQuery{Selection: all("n"), Property: "p.x.0"})
+	got, err = s.Breakdown(t.Context(), platform.System(tenantA, "test"), analytics.BreakdownQuery{Selection: all("n"), Property: "p.x.0"})
 	if err != nil || !slices.Equal(lines(got), []string{"null=18", "1=1"}) {
 		t.Errorf("a path: got %q, %v", lines(got), err)
 	}
@@ -316,7 +316,7 @@ func TestOddPropertyNames(t *testing.T) {
 	}
 	for _, name := range names {
 		name = strings.ReplaceAll(name, `\"`, `"`)
-		got, err := s.Breakdown(t.Context(), tenantA, analytics.BreakdownQuery{Selection: all("n"), Property: name})
+		got, err := s.Breakdown(t.Context(), platform.System(tenantA, "test"), analytics.BreakdownQuery{Selection: all("n"), Property: name})
 		if want := []string{fmt.Sprintf("null=%d", len(names)-1), "v=1"}; err != nil || !slices.Equal(lines(got), want) {
 			t.Errorf("%s: got %q, %v", name, lines(got), err)
 		}
@@ -365,16 +365,16 @@ func TestSeriesByGroup(t *testing.T) {
 		}
 		return out
 	}
-	got, err := s.Series(t.Context(), tenantA, q)
+	got, err := s.Series(t.Context(), platform.System(tenantA, "test"), q)
 	if want := []string{"big 4: 3 1", "s2 2: 1 1", "other 5: 3 2"}; err != nil || !slices.Equal(show(got), want) {
 		t.Errorf("events: got %q, %v; want %q", show(got), err, want)
 	}
-	got, err = s.Uniques(t.Context(), tenantA, q)
+	got, err = s.Uniques(t.Context(), platform.System(tenantA, "test"), q)
 	if want := []string{"big 3: 2 1", "missing 2: 2 0", "other 2: 1 2"}; err != nil || !slices.Equal(show(got), want) {
 		t.Errorf("users: got %q, %v; want %q", show(got), err, want)
 	}
 	q.Limit = 5
-	got, err = s.Series(t.Context(), tenantA, q)
+	got, err = s.Series(t.Context(), platform.System(tenantA, "test"), q)
 	if want := []string{"big 4: 3 1", "s2 2: 1 1", "s3 2: 0 2", "missing 2: 2 0", "s1 1: 1 0"}; err != nil || !slices.Equal(show(got), want) {
 		t.Errorf("all groups: got %q, %v; want %q", show(got), err, want)
 	}
@@ -407,7 +407,7 @@ func TestTransactionsRunTwice(t *testing.T) {
 	filtered.Filter = filter(t, `{"p":"a"}`)
 	byGroup.Breakdown = "p"
 	for name, c := range map[string]struct {
-		ask  func(context.Context, platform.TenantID, analytics.SeriesQuery) ([]analytics.Series, error)
+		ask  func(context.Context, platform.Principal, analytics.SeriesQuery) ([]analytics.Series, error)
 		q    analytics.SeriesQuery
 		want []int64
 	}{
@@ -417,7 +417,7 @@ func TestTransactionsRunTwice(t *testing.T) {
 		"uniques":          {s.Uniques, q, []int64{1}},
 		"uniques by group": {s.Uniques, byGroup, []int64{1}},
 	} {
-		got, err := c.ask(t.Context(), tenantA, c.q)
+		got, err := c.ask(t.Context(), platform.System(tenantA, "test"), c.q)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

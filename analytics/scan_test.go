@@ -19,11 +19,20 @@ func questions(s *analytics.Service, tenant platform.TenantID) map[string]func(c
 	groups := series
 	groups.Breakdown = "x"
 	return map[string]func(context.Context) error{
-		"series": func(ctx context.Context) error { _, err := s.Series(ctx, tenant, series); return err },
-		"groups": func(ctx context.Context) error { _, err := s.Series(ctx, tenant, groups); return err },
-		"unique": func(ctx context.Context) error { _, err := s.Uniques(ctx, tenant, series); return err },
+		"series": func(ctx context.Context) error {
+			_, err := s.Series(ctx, platform.System(tenant, "test"), series)
+			return err
+		},
+		"groups": func(ctx context.Context) error {
+			_, err := s.Series(ctx, platform.System(tenant, "test"), groups)
+			return err
+		},
+		"unique": func(ctx context.Context) error {
+			_, err := s.Uniques(ctx, platform.System(tenant, "test"), series)
+			return err
+		},
 		"break": func(ctx context.Context) error {
-			_, err := s.Breakdown(ctx, tenant, analytics.BreakdownQuery{Selection: all("n"), Property: "x"})
+			_, err := s.Breakdown(ctx, platform.System(tenant, "test"), analytics.BreakdownQuery{Selection: all("n"), Property: "x"})
 			return err
 		},
 	}

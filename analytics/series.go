@@ -14,19 +14,22 @@ import (
 //
 // Errors: KindInvalid for a query that is not valid, and for one that would
 // cost more than the configuration allows; those of [store.Relational].
-func (s *Service) Series(ctx context.Context, tenant platform.TenantID, q SeriesQuery) ([]Series, error) {
+func (s *Service) Series(ctx context.Context, p platform.Principal, q SeriesQuery) ([]Series, error) {
+	if err := p.RequireTenant(); err != nil {
+		return nil, err
+	}
 	line, err := q.timeline()
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case q.Breakdown != "":
-		return s.countGroups(ctx, tenant, &q, line)
+		return s.countGroups(ctx, p.Tenant, &q, line)
 	case q.Filter.IsZero():
-		return s.countIndex(ctx, tenant, &q, line)
+		return s.countIndex(ctx, p.Tenant, &q, line)
 	}
 	var one Series
-	err = s.each(ctx, tenant, &q.Selection, false, func() {
+	err = s.each(ctx, p.Tenant, &q.Selection, false, func() {
 		line.reset()
 		one = Series{Points: line.points()}
 	}, func(e *event) error {

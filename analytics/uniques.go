@@ -12,19 +12,22 @@ import (
 // several.
 //
 // The errors are those of [Service.Series].
-func (s *Service) Uniques(ctx context.Context, tenant platform.TenantID, q SeriesQuery) ([]Series, error) {
+func (s *Service) Uniques(ctx context.Context, p platform.Principal, q SeriesQuery) ([]Series, error) {
+	if err := p.RequireTenant(); err != nil {
+		return nil, err
+	}
 	line, err := q.timeline()
 	if err != nil {
 		return nil, err
 	}
 	if q.Breakdown != "" {
-		return s.uniquesByGroup(ctx, tenant, &q, line)
+		return s.uniquesByGroup(ctx, p.Tenant, &q, line)
 	}
 	var (
 		users *users
 		one   Series
 	)
-	err = s.each(ctx, tenant, &q.Selection, false, func() {
+	err = s.each(ctx, p.Tenant, &q.Selection, false, func() {
 		line.reset()
 		users, one = newUsers(), Series{Points: line.points()}
 	}, func(e *event) error {

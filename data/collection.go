@@ -43,6 +43,9 @@ type CollectionChange struct {
 // [platform.KindConflict] "collection_exists"; [platform.OverLimit] where the
 // tenant has as many as it may, see [platform.Limits].Collections.
 func (s *Service) CreateCollection(ctx context.Context, p platform.Principal, c Collection) (Collection, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Collection{}, err
+	}
 	if !collectionPattern.MatchString(c.Name) {
 		return Collection{}, platform.Invalid(platform.Field{
 			Path: "/name", Code: "format", Detail: "must be a letter and then at most 63 letters, digits, '_' or '-'",
@@ -65,12 +68,23 @@ func (s *Service) CreateCollection(ctx context.Context, p platform.Principal, c 
 }
 
 // Collections returns the tenant's collections by name.
-func (s *Service) Collections(ctx context.Context, tenant platform.TenantID) ([]Collection, error) {
-	return s.docs.Collections(ctx, tenant)
+func (s *Service) Collections(ctx context.Context, p platform.Principal) ([]Collection, error) {
+	if err := p.RequireTenant(); err != nil {
+		return nil, err
+	}
+	return s.docs.Collections(ctx, p.Tenant)
 }
 
 // Collection returns one collection. Error: [platform.KindNotFound].
-func (s *Service) Collection(ctx context.Context, tenant platform.TenantID, name string) (Collection, error) {
+func (s *Service) Collection(ctx context.Context, p platform.Principal, name string) (Collection, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Collection{}, err
+	}
+	return s.collection(ctx, p.Tenant, name)
+}
+
+// collection is Collection for whoever was let in already.
+func (s *Service) collection(ctx context.Context, tenant platform.TenantID, name string) (Collection, error) {
 	if !collectionPattern.MatchString(name) {
 		return Collection{}, noCollection()
 	}
@@ -91,6 +105,9 @@ func noCollection() error { return platform.NotFound("collection") }
 func (s *Service) UpdateCollection(
 	ctx context.Context, p platform.Principal, name string, change CollectionChange, ifMatch []int64,
 ) (Collection, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Collection{}, err
+	}
 	newSchema := change.Schema != nil
 	compact, err := checkSchema(change.Schema)
 	if err != nil {
@@ -101,7 +118,7 @@ func (s *Service) UpdateCollection(
 	}
 	var out Collection
 	put := func() error {
-		c, err := s.Collection(ctx, p.Tenant, name)
+		c, err := s.collection(ctx, p.Tenant, name)
 		if err != nil {
 			return err
 		}
@@ -138,8 +155,11 @@ func stale(noun string) error {
 // versions that the caller means; nil is any. Errors: [platform.KindNotFound],
 // [platform.KindStale].
 func (s *Service) DeleteCollection(ctx context.Context, p platform.Principal, name string, ifMatch []int64) error {
+	if err := p.RequireTenant(); err != nil {
+		return err
+	}
 	drop := func() error {
-		c, err := s.Collection(ctx, p.Tenant, name)
+		c, err := s.collection(ctx, p.Tenant, name)
 		if err != nil {
 			return err
 		}

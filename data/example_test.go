@@ -62,7 +62,7 @@ func run(ctx context.Context) error {
 	fmt.Printf("%d imported, %d refused: line %d: %s\n",
 		result.Imported, result.Failed, result.Errors[0].Line, result.Errors[0].Detail)
 
-	page, err := records.Find(ctx, p.Tenant, "movies", data.Query{Filter: []byte(`{"year": {"$lt": 2000}}`), Sort: "-year"})
+	page, err := records.Find(ctx, p, "movies", data.Query{Filter: []byte(`{"year": {"$lt": 2000}}`), Sort: "-year"})
 	if err != nil {
 		return err
 	}

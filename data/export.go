@@ -48,12 +48,15 @@ const (
 // Nothing is written before the first page was read. Errors: those of
 // [Service.Find]; an error after the first byte leaves w incomplete.
 func (s *Service) Export(
-	ctx context.Context, tenant platform.TenantID, collection string, w io.Writer, o ExportOptions,
+	ctx context.Context, p platform.Principal, collection string, w io.Writer, o ExportOptions,
 ) error {
+	if err := p.RequireTenant(); err != nil {
+		return err
+	}
 	if !collectionPattern.MatchString(collection) {
 		return noCollection()
 	}
-	e := exporter{service: s, tenant: tenant, collection: collection, options: o}
+	e := exporter{service: s, tenant: p.Tenant, collection: collection, options: o}
 	var err error
 	if e.plan, err = planQuery(collection, Query{Filter: o.Filter, Sort: o.Sort, Fields: o.Fields, Limit: firstExportPage}); err != nil {
 		return err

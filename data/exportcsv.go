@@ -41,7 +41,7 @@ func (e *exporter) columns(ctx context.Context) ([]string, error) {
 	if e.options.Fields != nil {
 		return e.options.Fields, nil
 	}
-	c, err := e.service.Collection(ctx, e.tenant, e.collection)
+	c, err := e.service.collection(ctx, e.tenant, e.collection)
 	if err != nil {
 		return nil, err
 	}

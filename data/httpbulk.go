@@ -181,7 +181,7 @@ func (s *Service) serveExport(w http.ResponseWriter, r *http.Request) error {
 	}
 	q := listQuery(values)
 	out := &exportWriter{w: w, format: format, collection: r.PathValue("collection")}
-	err = s.Export(r.Context(), p.Tenant, out.collection, out, ExportOptions{
+	err = s.Export(r.Context(), p, out.collection, out, ExportOptions{
 		Format: format, DataOnly: shape == "data", Filter: q.Filter, Sort: q.Sort, Fields: q.Fields, Flush: out.flush,
 	})
 	if err != nil && out.begun {

@@ -126,7 +126,7 @@ func (s *Service) listCollections(ctx context.Context, in *page.Input) (*listCol
 	if err != nil {
 		return nil, err
 	}
-	all, err := s.Collections(ctx, p.Tenant)
+	all, err := s.Collections(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,7 @@ func (s *Service) getCollection(ctx context.Context, in *collectionName) (*colle
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.Collection(ctx, p.Tenant, in.Collection)
+	c, err := s.Collection(ctx, p, in.Collection)
 	if err != nil {
 		return nil, err
 	}

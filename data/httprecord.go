@@ -194,7 +194,7 @@ func (s *Service) serveGet(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	rec, done, err := holding(r.Context(), s, p.Tenant, answerPatience, func(ctx context.Context) (Record, int, error) {
-		rec, err := s.Record(ctx, p.Tenant, r.PathValue("collection"), r.PathValue("id"))
+		rec, err := s.Record(ctx, p, r.PathValue("collection"), r.PathValue("id"))
 		return rec, len(rec.Data), err
 	})
 	if err != nil {
@@ -340,7 +340,7 @@ func (s *Service) serveCount(w http.ResponseWriter, r *http.Request) error {
 	if err := s.decode(w, r, &in); err != nil {
 		return err
 	}
-	n, err := s.Count(r.Context(), p.Tenant, r.PathValue("collection"), in.Filter)
+	n, err := s.Count(r.Context(), p, r.PathValue("collection"), in.Filter)
 	if err != nil {
 		return err
 	}
@@ -359,12 +359,12 @@ func (s *Service) sendPage(w http.ResponseWriter, r *http.Request, q Query, coun
 	}
 	collection, total := r.PathValue("collection"), int64(-1)
 	if count { // before the page, which takes room while a count may wait for its turn
-		if total, err = s.Count(r.Context(), p.Tenant, collection, q.Filter); err != nil {
+		if total, err = s.Count(r.Context(), p, collection, q.Filter); err != nil {
 			return err
 		}
 	}
 	found, done, err := holding(r.Context(), s, p.Tenant, answerPatience, func(ctx context.Context) (Page, int, error) {
-		found, err := s.Find(ctx, p.Tenant, collection, q)
+		found, err := s.Find(ctx, p, collection, q)
 		return found, pageSize(&found), err
 	})
 	if err != nil {

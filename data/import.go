@@ -97,7 +97,10 @@ func (s *Service) Import(
 		service: s, principal: p, collection: collection, key: o.Key,
 		result: ImportResult{Errors: []ImportError{}},
 	}
-	c, err := s.Collection(ctx, p.Tenant, collection)
+	if err := p.RequireTenant(); err != nil {
+		return im.result, err
+	}
+	c, err := s.collection(ctx, p.Tenant, collection)
 	if err != nil {
 		return im.result, err
 	}

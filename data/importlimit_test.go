@@ -75,7 +75,7 @@ func TestAnImportWithoutAnEndEnds(t *testing.T) {
 				!strings.Contains(e.Message+";", c.line) {
 				t.Errorf("got %v, want one that tells of %q", err, c.line)
 			}
-			if n, err := service.Count(t.Context(), acme, "films", nil); result.Imported != c.imported || n != c.imported || err != nil {
+			if n, err := service.Count(t.Context(), platform.System(acme, "test"), "films", nil); result.Imported != c.imported || n != c.imported || err != nil {
 				t.Errorf("imported %d, there are %d, want %d; %v", result.Imported, n, c.imported, err)
 			}
 			if in.read > c.most {

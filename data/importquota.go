@@ -61,7 +61,7 @@ func (im *importer) growth(ctx context.Context, changes []store.Change) ([]store
 		if im.key == "" {
 			continue
 		}
-		old, err := im.service.Record(ctx, im.principal.Tenant, im.collection, changes[i].ID)
+		old, err := im.service.record(ctx, im.principal.Tenant, im.collection, changes[i].ID)
 		switch {
 		case err == nil:
 			out[i] = store.Size{Bytes: int64(len(changes[i].Data) - len(old.Data))}

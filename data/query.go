@@ -53,7 +53,10 @@ type Page struct {
 // of another query, [platform.KindNotFound] for the collection,
 // [platform.KindLimited] "scans_exceeded" where the tenant has too many queries
 // under way that read much.
-func (s *Service) Find(ctx context.Context, tenant platform.TenantID, collection string, q Query) (Page, error) {
+func (s *Service) Find(ctx context.Context, p platform.Principal, collection string, q Query) (Page, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Page{}, err
+	}
 	if !collectionPattern.MatchString(collection) {
 		return Page{}, noCollection()
 	}
@@ -61,7 +64,7 @@ func (s *Service) Find(ctx context.Context, tenant platform.TenantID, collection
 	if err != nil {
 		return Page{}, err
 	}
-	return s.find(ctx, tenant, collection, plan)
+	return s.find(ctx, p.Tenant, collection, plan)
 }
 
 // plan is a query that was checked.
@@ -125,7 +128,10 @@ func cursorFault(err error) error {
 
 // Count returns how many records match a filter; nil is all. Errors: those of
 // [Service.Find].
-func (s *Service) Count(ctx context.Context, tenant platform.TenantID, collection string, filter json.RawMessage) (int64, error) {
+func (s *Service) Count(ctx context.Context, p platform.Principal, collection string, filter json.RawMessage) (int64, error) {
+	if err := p.RequireTenant(); err != nil {
+		return 0, err
+	}
 	if !collectionPattern.MatchString(collection) {
 		return 0, noCollection()
 	}
@@ -134,8 +140,8 @@ func (s *Service) Count(ctx context.Context, tenant platform.TenantID, collectio
 		return 0, err
 	}
 	var n int64
-	err = s.scans.Run(ctx, s.limits, tenant, func(ctx context.Context, budget *store.Budget) (err error) {
-		n, err = s.docs.Count(ctx, tenant, collection, f, budget)
+	err = s.scans.Run(ctx, s.limits, p.Tenant, func(ctx context.Context, budget *store.Budget) (err error) {
+		n, err = s.docs.Count(ctx, p.Tenant, collection, f, budget)
 		return err
 	})
 	return n, nameIndex(err, f, nil)

@@ -27,6 +27,9 @@ type Record = store.Document
 func (s *Service) CreateRecord(
 	ctx context.Context, p platform.Principal, collection, id string, data json.RawMessage,
 ) (Record, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Record{}, err
+	}
 	compact, err := compactObject(data, "/data")
 	if err != nil {
 		return Record{}, err
@@ -70,7 +73,7 @@ func (s *Service) checkData(ctx context.Context, tenant platform.TenantID, colle
 	if len(data) > s.maxRecord {
 		return s.tooLarge()
 	}
-	c, err := s.Collection(ctx, tenant, collection)
+	c, err := s.collection(ctx, tenant, collection)
 	if err != nil {
 		return err
 	}
@@ -87,7 +90,15 @@ func (s *Service) tooLarge() error {
 
 // Record returns one record. Error: [platform.KindNotFound], for the record
 // and for the collection.
-func (s *Service) Record(ctx context.Context, tenant platform.TenantID, collection, id string) (Record, error) {
+func (s *Service) Record(ctx context.Context, p platform.Principal, collection, id string) (Record, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Record{}, err
+	}
+	return s.record(ctx, p.Tenant, collection, id)
+}
+
+// record is Record for whoever was let in already.
+func (s *Service) record(ctx context.Context, tenant platform.TenantID, collection, id string) (Record, error) {
 	if !collectionPattern.MatchString(collection) {
 		return Record{}, noCollection()
 	}
@@ -104,6 +115,9 @@ func (s *Service) Record(ctx context.Context, tenant platform.TenantID, collecti
 func (s *Service) ReplaceRecord(
 	ctx context.Context, p platform.Principal, collection, id string, data json.RawMessage, ifMatch []int64,
 ) (Record, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Record{}, err
+	}
 	compact, err := compactObject(data, "/data")
 	if err != nil {
 		return Record{}, err
@@ -134,7 +148,7 @@ func (s *Service) replace(
 // growth returns how much larger a record becomes with new data. What is not
 // there is for the change to find.
 func (s *Service) growth(ctx context.Context, tenant platform.TenantID, collection, id string, data json.RawMessage) (store.Size, error) {
-	old, err := s.Record(ctx, tenant, collection, id)
+	old, err := s.record(ctx, tenant, collection, id)
 	if errors.Is(err, platform.ErrNotFound) {
 		return store.Size{}, nil
 	}
@@ -153,7 +167,7 @@ func (s *Service) meant(
 	}
 	// A list, or what can match nothing: the record tells which it is. What
 	// changes between this look and the change is found by the change.
-	d, err := s.Record(ctx, tenant, collection, id)
+	d, err := s.record(ctx, tenant, collection, id)
 	if err != nil {
 		return 0, err
 	}
@@ -170,13 +184,16 @@ func (s *Service) meant(
 func (s *Service) PatchRecord(
 	ctx context.Context, p platform.Principal, collection, id string, patch json.RawMessage, ifMatch []int64,
 ) (Record, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Record{}, err
+	}
 	compact, err := compactObject(patch, "")
 	if err != nil {
 		return Record{}, err
 	}
 	var out Record
 	once := func() error {
-		d, err := s.Record(ctx, p.Tenant, collection, id)
+		d, err := s.record(ctx, p.Tenant, collection, id)
 		if err != nil {
 			return err
 		}
@@ -205,6 +222,9 @@ func (s *Service) PatchRecord(
 // DeleteRecord removes a record. ifMatch are the versions that the caller
 // means; nil is any. Errors: [platform.KindNotFound], [platform.KindStale].
 func (s *Service) DeleteRecord(ctx context.Context, p platform.Principal, collection, id string, ifMatch []int64) error {
+	if err := p.RequireTenant(); err != nil {
+		return err
+	}
 	version, err := s.meant(ctx, p.Tenant, collection, id, ifMatch)
 	if err != nil {
 		return err

@@ -200,7 +200,7 @@ func TestIsolation(t *testing.T) {
 			t.Errorf("%s asks for no permission", r.Operation)
 		}
 	}
-	if _, err := b.service.Record(t.Context(), "", "secret", "r1"); !errors.Is(err, platform.ErrNoTenant) {
+	if _, err := b.service.Record(t.Context(), platform.System("", "test"), "secret", "r1"); !errors.Is(err, platform.ErrUnauthenticated) {
 		t.Errorf("without a tenant: %v", err)
 	}
 }

@@ -136,7 +136,7 @@ func TestAScanGivesItsSlotBack(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error)
 	go func() {
-		_, err := b.service.Find(ctx, acme, "many", q)
+		_, err := b.service.Find(ctx, platform.System(acme, "test"), "many", q)
 		failed <- err
 	}()
 	<-held.began
@@ -150,7 +150,7 @@ func TestAScanGivesItsSlotBack(t *testing.T) {
 	held.panic.Store(true)
 	func() {
 		defer func() { _ = recover() }()
-		_, _ = b.service.Find(t.Context(), acme, "many", q)
+		_, _ = b.service.Find(t.Context(), platform.System(acme, "test"), "many", q)
 	}()
 	if scans.Running(share) != 0 {
 		t.Error("after a panic it is still under way")

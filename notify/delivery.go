@@ -304,13 +304,16 @@ func collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) 
 // on the whole schedule, and returns how many those are. Errors: KindNotFound;
 // KindConflict "secret_removed" for a message that held a secret; KindLimited
 // "rate_exceeded" where the day has no room for its e-mails.
-func (s *Service) Retry(ctx context.Context, tenant platform.TenantID, message string) (int, error) {
-	limits, err := s.cfg.Limits.Of(ctx, tenant) // it may read a store of its own
+func (s *Service) Retry(ctx context.Context, p platform.Principal, message string) (int, error) {
+	if err := p.RequireTenant(); err != nil {
+		return 0, err
+	}
+	limits, err := s.cfg.Limits.Of(ctx, p.Tenant) // it may read a store of its own
 	if err != nil {
 		return 0, err
 	}
 	n := 0
-	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		n = 0
 		m, _, err := readMessage(ctx, tx, message)
 		if err != nil {
@@ -321,7 +324,7 @@ func (s *Service) Retry(ctx context.Context, tenant platform.TenantID, message s
 			return err
 		}
 		rows, err := tx.Query(ctx, `SELECT id, channel, recipient, address FROM notify_deliveries WHERE tenant = ? AND message_id = ? AND message_id <> '' AND status = ? ORDER BY id`,
-			tenant, message, DeliveryFailed)
+			p.Tenant, message, DeliveryFailed)
 		failed, err := collect(rows, err, func(rows *sql.Rows) (d Delivery, err error) {
 			return d, rows.Scan(&d.ID, &d.Channel, &d.Recipient, &d.Address)
 		})
@@ -349,13 +352,16 @@ func (s *Service) Retry(ctx context.Context, tenant platform.TenantID, message s
 // KindConflict "not_failed" where it has not failed, "secret_removed" where its
 // message held a secret; KindLimited "rate_exceeded" for an e-mail that the day
 // has no room for.
-func (s *Service) RetryDelivery(ctx context.Context, tenant platform.TenantID, id string) (Delivery, error) {
-	limits, err := s.cfg.Limits.Of(ctx, tenant) // it may read a store of its own
+func (s *Service) RetryDelivery(ctx context.Context, p platform.Principal, id string) (Delivery, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Delivery{}, err
+	}
+	limits, err := s.cfg.Limits.Of(ctx, p.Tenant) // it may read a store of its own
 	if err != nil {
 		return Delivery{}, err
 	}
 	var d Delivery
-	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		var err error
 		if d, err = readDelivery(ctx, tx, id); err != nil {
 			return err

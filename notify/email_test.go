@@ -22,6 +22,7 @@ import (
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
+	"github.com/acme/platform"
 	"github.com/acme/platform/notify"
 )
 
@@ -151,7 +152,7 @@ func (w *world) mailTo(template string, to ...string) string {
 
 func (w *world) delivery(message string) notify.Delivery {
 	w.t.Helper()
-	m, err := w.svc.Message(context.Background(), acme, message)
+	m, err := w.svc.Message(context.Background(), platform.System(acme, "test"), message)
 	if err != nil || len(m.Deliveries) != 1 {
 		w.t.Fatalf("got %+v, %v", m, err)
 	}

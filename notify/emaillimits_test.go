@@ -77,7 +77,7 @@ func TestEmailOutside(t *testing.T) {
 			}
 			w.want(201, acme, c.user, "POST", "/v1/notify/messages", `{"to":{"users":["bob"]},"channels":["email"],"title":"to a member"}`)
 			// The host's own code asks nobody.
-			if _, err := w.svc.Send(t.Context(), acme, notify.Message{Emails: []string{"a@foreign.example"}, Channels: []notify.Channel{notify.ChannelEmail}, Title: "t"}); err != nil {
+			if _, err := w.svc.Send(t.Context(), platform.System(acme, "test"), notify.Message{Emails: []string{"a@foreign.example"}, Channels: []notify.Channel{notify.ChannelEmail}, Title: "t"}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -135,8 +135,8 @@ func TestEmailLimitsInTransactions(t *testing.T) {
 	})
 	send := func() error {
 		return w.db.InTenant(context.Background(), acme, func(ctx context.Context, tx store.Tx) error {
-			_, err := w.svc.SendIn(ctx, tx, notify.Message{
-				Emails: []string{"new@example.com"}, Channels: []notify.Channel{notify.ChannelEmail}, Actor: "ann", Secret: true, Title: "Invited",
+			_, err := w.svc.SendIn(ctx, platform.System(tx.Tenant(), "test"), tx, notify.Message{
+				Emails: []string{"new@example.com"}, Channels: []notify.Channel{notify.ChannelEmail}, Secret: true, Title: "Invited",
 			})
 			return err
 		})
@@ -179,13 +179,13 @@ func TestEmailLimitsOfRules(t *testing.T) {
 				until(t, "the second message", func() bool { return w.inbox(acme, "ann").Unread == 2 })
 				time.Sleep(time.Minute)
 				delivered, failed := 0, 0
-				list, _, err := w.svc.Messages(context.Background(), acme, 10, "")
+				list, _, err := w.svc.Messages(context.Background(), platform.System(acme, "test"), 10, "")
 				if err != nil {
 					t.Fatal(err)
 				}
 				last := notify.Delivery{}
 				for _, m := range list {
-					if m, err = w.svc.Message(context.Background(), acme, m.ID); err != nil || m.Status != notify.MessageDispatched {
+					if m, err = w.svc.Message(context.Background(), platform.System(acme, "test"), m.ID); err != nil || m.Status != notify.MessageDispatched {
 						t.Errorf("%+v, %v", m, err)
 					}
 					for _, d := range m.Deliveries {
@@ -221,7 +221,7 @@ func TestEmailOnceForAnAddress(t *testing.T) {
 	body := outside("a.example", 1)
 	body["to"] = map[string]any{"emails": []string{"a@example.com", "a@example.com", "bob@example.com"}, "users": []string{"bob"}}
 	id := w.want(201, acme, "ann", "POST", "/v1/notify/messages", body)["id"].(string)
-	if m, err := w.svc.Message(t.Context(), acme, id); err != nil || len(m.Deliveries) != 2 {
+	if m, err := w.svc.Message(t.Context(), platform.System(acme, "test"), id); err != nil || len(m.Deliveries) != 2 {
 		t.Errorf("%+v, %v", m.Deliveries, err)
 	}
 }

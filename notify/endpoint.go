@@ -84,11 +84,14 @@ func readEndpoint(ctx context.Context, tx store.Tx, id string) (Endpoint, error)
 // CreateEndpoint keeps a new endpoint and returns it with its secret, which is
 // not shown again. Errors: KindInvalid; KindForbidden "limit_exceeded"
 // beyond the limit "notify.endpoints".
-func (s *Service) CreateEndpoint(ctx context.Context, tenant platform.TenantID, actor string, e Endpoint) (Endpoint, string, error) {
+func (s *Service) CreateEndpoint(ctx context.Context, p platform.Principal, e Endpoint) (Endpoint, string, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Endpoint{}, "", err
+	}
 	if err := e.validate(s.cfg.AllowPrivateNetworks); err != nil {
 		return Endpoint{}, "", err
 	}
-	limits, err := s.cfg.Limits.Of(ctx, tenant) // it may read a store of its own
+	limits, err := s.cfg.Limits.Of(ctx, p.Tenant) // it may read a store of its own
 	if err != nil {
 		return Endpoint{}, "", err
 	}
@@ -96,7 +99,7 @@ func (s *Service) CreateEndpoint(ctx context.Context, tenant platform.TenantID, 
 	e.ID, e.DisabledReason, e.FailingSince = s.cfg.NewID("end"), "", time.Time{}
 	e.CreatedAt = micros(s.stamp())
 	e.UpdatedAt = e.CreatedAt
-	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
@@ -105,7 +108,7 @@ func (s *Service) CreateEndpoint(ctx context.Context, tenant platform.TenantID, 
 			return err
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO notify_endpoints (tenant, id, url, types, description, disabled, disabled_reason, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, '', ?, ?)`, tenant, e.ID, e.URL, strings.Join(e.Types, " "), e.Description, bit(e.Disabled),
+VALUES (?, ?, ?, ?, ?, ?, '', ?, ?)`, p.Tenant, e.ID, e.URL, strings.Join(e.Types, " "), e.Description, bit(e.Disabled),
 			e.CreatedAt.UnixMicro(), e.UpdatedAt.UnixMicro())
 		if err == nil {
 			err = addSecret(ctx, tx, e.ID, secret, e.CreatedAt.UnixMicro())
@@ -113,7 +116,7 @@ VALUES (?, ?, ?, ?, ?, ?, '', ?, ?)`, tenant, e.ID, e.URL, strings.Join(e.Types,
 		if err != nil {
 			return fmt.Errorf("notify: create endpoint: %w", err)
 		}
-		return s.endpointChanged(ctx, tx, "created", actor, e)
+		return s.endpointChanged(ctx, tx, "created", p.Subject, e)
 	})
 	return e, secret, err
 }
@@ -131,9 +134,12 @@ func (s *Service) endpointChanged(ctx context.Context, tx store.Tx, what, actor 
 }
 
 // Endpoint returns an endpoint. Error: KindNotFound.
-func (s *Service) Endpoint(ctx context.Context, tenant platform.TenantID, id string) (Endpoint, error) {
+func (s *Service) Endpoint(ctx context.Context, p platform.Principal, id string) (Endpoint, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Endpoint{}, err
+	}
 	var e Endpoint
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		var err error
 		e, err = readEndpoint(ctx, tx, id)
 		return err
@@ -142,16 +148,22 @@ func (s *Service) Endpoint(ctx context.Context, tenant platform.TenantID, id str
 }
 
 // Endpoints returns a page of the tenant's endpoints, by id.
-func (s *Service) Endpoints(ctx context.Context, tenant platform.TenantID, limit int, cursor string) ([]Endpoint, string, error) {
-	return list(ctx, s, tenant, endpointList, `SELECT `+endpointColumns+` FROM notify_endpoints WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?`,
+func (s *Service) Endpoints(ctx context.Context, p platform.Principal, limit int, cursor string) ([]Endpoint, string, error) {
+	if err := p.RequireTenant(); err != nil {
+		return nil, "", err
+	}
+	return list(ctx, s, p.Tenant, endpointList, `SELECT `+endpointColumns+` FROM notify_endpoints WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?`,
 		limit, cursor, scanEndpoint, func(e Endpoint) string { return e.ID })
 }
 
 // UpdateEndpoint replaces an endpoint after change has been applied to it.
 // Switching it on forgets its failures. Errors: KindInvalid, KindNotFound.
-func (s *Service) UpdateEndpoint(ctx context.Context, tenant platform.TenantID, actor, id string, change func(*Endpoint)) (Endpoint, error) {
+func (s *Service) UpdateEndpoint(ctx context.Context, p platform.Principal, id string, change func(*Endpoint)) (Endpoint, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Endpoint{}, err
+	}
 	var e Endpoint
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
@@ -172,7 +184,7 @@ func (s *Service) UpdateEndpoint(ctx context.Context, tenant platform.TenantID, 
 		failing := sql.NullInt64{Int64: e.FailingSince.UnixMicro(), Valid: !e.FailingSince.IsZero()}
 		_, err = tx.Exec(ctx, `UPDATE notify_endpoints SET url = ?, types = ?, description = ?, disabled = ?, disabled_reason = ?,
 failing_since = ?, updated_at = ? WHERE tenant = ? AND id = ?`, e.URL, strings.Join(e.Types, " "), e.Description, bit(e.Disabled),
-			e.DisabledReason, failing, e.UpdatedAt.UnixMicro(), tenant, id)
+			e.DisabledReason, failing, e.UpdatedAt.UnixMicro(), p.Tenant, id)
 		if err != nil {
 			return fmt.Errorf("notify: update endpoint: %w", err)
 		}
@@ -181,15 +193,18 @@ failing_since = ?, updated_at = ? WHERE tenant = ? AND id = ?`, e.URL, strings.J
 				return err
 			}
 		}
-		return s.endpointChanged(ctx, tx, "updated", actor, e)
+		return s.endpointChanged(ctx, tx, "updated", p.Subject, e)
 	})
 	return e, err
 }
 
 // DeleteEndpoint removes an endpoint with its secrets; what is still on the
 // way to it fails. Error: KindNotFound.
-func (s *Service) DeleteEndpoint(ctx context.Context, tenant platform.TenantID, actor, id string) error {
-	return s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+func (s *Service) DeleteEndpoint(ctx context.Context, p platform.Principal, id string) error {
+	if err := p.RequireTenant(); err != nil {
+		return err
+	}
+	return s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
@@ -201,26 +216,29 @@ func (s *Service) DeleteEndpoint(ctx context.Context, tenant platform.TenantID, 
 			`DELETE FROM notify_endpoint_secrets WHERE tenant = ? AND endpoint_id = ?`,
 			`DELETE FROM notify_endpoints WHERE tenant = ? AND id = ?`,
 		} {
-			if _, err := tx.Exec(ctx, query, tenant, id); err != nil {
+			if _, err := tx.Exec(ctx, query, p.Tenant, id); err != nil {
 				return fmt.Errorf("notify: delete endpoint: %w", err)
 			}
 		}
 		if err := s.cfg.Queue.TargetRecovered(ctx, tx, jobWebhook, id); err != nil {
 			return err
 		}
-		return s.endpointChanged(ctx, tx, "deleted", actor, e)
+		return s.endpointChanged(ctx, tx, "deleted", p.Subject, e)
 	})
 }
 
 // RotateSecret gives the endpoint a new secret and returns it. The one before
 // signs beside it for Config.SecretGrace; an older one ends at once. Error:
 // KindNotFound.
-func (s *Service) RotateSecret(ctx context.Context, tenant platform.TenantID, actor, id string) (Endpoint, string, error) {
+func (s *Service) RotateSecret(ctx context.Context, p platform.Principal, id string) (Endpoint, string, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Endpoint{}, "", err
+	}
 	var (
 		e      Endpoint
 		secret = newSecret()
 	)
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		err := holdBook(ctx, tx)
 		if err != nil {
 			return err
@@ -229,10 +247,10 @@ func (s *Service) RotateSecret(ctx context.Context, tenant platform.TenantID, ac
 			return err
 		}
 		now := s.stamp()
-		_, err = tx.Exec(ctx, `DELETE FROM notify_endpoint_secrets WHERE tenant = ? AND endpoint_id = ? AND expires_at IS NOT NULL`, tenant, id)
+		_, err = tx.Exec(ctx, `DELETE FROM notify_endpoint_secrets WHERE tenant = ? AND endpoint_id = ? AND expires_at IS NOT NULL`, p.Tenant, id)
 		if err == nil {
 			_, err = tx.Exec(ctx, `UPDATE notify_endpoint_secrets SET expires_at = ? WHERE tenant = ? AND endpoint_id = ?`,
-				now+s.cfg.SecretGrace.Microseconds(), tenant, id)
+				now+s.cfg.SecretGrace.Microseconds(), p.Tenant, id)
 		}
 		if err == nil {
 			err = addSecret(ctx, tx, id, secret, now)
@@ -240,7 +258,7 @@ func (s *Service) RotateSecret(ctx context.Context, tenant platform.TenantID, ac
 		if err != nil {
 			return fmt.Errorf("notify: rotate secret: %w", err)
 		}
-		return s.emit(ctx, tx, "notify.endpoint.secret_rotated", id, actor, map[string]string{"id": id})
+		return s.emit(ctx, tx, "notify.endpoint.secret_rotated", id, p.Subject, map[string]string{"id": id})
 	})
 	return e, secret, err
 }

@@ -11,17 +11,20 @@ import (
 // TestEndpoint sends the endpoint an event of TestEventType, whatever types it
 // takes, and returns the delivery. Errors: KindNotFound; KindConflict
 // "endpoint_disabled".
-func (s *Service) TestEndpoint(ctx context.Context, tenant platform.TenantID, actor, id string) (Delivery, error) {
+func (s *Service) TestEndpoint(ctx context.Context, p platform.Principal, id string) (Delivery, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Delivery{}, err
+	}
 	event := platform.Event{
-		ID: s.cfg.NewID("evt"), Source: "/notify", Type: TestEventType, Tenant: tenant, Subject: id,
-		Time: s.cfg.Now(), Actor: actor, Data: []byte(`{"test":true}`),
+		ID: s.cfg.NewID("evt"), Source: "/notify", Type: TestEventType, Tenant: p.Tenant, Subject: id,
+		Time: s.cfg.Now(), Actor: p.Subject, Data: []byte(`{"test":true}`),
 	}
 	row := deliveryRow{
 		id: s.cfg.NewID("dlv"), eventID: event.ID, eventType: event.Type, channel: ChannelWebhook, recipient: id,
 		body: eventEnvelope(event), status: DeliveryPending, createdAt: s.stamp(),
 	}
 	var d Delivery
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		e, err := readEndpoint(ctx, tx, id)
 		if err != nil {
 			return err
@@ -41,20 +44,23 @@ func (s *Service) TestEndpoint(ctx context.Context, tenant platform.TenantID, ac
 // EndpointDeliveries returns a page of the deliveries to an endpoint with
 // their attempts, newest first. Errors: KindNotFound; KindMalformed for a
 // cursor of another list.
-func (s *Service) EndpointDeliveries(ctx context.Context, tenant platform.TenantID, id string, limit int, cursor string) ([]Delivery, string, error) {
+func (s *Service) EndpointDeliveries(ctx context.Context, p platform.Principal, id string, limit int, cursor string) ([]Delivery, string, error) {
+	if err := p.RequireTenant(); err != nil {
+		return nil, "", err
+	}
 	name := endpointList + ".deliveries." + id
 	before, last, err := timeKey(name, cursor)
 	if err != nil {
 		return nil, "", err
 	}
 	var out []Delivery
-	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		if _, err := readEndpoint(ctx, tx, id); err != nil {
 			return err
 		}
 		rows, err := tx.Query(ctx, `SELECT `+deliveryColumns+` FROM notify_deliveries
 WHERE tenant = ? AND recipient = ? AND channel = 'webhook' AND (created_at, id) < (?, ?)
-ORDER BY created_at DESC, id DESC LIMIT ?`, tenant, id, before, last, limit+1)
+ORDER BY created_at DESC, id DESC LIMIT ?`, p.Tenant, id, before, last, limit+1)
 		out, err = scanDeliveries(ctx, tx, rows, err)
 		return err
 	}, store.ReadOnly)

@@ -59,7 +59,7 @@ func run(ctx context.Context) error {
 	}
 	defer func() { _ = p.Stop(ctx) }()
 
-	_, err = messages.Send(ctx, "org_acme", notify.Message{
+	_, err = messages.Send(ctx, platform.System("org_acme", "billing"), notify.Message{
 		To:       notify.Audience{Roles: []string{"owner"}},
 		Channels: []notify.Channel{notify.ChannelInbox},
 		Title:    "Your trial ends", Body: "Three days are left.",
@@ -67,7 +67,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	inbox, err := messages.Inbox(ctx, "org_acme", "usr_ann", notify.InboxQuery{})
+	inbox, err := messages.Inbox(ctx, platform.Principal{Tenant: "org_acme", Subject: "usr_ann", Kind: platform.PrincipalUser}, notify.InboxQuery{})
 	if err != nil {
 		return err
 	}

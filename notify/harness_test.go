@@ -271,7 +271,7 @@ func eventually(t testing.TB, what string, check func() bool) {
 
 func (w *world) inbox(tenant platform.TenantID, user string) notify.InboxPage {
 	w.t.Helper()
-	p, err := w.svc.Inbox(context.Background(), tenant, user, notify.InboxQuery{Limit: 200})
+	p, err := w.svc.Inbox(context.Background(), platform.System(tenant, user), notify.InboxQuery{Limit: 200})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -54,28 +54,28 @@ func (w *world) count(query string, args ...any) (n int) {
 func TestChangesMeanwhile(t *testing.T) {
 	ctx := context.Background()
 	endpoint := func(w *world) error {
-		_, _, err := w.svc.CreateEndpoint(ctx, acme, "ann", notify.Endpoint{URL: "https://hooks.example.com/", Types: []string{"*"}})
+		_, _, err := w.svc.CreateEndpoint(ctx, platform.System(acme, "ann"), notify.Endpoint{URL: "https://hooks.example.com/", Types: []string{"*"}})
 		return err
 	}
 	rule := func(w *world, title, template string) error {
-		_, err := w.svc.CreateRule(ctx, acme, "ann", notify.Rule{
+		_, err := w.svc.CreateRule(ctx, platform.System(acme, "ann"), notify.Rule{
 			Name: "r", Event: "*", Channels: []notify.Channel{notify.ChannelInbox}, Title: title, Template: template,
 			To: notify.RuleAudience{Audience: notify.Audience{Everyone: true}},
 		})
 		return err
 	}
 	template := func(w *world) error {
-		_, err := w.svc.CreateTemplate(ctx, acme, "ann", notify.Template{Name: "welcome", Title: "Hi"})
+		_, err := w.svc.CreateTemplate(ctx, platform.System(acme, "ann"), notify.Template{Name: "welcome", Title: "Hi"})
 		return err
 	}
 	send := func(w *world) error {
-		_, err := w.svc.Send(ctx, acme, notify.Message{
+		_, err := w.svc.Send(ctx, platform.System(acme, "test"), notify.Message{
 			ID: "m1", To: notify.Audience{Everyone: true}, Channels: []notify.Channel{notify.ChannelInbox}, Title: "Hi",
 		})
 		return err
 	}
 	rotate := func(w *world) error {
-		_, _, err := w.svc.RotateSecret(ctx, acme, "ann", "end_1")
+		_, _, err := w.svc.RotateSecret(ctx, platform.System(acme, "ann"), "end_1")
 		return err
 	}
 	for name, c := range map[string]struct {
@@ -111,7 +111,7 @@ func TestChangesMeanwhile(t *testing.T) {
 					VALUES (?, 'tpl_1', 'welcome', 't', '', '', 1, 1)`, string(acme))
 			},
 			first:  func(w *world) error { return rule(w, "", "welcome") },
-			second: func(w *world) error { return w.svc.DeleteTemplate(ctx, acme, "ann", "welcome") },
+			second: func(w *world) error { return w.svc.DeleteTemplate(ctx, platform.System(acme, "ann"), "welcome") },
 			code:   "template_in_use",
 		},
 		"a secret rotated twice": {
@@ -133,7 +133,7 @@ func TestChangesMeanwhile(t *testing.T) {
 					VALUES (?, 'end_1', 'u', '*', '', 0, '', 1, 1)`, string(acme))
 			},
 			first:  rotate,
-			second: func(w *world) error { return w.svc.DeleteEndpoint(ctx, acme, "ann", "end_1") },
+			second: func(w *world) error { return w.svc.DeleteEndpoint(ctx, platform.System(acme, "ann"), "end_1") },
 			after: func(w *world) {
 				if n := w.count(`SELECT count(*) FROM notify_endpoint_secrets`); n != 0 {
 					w.t.Errorf("%d secrets of no endpoint", n)
@@ -190,14 +190,14 @@ func TestRetryAtOnce(t *testing.T) {
 	for n := range 16 {
 		wg.Go(func() {
 			if n%2 == 0 {
-				retried, err := w.svc.Retry(context.Background(), acme, "m1")
+				retried, err := w.svc.Retry(context.Background(), platform.System(acme, "test"), "m1")
 				if err != nil {
 					t.Error(err)
 				}
 				again.Add(int64(retried))
 				return
 			}
-			_, err := w.svc.RetryDelivery(context.Background(), acme, "dlv_3")
+			_, err := w.svc.RetryDelivery(context.Background(), platform.System(acme, "test"), "dlv_3")
 			if err == nil {
 				again.Add(1)
 			} else {
@@ -230,7 +230,7 @@ func TestUnreadAtOnce(t *testing.T) {
 			slices.Reverse(to)
 		}
 		wg.Go(func() {
-			m, err := w.svc.Send(ctx, acme, notify.Message{
+			m, err := w.svc.Send(ctx, platform.System(acme, "test"), notify.Message{
 				To: notify.Audience{Users: to}, Channels: []notify.Channel{notify.ChannelInbox}, Title: "Hi",
 			})
 			if err != nil {
@@ -238,12 +238,12 @@ func TestUnreadAtOnce(t *testing.T) {
 				return
 			}
 			for range 2 {
-				if _, err := w.svc.Read(ctx, acme, names[n], m.ID); err != nil {
+				if _, err := w.svc.Read(ctx, platform.System(acme, names[n]), m.ID); err != nil {
 					t.Error(err)
 				}
 			}
 			if n%3 == 0 {
-				if _, err := w.svc.ReadAll(ctx, acme, names[0]); err != nil {
+				if _, err := w.svc.ReadAll(ctx, platform.System(acme, names[0])); err != nil {
 					t.Error(err)
 				}
 			}
@@ -272,7 +272,7 @@ func TestReadAllAtOnce(t *testing.T) {
 	)
 	for range 4 {
 		wg.Go(func() {
-			n, err := w.svc.ReadAll(context.Background(), acme, "ann")
+			n, err := w.svc.ReadAll(context.Background(), platform.System(acme, "ann"))
 			if err != nil {
 				t.Error(err)
 			}

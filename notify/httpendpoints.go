@@ -91,7 +91,7 @@ func (s *Service) registerEndpoints() {
 }
 
 func (s *Service) httpCreateEndpoint(ctx context.Context, p platform.Principal, in *endpointInput) (*created[secretWire], error) {
-	e, secret, err := s.CreateEndpoint(ctx, p.Tenant, p.Subject, Endpoint{
+	e, secret, err := s.CreateEndpoint(ctx, p, Endpoint{
 		URL: in.Body.URL, Types: in.Body.Types, Description: in.Body.Description, Disabled: in.Body.Enabled != nil && !*in.Body.Enabled,
 	})
 	if err != nil {
@@ -101,7 +101,7 @@ func (s *Service) httpCreateEndpoint(ctx context.Context, p platform.Principal, 
 }
 
 func (s *Service) httpEndpoints(ctx context.Context, p platform.Principal, in *page.Input) (*ok[page.Output[endpointWire]], error) {
-	list, next, err := s.Endpoints(ctx, p.Tenant, in.Limit, in.Cursor)
+	list, next, err := s.Endpoints(ctx, p, in.Limit, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (s *Service) httpEndpoints(ctx context.Context, p platform.Principal, in *p
 }
 
 func (s *Service) httpEndpoint(ctx context.Context, p platform.Principal, in *byID) (*ok[endpointWire], error) {
-	e, err := s.Endpoint(ctx, p.Tenant, in.ID)
+	e, err := s.Endpoint(ctx, p, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (s *Service) httpEndpoint(ctx context.Context, p platform.Principal, in *by
 
 func (s *Service) httpUpdateEndpoint(ctx context.Context, p platform.Principal, in *endpointPatch) (*ok[endpointWire], error) {
 	b := &in.Body
-	e, err := s.UpdateEndpoint(ctx, p.Tenant, p.Subject, in.ID, func(e *Endpoint) {
+	e, err := s.UpdateEndpoint(ctx, p, in.ID, func(e *Endpoint) {
 		set(&e.URL, b.URL)
 		set(&e.Types, b.Types)
 		set(&e.Description, b.Description)
@@ -133,14 +133,14 @@ func (s *Service) httpUpdateEndpoint(ctx context.Context, p platform.Principal, 
 }
 
 func (s *Service) httpDeleteEndpoint(ctx context.Context, p platform.Principal, in *byID) (*empty, error) {
-	if err := s.DeleteEndpoint(ctx, p.Tenant, p.Subject, in.ID); err != nil {
+	if err := s.DeleteEndpoint(ctx, p, in.ID); err != nil {
 		return nil, err
 	}
 	return &empty{}, nil
 }
 
 func (s *Service) httpRotateSecret(ctx context.Context, p platform.Principal, in *byID) (*ok[secretWire], error) {
-	e, secret, err := s.RotateSecret(ctx, p.Tenant, p.Subject, in.ID)
+	e, secret, err := s.RotateSecret(ctx, p, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func (s *Service) httpRotateSecret(ctx context.Context, p platform.Principal, in
 }
 
 func (s *Service) httpTestEndpoint(ctx context.Context, p platform.Principal, in *byID) (*ok[deliveryWire], error) {
-	d, err := s.TestEndpoint(ctx, p.Tenant, p.Subject, in.ID)
+	d, err := s.TestEndpoint(ctx, p, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func (s *Service) httpTestEndpoint(ctx context.Context, p platform.Principal, in
 }
 
 func (s *Service) httpEndpointDeliveries(ctx context.Context, p platform.Principal, in *deliveriesInput) (*ok[page.Output[deliveryWire]], error) {
-	list, next, err := s.EndpointDeliveries(ctx, p.Tenant, in.ID, in.Limit, in.Cursor)
+	list, next, err := s.EndpointDeliveries(ctx, p, in.ID, in.Limit, in.Cursor)
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ func (s *Service) registerInbox() {
 }
 
 func (s *Service) httpInbox(ctx context.Context, p platform.Principal, in *inboxInput) (*ok[inboxWire], error) {
-	got, err := s.Inbox(ctx, p.Tenant, p.Subject, InboxQuery{Unread: in.Unread, Limit: in.Limit, Cursor: in.Cursor})
+	got, err := s.Inbox(ctx, p, InboxQuery{Unread: in.Unread, Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (s *Service) httpInbox(ctx context.Context, p platform.Principal, in *inbox
 }
 
 func (s *Service) httpRead(ctx context.Context, p platform.Principal, in *byID) (*ok[inboxItemWire], error) {
-	item, err := s.Read(ctx, p.Tenant, p.Subject, in.ID)
+	item, err := s.Read(ctx, p, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (s *Service) httpRead(ctx context.Context, p platform.Principal, in *byID) 
 }
 
 func (s *Service) httpReadAll(ctx context.Context, p platform.Principal, _ *struct{}) (*ok[readAllWire], error) {
-	n, err := s.ReadAll(ctx, p.Tenant, p.Subject)
+	n, err := s.ReadAll(ctx, p)
 	if err != nil {
 		return nil, err
 	}

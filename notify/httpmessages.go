@@ -157,10 +157,10 @@ func (s *Service) httpSend(ctx context.Context, p platform.Principal, in *sendIn
 			return nil, err
 		}
 	}
-	sent, err := s.Send(ctx, p.Tenant, Message{
+	sent, err := s.Send(ctx, p, Message{
 		ID: b.ID, To: Audience{Users: b.To.Users, Roles: b.To.Roles, Everyone: b.To.Everyone}, Emails: b.To.Emails,
 		Channels: channelsOf(b.Channels), Template: b.Template, Variables: b.Variables,
-		Title: b.Title, Body: b.Body, HTML: b.HTML, Actor: p.Subject,
+		Title: b.Title, Body: b.Body, HTML: b.HTML,
 	})
 	if err != nil {
 		return nil, err
@@ -173,7 +173,7 @@ func (s *Service) httpSend(ctx context.Context, p platform.Principal, in *sendIn
 }
 
 func (s *Service) httpMessages(ctx context.Context, p platform.Principal, in *page.Input) (*ok[page.Output[messageWire]], error) {
-	list, next, err := s.Messages(ctx, p.Tenant, in.Limit, in.Cursor)
+	list, next, err := s.Messages(ctx, p, in.Limit, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func (s *Service) httpMessages(ctx context.Context, p platform.Principal, in *pa
 }
 
 func (s *Service) httpMessage(ctx context.Context, p platform.Principal, in *byID) (*ok[messageWire], error) {
-	m, err := s.Message(ctx, p.Tenant, in.ID)
+	m, err := s.Message(ctx, p, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +193,7 @@ type retryWire struct {
 }
 
 func (s *Service) httpRetry(ctx context.Context, p platform.Principal, in *byID) (*ok[retryWire], error) {
-	n, err := s.Retry(ctx, p.Tenant, in.ID)
+	n, err := s.Retry(ctx, p, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +201,7 @@ func (s *Service) httpRetry(ctx context.Context, p platform.Principal, in *byID)
 }
 
 func (s *Service) httpRetryDelivery(ctx context.Context, p platform.Principal, in *byID) (*ok[deliveryWire], error) {
-	d, err := s.RetryDelivery(ctx, p.Tenant, in.ID)
+	d, err := s.RetryDelivery(ctx, p, in.ID)
 	if err != nil {
 		return nil, err
 	}

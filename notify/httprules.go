@@ -115,7 +115,7 @@ func (s *Service) registerRules() {
 
 func (s *Service) httpCreateRule(ctx context.Context, p platform.Principal, in *ruleInput) (*created[ruleWire], error) {
 	b := &in.Body
-	r, err := s.CreateRule(ctx, p.Tenant, p.Subject, Rule{
+	r, err := s.CreateRule(ctx, p, Rule{
 		Name: b.Name, Event: b.Event, Filter: givenFilter(b.Filter), Channels: channelsOf(b.Channels), To: b.To.audience(),
 		Template: b.Template, Title: b.Title, Body: b.Body, Disabled: b.Enabled != nil && !*b.Enabled,
 	})
@@ -126,7 +126,7 @@ func (s *Service) httpCreateRule(ctx context.Context, p platform.Principal, in *
 }
 
 func (s *Service) httpRules(ctx context.Context, p platform.Principal, in *page.Input) (*ok[page.Output[ruleWire]], error) {
-	list, next, err := s.Rules(ctx, p.Tenant, in.Limit, in.Cursor)
+	list, next, err := s.Rules(ctx, p, in.Limit, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (s *Service) httpRules(ctx context.Context, p platform.Principal, in *page.
 }
 
 func (s *Service) httpRule(ctx context.Context, p platform.Principal, in *byID) (*ok[ruleWire], error) {
-	r, err := s.Rule(ctx, p.Tenant, in.ID)
+	r, err := s.Rule(ctx, p, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (s *Service) httpRule(ctx context.Context, p platform.Principal, in *byID) 
 
 func (s *Service) httpUpdateRule(ctx context.Context, p platform.Principal, in *rulePatch) (*ok[ruleWire], error) {
 	b := &in.Body
-	r, err := s.UpdateRule(ctx, p.Tenant, p.Subject, in.ID, func(r *Rule) {
+	r, err := s.UpdateRule(ctx, p, in.ID, func(r *Rule) {
 		set(&r.Name, b.Name)
 		set(&r.Event, b.Event)
 		if b.Filter != nil {
@@ -169,7 +169,7 @@ func (s *Service) httpUpdateRule(ctx context.Context, p platform.Principal, in *
 }
 
 func (s *Service) httpDeleteRule(ctx context.Context, p platform.Principal, in *byID) (*empty, error) {
-	if err := s.DeleteRule(ctx, p.Tenant, p.Subject, in.ID); err != nil {
+	if err := s.DeleteRule(ctx, p, in.ID); err != nil {
 		return nil, err
 	}
 	return &empty{}, nil

@@ -46,13 +46,13 @@ func TestStreamAcrossProcesses(t *testing.T) {
 	if n, latest := bob.event(t); n != 1 || latest != id {
 		t.Errorf("bob, after a message: %d, %s", n, latest)
 	}
-	if _, err := a.svc.Read(context.Background(), acme, "ann", id); err != nil {
+	if _, err := a.svc.Read(context.Background(), platform.System(acme, "ann"), id); err != nil {
 		t.Fatal(err)
 	}
 	if n, _ := ann.event(t); n != 1 {
 		t.Errorf("after reading: %d", n)
 	}
-	if n, err := a.svc.ReadAll(context.Background(), acme, "ann"); err != nil || n != 1 {
+	if n, err := a.svc.ReadAll(context.Background(), platform.System(acme, "ann")); err != nil || n != 1 {
 		t.Errorf("read %d, %v", n, err)
 	}
 	if n, _ := ann.event(t); n != 0 {
@@ -97,7 +97,7 @@ func TestStreamAfterCommit(t *testing.T) {
 		}
 		refused := errors.New("no")
 		err := w.db.InTenant(context.Background(), acme, func(ctx context.Context, tx store.Tx) error {
-			if _, err := w.svc.SendIn(ctx, tx, notify.Message{
+			if _, err := w.svc.SendIn(ctx, platform.System(tx.Tenant(), "test"), tx, notify.Message{
 				To: notify.Audience{Users: []string{"ann"}}, Channels: []notify.Channel{notify.ChannelInbox}, Title: "Hi",
 			}); err != nil {
 				return err

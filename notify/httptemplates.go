@@ -70,7 +70,7 @@ func (s *Service) registerTemplates() {
 }
 
 func (s *Service) httpCreateTemplate(ctx context.Context, p platform.Principal, in *templateInput) (*created[templateWire], error) {
-	t, err := s.CreateTemplate(ctx, p.Tenant, p.Subject, Template{Name: in.Body.Name, Title: in.Body.Title, Body: in.Body.Body, HTML: in.Body.HTML})
+	t, err := s.CreateTemplate(ctx, p, Template{Name: in.Body.Name, Title: in.Body.Title, Body: in.Body.Body, HTML: in.Body.HTML})
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (s *Service) httpCreateTemplate(ctx context.Context, p platform.Principal, 
 }
 
 func (s *Service) httpTemplates(ctx context.Context, p platform.Principal, in *page.Input) (*ok[page.Output[templateWire]], error) {
-	list, next, err := s.Templates(ctx, p.Tenant, in.Limit, in.Cursor)
+	list, next, err := s.Templates(ctx, p, in.Limit, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (s *Service) httpTemplates(ctx context.Context, p platform.Principal, in *p
 }
 
 func (s *Service) httpTemplate(ctx context.Context, p platform.Principal, in *byID) (*ok[templateWire], error) {
-	t, err := s.Template(ctx, p.Tenant, in.ID)
+	t, err := s.Template(ctx, p, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (s *Service) httpTemplate(ctx context.Context, p platform.Principal, in *by
 
 func (s *Service) httpUpdateTemplate(ctx context.Context, p platform.Principal, in *templatePatch) (*ok[templateWire], error) {
 	b := &in.Body
-	t, err := s.UpdateTemplate(ctx, p.Tenant, p.Subject, in.ID, func(t *Template) {
+	t, err := s.UpdateTemplate(ctx, p, in.ID, func(t *Template) {
 		set(&t.Name, b.Name)
 		set(&t.Title, b.Title)
 		set(&t.Body, b.Body)
@@ -115,7 +115,7 @@ func set[T any](field, value *T) {
 }
 
 func (s *Service) httpDeleteTemplate(ctx context.Context, p platform.Principal, in *byID) (*empty, error) {
-	if err := s.DeleteTemplate(ctx, p.Tenant, p.Subject, in.ID); err != nil {
+	if err := s.DeleteTemplate(ctx, p, in.ID); err != nil {
 		return nil, err
 	}
 	return &empty{}, nil
@@ -125,7 +125,7 @@ func (s *Service) httpPreview(ctx context.Context, p platform.Principal, in *pre
 	t := Template{Title: in.Body.Title, Body: in.Body.Body, HTML: in.Body.HTML}
 	if in.Body.Template != "" {
 		var err error
-		if t, err = s.Template(ctx, p.Tenant, in.Body.Template); err != nil {
+		if t, err = s.Template(ctx, p, in.Body.Template); err != nil {
 			return nil, err
 		}
 	}

@@ -44,7 +44,10 @@ const inboxBatch = 2000
 
 // Inbox returns a page of the user's inbox. Error: KindMalformed for a cursor
 // of another list.
-func (s *Service) Inbox(ctx context.Context, tenant platform.TenantID, user string, q InboxQuery) (InboxPage, error) {
+func (s *Service) Inbox(ctx context.Context, p platform.Principal, q InboxQuery) (InboxPage, error) {
+	if err := p.RequireTenant(); err != nil {
+		return InboxPage{}, err
+	}
 	if q.Limit <= 0 || q.Limit > 200 {
 		q.Limit = 50
 	}
@@ -61,15 +64,15 @@ func (s *Service) Inbox(ctx context.Context, tenant platform.TenantID, user stri
 		only = "AND i.read_at IS NULL "
 	}
 	var out InboxPage
-	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		out = InboxPage{}
-		if err := readUnread(ctx, tx, user, &out.Unread); err != nil {
+		if err := readUnread(ctx, tx, p.Subject, &out.Unread); err != nil {
 			return err
 		}
 		rows, err := tx.Query(ctx, `SELECT i.message_id, i.created_at, coalesce(i.read_at, 0), m.title, m.body
 FROM notify_inbox i JOIN notify_messages m ON m.tenant = i.tenant AND m.id = i.message_id
 WHERE i.tenant = ? AND i.user_id = ? AND (i.created_at, i.message_id) < (?, ?) `+only+`
-ORDER BY i.created_at DESC, i.message_id DESC LIMIT ?`, tenant, user, before, id, q.Limit+1)
+ORDER BY i.created_at DESC, i.message_id DESC LIMIT ?`, p.Tenant, p.Subject, before, id, q.Limit+1)
 		items, err := collect(rows, err, func(rows *sql.Rows) (i InboxItem, err error) {
 			var created, read int64
 			err = rows.Scan(&i.ID, &created, &read, &i.Title, &i.Body)
@@ -116,14 +119,17 @@ func readUnread(ctx context.Context, tx store.Tx, user string, n *int) error {
 
 // Read marks a message of the user's inbox as read; it may be read already.
 // Error: KindNotFound where it is not in that inbox.
-func (s *Service) Read(ctx context.Context, tenant platform.TenantID, user, message string) (InboxItem, error) {
+func (s *Service) Read(ctx context.Context, p platform.Principal, message string) (InboxItem, error) {
+	if err := p.RequireTenant(); err != nil {
+		return InboxItem{}, err
+	}
 	var item InboxItem
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		item = InboxItem{ID: message}
 		var created, read int64
 		err := tx.QueryRow(ctx, `SELECT m.title, m.body, i.created_at, coalesce(i.read_at, 0) FROM notify_messages m
 JOIN notify_inbox i ON i.tenant = m.tenant AND i.user_id = ? AND i.created_at = m.created_at AND i.message_id = m.id
-WHERE m.tenant = ? AND m.id = ?`, user, tenant, message).Scan(&item.Title, &item.Body, &created, &read)
+WHERE m.tenant = ? AND m.id = ?`, p.Subject, p.Tenant, message).Scan(&item.Title, &item.Body, &created, &read)
 		if errors.Is(err, sql.ErrNoRows) {
 			return platform.NotFound("message")
 		}
@@ -137,11 +143,11 @@ WHERE m.tenant = ? AND m.id = ?`, user, tenant, message).Scan(&item.Title, &item
 		now := s.cfg.Now().UnixMicro()
 		item.ReadAt = micros(now)
 		n, err := affected(tx.Exec(ctx, `UPDATE notify_inbox SET read_at = ?
-WHERE tenant = ? AND user_id = ? AND created_at = ? AND message_id = ? AND read_at IS NULL`, now, tenant, user, created, message))
+WHERE tenant = ? AND user_id = ? AND created_at = ? AND message_id = ? AND read_at IS NULL`, now, p.Tenant, p.Subject, created, message))
 		if err != nil {
 			return fmt.Errorf("notify: mark as read: %w", err)
 		}
-		return s.subtractUnread(ctx, tx, user, n)
+		return s.subtractUnread(ctx, tx, p.Subject, n)
 	})
 	return item, err
 }
@@ -149,12 +155,15 @@ WHERE tenant = ? AND user_id = ? AND created_at = ? AND message_id = ? AND read_
 // ReadAll marks as read all that is in the user's inbox now, and returns how
 // many those were. It works in several transactions: what comes meanwhile
 // stays unread, and a failure leaves the older part unread.
-func (s *Service) ReadAll(ctx context.Context, tenant platform.TenantID, user string) (int, error) {
+func (s *Service) ReadAll(ctx context.Context, p platform.Principal) (int, error) {
+	if err := p.RequireTenant(); err != nil {
+		return 0, err
+	}
 	total := 0
 	until := s.stamp()
 	for more := true; more; {
 		n := 0
-		err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 			// The batch is a range, so that all of it is read afterwards, by
 			// whomever; without a last entry it is all there is.
 			var (
@@ -163,17 +172,17 @@ func (s *Service) ReadAll(ctx context.Context, tenant platform.TenantID, user st
 			)
 			err := tx.QueryRow(ctx, `SELECT created_at, message_id FROM notify_inbox
 WHERE tenant = ? AND user_id = ? AND read_at IS NULL AND created_at <= ?
-ORDER BY created_at DESC, message_id DESC LIMIT 1 OFFSET ?`, tenant, user, until, inboxBatch-1).Scan(&since, &last)
+ORDER BY created_at DESC, message_id DESC LIMIT 1 OFFSET ?`, p.Tenant, p.Subject, until, inboxBatch-1).Scan(&since, &last)
 			if more = err == nil; !more && !errors.Is(err, sql.ErrNoRows) {
 				return fmt.Errorf("notify: count unread messages: %w", err)
 			}
 			n, err = affected(tx.Exec(ctx, `UPDATE notify_inbox SET read_at = ?
 WHERE tenant = ? AND user_id = ? AND read_at IS NULL AND created_at <= ? AND (created_at, message_id) >= (?, ?)`,
-				s.cfg.Now().UnixMicro(), tenant, user, until, since, last))
+				s.cfg.Now().UnixMicro(), p.Tenant, p.Subject, until, since, last))
 			if err != nil {
 				return fmt.Errorf("notify: mark all as read: %w", err)
 			}
-			return s.subtractUnread(ctx, tx, user, n)
+			return s.subtractUnread(ctx, tx, p.Subject, n)
 		})
 		if err != nil {
 			return total, err

@@ -15,7 +15,7 @@ import (
 // say sends a message to the inbox of users.
 func (w *world) say(tenant platform.TenantID, title string, users ...string) notify.SentMessage {
 	w.t.Helper()
-	m, err := w.svc.Send(context.Background(), tenant, notify.Message{
+	m, err := w.svc.Send(context.Background(), platform.System(tenant, "test"), notify.Message{
 		To: notify.Audience{Users: users}, Channels: []notify.Channel{notify.ChannelInbox}, Title: title, Body: "body of " + title,
 	})
 	if err != nil {
@@ -92,7 +92,7 @@ func TestReadAllInBatches(t *testing.T) {
 	if got := w.inbox(acme, "ann"); got.Unread != 2500 || got.Items[0].Body != "bob created rec_2499." {
 		t.Fatalf("got %d, %+v", got.Unread, got.Items[0])
 	}
-	n, err := w.svc.ReadAll(context.Background(), acme, "ann")
+	n, err := w.svc.ReadAll(context.Background(), platform.System(acme, "ann"))
 	if err != nil || n != 2500 || w.inbox(acme, "ann").Unread != 0 {
 		t.Errorf("read %d, %v, %d left", n, err, w.inbox(acme, "ann").Unread)
 	}
@@ -175,7 +175,7 @@ func TestCancelledContext(t *testing.T) {
 	w := start(t, nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err := w.svc.Send(ctx, acme, notify.Message{
+	_, err := w.svc.Send(ctx, platform.System(acme, "test"), notify.Message{
 		To: notify.Audience{Everyone: true}, Channels: []notify.Channel{notify.ChannelInbox}, Title: "x",
 	})
 	if !errors.Is(err, context.Canceled) {
@@ -188,11 +188,11 @@ func TestCancelledContext(t *testing.T) {
 
 func TestNoTenant(t *testing.T) {
 	w := start(t, nil)
-	_, err := w.svc.Send(context.Background(), "", notify.Message{To: notify.Audience{Everyone: true}, Channels: []notify.Channel{"inbox"}, Title: "x"})
-	if !errors.Is(err, platform.ErrNoTenant) {
+	_, err := w.svc.Send(context.Background(), platform.System("", "test"), notify.Message{To: notify.Audience{Everyone: true}, Channels: []notify.Channel{"inbox"}, Title: "x"})
+	if !errors.Is(err, platform.ErrUnauthenticated) {
 		t.Errorf("send: %v", err)
 	}
-	if _, err = w.svc.Inbox(context.Background(), "", "ann", notify.InboxQuery{}); !errors.Is(err, platform.ErrNoTenant) {
+	if _, err = w.svc.Inbox(context.Background(), platform.System("", "ann"), notify.InboxQuery{}); !errors.Is(err, platform.ErrUnauthenticated) {
 		t.Errorf("inbox: %v", err)
 	}
 }

@@ -30,7 +30,7 @@ func TestFanOutIsCountedBeforeItIsWritten(t *testing.T) {
 	})
 	ctx := context.Background()
 	for i := range 4 {
-		_, err := w.svc.CreateRule(ctx, acme, "ann", notify.Rule{
+		_, err := w.svc.CreateRule(ctx, platform.System(acme, "ann"), notify.Rule{
 			Name: fmt.Sprint("rule ", i), Event: "data.*", Channels: []notify.Channel{notify.ChannelInbox},
 			To: notify.RuleAudience{Audience: notify.Audience{Everyone: true}}, Title: "{{.data.id}}",
 		})
@@ -64,16 +64,16 @@ func TestFanOutIsCountedBeforeItIsWritten(t *testing.T) {
 	// A sender is told.
 	send := notify.Message{To: notify.Audience{Everyone: true}, Channels: []notify.Channel{notify.ChannelInbox}, Title: "t"}
 	var e *platform.Error
-	if _, err := w.svc.Send(ctx, acme, send); !errors.As(err, &e) || e.Kind != platform.KindLimited || e.Code != "rate_exceeded" || e.RetryAfter != 12*time.Hour {
+	if _, err := w.svc.Send(ctx, platform.System(acme, "test"), send); !errors.As(err, &e) || e.Kind != platform.KindLimited || e.Code != "rate_exceeded" || e.RetryAfter != 12*time.Hour {
 		t.Errorf("got %v", err)
 	}
 	send.To = notify.Audience{Users: []string{"ann", "bob"}}
-	if _, err := w.svc.Send(ctx, acme, send); err != nil {
+	if _, err := w.svc.Send(ctx, platform.System(acme, "test"), send); err != nil {
 		t.Error(err)
 	}
 	// Nothing of it is another tenant's, and the next day is a new one.
 	send.To = notify.Audience{Everyone: true}
-	if _, err := w.svc.Send(ctx, other, send); err != nil {
+	if _, err := w.svc.Send(ctx, platform.System(other, "test"), send); err != nil {
 		t.Error(err)
 	}
 	c.pass(day)
@@ -151,7 +151,7 @@ func TestLimitsAreReadOutsideOfTransactions(t *testing.T) {
 			{To: notify.Audience{Everyone: true}, Channels: []notify.Channel{notify.ChannelInbox}, Title: "t"},
 			{Channels: []notify.Channel{notify.ChannelWebhook}, Title: "t"},
 		} {
-			if _, err := w.svc.SendIn(ctx, tx, m); err != nil {
+			if _, err := w.svc.SendIn(ctx, platform.System(tx.Tenant(), "test"), tx, m); err != nil {
 				return err
 			}
 		}

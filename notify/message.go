@@ -62,8 +62,6 @@ type Message struct {
 	// HTML is an alternative of Body for e-mail, at most 256 KiB. It is sent
 	// as it is.
 	HTML string
-	// Actor is the id of who sends it, or "".
-	Actor string
 	// Secret says that the text holds a secret, such as the token of an
 	// invitation: it goes to Emails, by the e-mail channel alone, without a
 	// Template. The text is

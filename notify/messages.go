@@ -60,15 +60,18 @@ func readTarget(ctx context.Context, tx store.Tx, id string) (target, error) {
 }
 
 // Message returns a message with its deliveries. Error: KindNotFound.
-func (s *Service) Message(ctx context.Context, tenant platform.TenantID, id string) (SentMessage, error) {
+func (s *Service) Message(ctx context.Context, p platform.Principal, id string) (SentMessage, error) {
+	if err := p.RequireTenant(); err != nil {
+		return SentMessage{}, err
+	}
 	var m SentMessage
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		var err error
 		if m, _, err = readMessage(ctx, tx, id); err != nil {
 			return err
 		}
 		rows, err := tx.Query(ctx, `SELECT `+deliveryColumns+` FROM notify_deliveries
-WHERE tenant = ? AND message_id = ? AND message_id <> '' ORDER BY created_at DESC, id DESC LIMIT ?`, tenant, id, shownDeliveries)
+WHERE tenant = ? AND message_id = ? AND message_id <> '' ORDER BY created_at DESC, id DESC LIMIT ?`, p.Tenant, id, shownDeliveries)
 		m.Deliveries, err = scanDeliveries(ctx, tx, rows, err)
 		return err
 	}, store.ReadOnly)
@@ -78,15 +81,18 @@ WHERE tenant = ? AND message_id = ? AND message_id <> '' ORDER BY created_at DES
 // Messages returns a page of the tenant's messages, newest first, without
 // their deliveries, and the cursor of the next page. Error: KindMalformed for
 // a cursor of another list.
-func (s *Service) Messages(ctx context.Context, tenant platform.TenantID, limit int, cursor string) ([]SentMessage, string, error) {
+func (s *Service) Messages(ctx context.Context, p platform.Principal, limit int, cursor string) ([]SentMessage, string, error) {
+	if err := p.RequireTenant(); err != nil {
+		return nil, "", err
+	}
 	before, id, err := timeKey(messageList, cursor)
 	if err != nil {
 		return nil, "", err
 	}
 	var out []SentMessage
-	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT `+messageColumns+` FROM notify_messages
-WHERE tenant = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`, tenant, before, id, limit+1)
+WHERE tenant = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`, p.Tenant, before, id, limit+1)
 		out, err = collect(rows, err, func(rows *sql.Rows) (SentMessage, error) {
 			m, _, err := scanMessage(rows.Scan)
 			return m, err

@@ -57,7 +57,7 @@ func BenchmarkBesideHangingReceivers(b *testing.B) {
 				<-arrived
 				hooks = append(hooks, time.Since(began))
 				began = time.Now()
-				if _, err := w.svc.Send(b.Context(), acme, notify.Message{
+				if _, err := w.svc.Send(b.Context(), platform.System(acme, "test"), notify.Message{
 					Emails: []string{fmt.Sprintf("user%d@example.com", n)}, Channels: []notify.Channel{notify.ChannelEmail}, Title: "Hi",
 				}); err != nil {
 					b.Fatal(err)

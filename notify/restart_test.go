@@ -97,7 +97,7 @@ func testSendIn(t *testing.T) {
 	refused := errors.New("no")
 	send := func(result error) (m notify.SentMessage, err error) {
 		err = w.db.InTenant(context.Background(), acme, func(ctx context.Context, tx store.Tx) error {
-			m, err = w.svc.SendIn(ctx, tx, notify.Message{
+			m, err = w.svc.SendIn(ctx, platform.System(tx.Tenant(), "test"), tx, notify.Message{
 				To: notify.Audience{Roles: []string{"member"}}, Channels: []notify.Channel{notify.ChannelInbox}, Title: "Invited",
 			})
 			if err != nil {

@@ -43,7 +43,7 @@ func TestOldMessagesAreRemoved(t *testing.T) {
 	ctx := context.Background()
 	send := func(tenant platform.TenantID, id string) {
 		t.Helper()
-		_, err := w.svc.Send(ctx, tenant, notify.Message{
+		_, err := w.svc.Send(ctx, platform.System(tenant, "test"), notify.Message{
 			ID: id, To: notify.Audience{Everyone: true}, Channels: []notify.Channel{notify.ChannelInbox, notify.ChannelWebhook}, Title: id,
 		})
 		if err != nil {
@@ -62,7 +62,7 @@ func TestOldMessagesAreRemoved(t *testing.T) {
 	eventually(t, "the webhooks", func() bool {
 		return w.count(`SELECT count(*) FROM notify_deliveries WHERE status = 'delivered'`) == 63
 	})
-	if _, err := w.svc.Read(ctx, acme, "ann", "old0"); err != nil {
+	if _, err := w.svc.Read(ctx, platform.System(acme, "ann"), "old0"); err != nil {
 		t.Fatal(err)
 	}
 	c.pass(85 * day)
@@ -104,7 +104,7 @@ func TestRemovalGoesInSmallSteps(t *testing.T) {
 		w.people.add(other, fmt.Sprint("user", i))
 	}
 	ctx := context.Background()
-	_, err := w.svc.Send(ctx, other, notify.Message{To: notify.Audience{Everyone: true}, Channels: []notify.Channel{notify.ChannelInbox}, Title: "t"})
+	_, err := w.svc.Send(ctx, platform.System(other, "test"), notify.Message{To: notify.Audience{Everyone: true}, Channels: []notify.Channel{notify.ChannelInbox}, Title: "t"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestNothingIsRemovedByChoice(t *testing.T) {
 	c := newClock()
 	w := start(t, func(cfg *notify.Config) { cfg.Now, cfg.MessageRetention, cfg.DeliveryRetention = c.now, -1, -1 })
 	ctx := context.Background()
-	if _, err := w.svc.Send(ctx, acme, notify.Message{To: notify.Audience{Everyone: true}, Channels: []notify.Channel{notify.ChannelInbox}, Title: "t"}); err != nil {
+	if _, err := w.svc.Send(ctx, platform.System(acme, "test"), notify.Message{To: notify.Audience{Everyone: true}, Channels: []notify.Channel{notify.ChannelInbox}, Title: "t"}); err != nil {
 		t.Fatal(err)
 	}
 	c.pass(10 * 365 * day)
@@ -152,7 +152,7 @@ func TestUsage(t *testing.T) {
 	ctx := context.Background()
 	costlyRule(t, w)
 	w.want(201, acme, "ann", "POST", "/v1/notify/templates", `{"name":"n","title":"t"}`)
-	if _, err := w.svc.Send(ctx, acme, notify.Message{To: notify.Audience{Everyone: true}, Channels: []notify.Channel{notify.ChannelInbox}, Title: "t"}); err != nil {
+	if _, err := w.svc.Send(ctx, platform.System(acme, "test"), notify.Message{To: notify.Audience{Everyone: true}, Channels: []notify.Channel{notify.ChannelInbox}, Title: "t"}); err != nil {
 		t.Fatal(err)
 	}
 	for tenant, used := range map[platform.TenantID][]int64{acme: {3, 0, 1, 1, 0}, other: {0, 0, 0, 0, 0}} {
@@ -177,7 +177,7 @@ func TestUsage(t *testing.T) {
 	}
 	// A refused message has used nothing.
 	err := w.db.InTenant(ctx, acme, func(ctx context.Context, tx store.Tx) error {
-		_, err := w.svc.SendIn(ctx, tx, notify.Message{To: notify.Audience{Everyone: true}, Channels: []notify.Channel{notify.ChannelInbox}, Template: "no"})
+		_, err := w.svc.SendIn(ctx, platform.System(tx.Tenant(), "test"), tx, notify.Message{To: notify.Audience{Everyone: true}, Channels: []notify.Channel{notify.ChannelInbox}, Template: "no"})
 		return err
 	})
 	if got, uerr := w.svc.Usage(ctx, acme); err == nil || uerr != nil || got[0].Used != 3 {

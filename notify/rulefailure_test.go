@@ -23,7 +23,7 @@ func heavy(tenant platform.TenantID, n int) platform.Event {
 
 func costlyRule(t testing.TB, w *world) notify.Rule {
 	t.Helper()
-	r, err := w.svc.CreateRule(context.Background(), acme, "ann", notify.Rule{
+	r, err := w.svc.CreateRule(context.Background(), platform.System(acme, "ann"), notify.Rule{
 		Name: "costly", Event: "data.*", Channels: []notify.Channel{notify.ChannelInbox},
 		To: notify.RuleAudience{Audience: notify.Audience{Everyone: true}}, Title: "t",
 		Body: "{{if .data.x}}" + strings.Replace(costly(), ".x", ".data.x", 1) + "{{end}}",
@@ -44,7 +44,7 @@ func (w *world) consume(events ...platform.Event) {
 // failed are the failed messages of acme.
 func (w *world) failed() (out []notify.SentMessage) {
 	w.t.Helper()
-	list, _, err := w.svc.Messages(context.Background(), acme, 200, "")
+	list, _, err := w.svc.Messages(context.Background(), platform.System(acme, "test"), 200, "")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func testRuleOverItsBudget(t *testing.T) {
 	for n := range 7 {
 		w.consume(heavy(acme, n+3))
 	}
-	r, err := w.svc.Rule(ctx, acme, rule.ID)
+	r, err := w.svc.Rule(ctx, platform.System(acme, "test"), rule.ID)
 	if err != nil || r.Disabled || r.Failures == nil || r.Failures.Today != 9 || r.Failures.OverBudget != 9 || len(w.failed()) != 1 {
 		t.Fatalf("got %+v, %+v, %v", r, r.Failures, err)
 	}
@@ -114,7 +114,7 @@ func testRuleOverItsBudget(t *testing.T) {
 	if items := w.inbox(acme, "cat").Items; len(items) != 1 || items[0].Body != "rec_12" {
 		t.Errorf("got %+v", items)
 	}
-	if r, err = w.svc.Rule(ctx, acme, rule.ID); err != nil || r.Failures != nil || r.DisabledReason != "" {
+	if r, err = w.svc.Rule(ctx, platform.System(acme, "test"), rule.ID); err != nil || r.Failures != nil || r.DisabledReason != "" {
 		t.Errorf("got %+v, %v", r, err)
 	}
 }
@@ -141,7 +141,7 @@ func TestRuleThatWorksNowAndThenStaysOn(t *testing.T) {
 	}
 	w.consume(event(true), event(true))
 	w.consume(event(true), event(false), event(true))
-	r, err := w.svc.Rule(context.Background(), acme, rule.ID)
+	r, err := w.svc.Rule(context.Background(), platform.System(acme, "test"), rule.ID)
 	if err != nil || r.Disabled || r.Failures == nil || r.Failures.Total != 31 || r.Failures.OverBudget != 1 {
 		t.Errorf("disabled %t, %+v, %v", r.Disabled, r.Failures, err)
 	}
@@ -158,7 +158,7 @@ func TestDisableRule(t *testing.T) {
 		if err := w.svc.DisableRule(ctx, acme, id, "it costs too much"); err != nil {
 			t.Fatal(err)
 		}
-		r, err := w.svc.Rule(ctx, acme, id)
+		r, err := w.svc.Rule(ctx, platform.System(acme, "test"), id)
 		if err != nil || !r.Disabled || r.DisabledReason != "it costs too much" {
 			t.Errorf("got %+v, %v", r, err)
 		}
@@ -185,7 +185,7 @@ func TestBusyTenantsEventsBecomeJobs(t *testing.T) {
 
 func testBusyTenantsEventsBecomeJobs(t *testing.T) {
 	w := start(t, func(c *notify.Config) { c.Rules = []notify.Rule{builtin()} })
-	_, err := w.svc.CreateRule(context.Background(), acme, "ann", notify.Rule{
+	_, err := w.svc.CreateRule(context.Background(), platform.System(acme, "ann"), notify.Rule{
 		Name: "dear", Event: "data.*", Channels: []notify.Channel{notify.ChannelInbox},
 		To: notify.RuleAudience{Audience: notify.Audience{Users: []string{"cat"}}}, Title: "t", Body: "{{range 15000}}{{end}}{{.data.id}}",
 	})
@@ -228,11 +228,11 @@ func testCompilingRulesIsPaidFor(t *testing.T) {
 	ctx := context.Background()
 	for i := range 8 {
 		name := fmt.Sprint("long", i)
-		_, err := w.svc.CreateTemplate(ctx, acme, "ann", notify.Template{Name: name, Title: name, HTML: strings.Repeat("<b>{{.data.id}}</b>", 2000)})
+		_, err := w.svc.CreateTemplate(ctx, platform.System(acme, "ann"), notify.Template{Name: name, Title: name, HTML: strings.Repeat("<b>{{.data.id}}</b>", 2000)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = w.svc.CreateRule(ctx, acme, "ann", notify.Rule{
+		_, err = w.svc.CreateRule(ctx, platform.System(acme, "ann"), notify.Rule{
 			Name: name, Event: "data.*", Channels: []notify.Channel{notify.ChannelInbox}, Template: name,
 			To: notify.RuleAudience{Audience: notify.Audience{Users: []string{"cat"}}},
 		})

@@ -114,18 +114,21 @@ func resolve(ctx context.Context, tx store.Tx, r *Rule) error {
 // CreateRule keeps a new rule; its ID and times are the service's. It holds
 // for the events that are committed after it. Errors: KindInvalid;
 // KindForbidden "limit_exceeded" beyond the limit "notify.rules".
-func (s *Service) CreateRule(ctx context.Context, tenant platform.TenantID, actor string, r Rule) (Rule, error) {
+func (s *Service) CreateRule(ctx context.Context, p platform.Principal, r Rule) (Rule, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Rule{}, err
+	}
 	if err := r.validate(s.cfg.Mail != nil); err != nil {
 		return Rule{}, err
 	}
-	limits, err := s.cfg.Limits.Of(ctx, tenant) // it may read a store of its own
+	limits, err := s.cfg.Limits.Of(ctx, p.Tenant) // it may read a store of its own
 	if err != nil {
 		return Rule{}, err
 	}
 	r.ID, r.Builtin, r.DisabledReason, r.Failures = s.cfg.NewID("rul"), false, "", nil
 	r.CreatedAt = micros(s.stamp())
 	r.UpdatedAt = r.CreatedAt
-	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
@@ -137,12 +140,12 @@ func (s *Service) CreateRule(ctx context.Context, tenant platform.TenantID, acto
 			return err
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO notify_rules (tenant, `+ruleColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?)`,
-			tenant, r.ID, r.Name, r.Event, string(r.Filter), joinChannels(r.Channels), marshal(r.To), r.Template, r.Title, r.Body,
+			p.Tenant, r.ID, r.Name, r.Event, string(r.Filter), joinChannels(r.Channels), marshal(r.To), r.Template, r.Title, r.Body,
 			bit(r.Disabled), r.CreatedAt.UnixMicro(), r.UpdatedAt.UnixMicro())
 		if err != nil {
 			return fmt.Errorf("notify: create rule: %w", err)
 		}
-		return s.ruleChanged(ctx, tx, "created", actor, r)
+		return s.ruleChanged(ctx, tx, "created", p.Subject, r)
 	})
 	return r, err
 }
@@ -155,9 +158,12 @@ func (s *Service) ruleChanged(ctx context.Context, tx store.Tx, what, actor stri
 
 // Rule returns a rule of the tenant, or one of the host's as it stands for the
 // tenant. Error: KindNotFound.
-func (s *Service) Rule(ctx context.Context, tenant platform.TenantID, id string) (Rule, error) {
+func (s *Service) Rule(ctx context.Context, p platform.Principal, id string) (Rule, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Rule{}, err
+	}
 	var r Rule
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		var err error
 		if r, err = s.readRule(ctx, tx, id); err != nil {
 			return err
@@ -171,8 +177,11 @@ func (s *Service) Rule(ctx context.Context, tenant platform.TenantID, id string)
 
 // Rules returns a page of the tenant's rules, by id; the first page begins
 // with the host's, beyond its limit.
-func (s *Service) Rules(ctx context.Context, tenant platform.TenantID, limit int, cursor string) ([]Rule, string, error) {
-	own, next, err := list(ctx, s, tenant, ruleList, `SELECT `+ruleColumns+` FROM notify_rules WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?`,
+func (s *Service) Rules(ctx context.Context, p platform.Principal, limit int, cursor string) ([]Rule, string, error) {
+	if err := p.RequireTenant(); err != nil {
+		return nil, "", err
+	}
+	own, next, err := list(ctx, s, p.Tenant, ruleList, `SELECT `+ruleColumns+` FROM notify_rules WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?`,
 		limit, cursor, scanRule, func(r Rule) string { return r.ID })
 	if err != nil {
 		return nil, "", err
@@ -181,7 +190,7 @@ func (s *Service) Rules(ctx context.Context, tenant platform.TenantID, limit int
 		switches map[string]builtinSwitch
 		failed   map[string]*RuleFailure
 	)
-	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		if failed, err = failures(ctx, tx); err != nil {
 			return err
 		}
@@ -209,9 +218,12 @@ func (s *Service) Rules(ctx context.Context, tenant platform.TenantID, limit int
 // host's rules only Disabled can change. change may be called again where
 // another update comes between. Errors: those of CreateRule; KindNotFound;
 // KindConflict "builtin_rule".
-func (s *Service) UpdateRule(ctx context.Context, tenant platform.TenantID, actor, id string, change func(*Rule)) (Rule, error) {
+func (s *Service) UpdateRule(ctx context.Context, p platform.Principal, id string, change func(*Rule)) (Rule, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Rule{}, err
+	}
 	for {
-		old, err := s.Rule(ctx, tenant, id)
+		old, err := s.Rule(ctx, p, id)
 		if err != nil {
 			return Rule{}, err
 		}
@@ -231,7 +243,7 @@ func (s *Service) UpdateRule(ctx context.Context, tenant platform.TenantID, acto
 		} else if err := r.validate(s.cfg.Mail != nil); err != nil { // it compiles, which no transaction must wait for
 			return Rule{}, err
 		}
-		r, err = s.replaceRule(ctx, tenant, actor, before, r)
+		r, err = s.replaceRule(ctx, p.Tenant, p.Subject, before, r)
 		if !errors.Is(err, errChanged) {
 			return r, err
 		}
@@ -278,8 +290,11 @@ title = ?, body = ?, disabled = ?, disabled_reason = ?, updated_at = ? WHERE ten
 }
 
 // DeleteRule removes a rule. Errors: KindNotFound; KindConflict "builtin_rule".
-func (s *Service) DeleteRule(ctx context.Context, tenant platform.TenantID, actor, id string) error {
-	return s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+func (s *Service) DeleteRule(ctx context.Context, p platform.Principal, id string) error {
+	if err := p.RequireTenant(); err != nil {
+		return err
+	}
+	return s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
@@ -290,12 +305,12 @@ func (s *Service) DeleteRule(ctx context.Context, tenant platform.TenantID, acto
 		if r.Builtin {
 			return platform.Errorf(platform.KindConflict, "builtin_rule", "a rule of the installation can only be switched on and off")
 		}
-		if _, err := tx.Exec(ctx, `DELETE FROM notify_rules WHERE tenant = ? AND id = ?`, tenant, id); err != nil {
+		if _, err := tx.Exec(ctx, `DELETE FROM notify_rules WHERE tenant = ? AND id = ?`, p.Tenant, id); err != nil {
 			return fmt.Errorf("notify: delete rule: %w", err)
 		}
 		if err := forgetFailures(ctx, tx, id); err != nil {
 			return err
 		}
-		return s.ruleChanged(ctx, tx, "deleted", actor, r)
+		return s.ruleChanged(ctx, tx, "deleted", p.Subject, r)
 	})
 }

@@ -130,7 +130,7 @@ func (w *world) sendSecret(m notify.Message) notify.SentMessage {
 	w.t.Helper()
 	m.Emails, m.Channels, m.Secret = []string{"new@example.com"}, []notify.Channel{notify.ChannelEmail}, true
 	m.Title, m.Body, m.HTML = "Yours: "+canary, "Take "+canary, "<b>"+canary+"</b>"
-	sent, err := w.svc.Send(context.Background(), acme, m)
+	sent, err := w.svc.Send(context.Background(), platform.System(acme, "test"), m)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -265,7 +265,7 @@ func TestSecretMessage(t *testing.T) {
 		if m.Template == "" {
 			m.Title = "t"
 		}
-		if _, err := w.svc.Send(t.Context(), acme, m); !errors.Is(err, platform.ErrInvalid) {
+		if _, err := w.svc.Send(t.Context(), platform.System(acme, "test"), m); !errors.Is(err, platform.ErrInvalid) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

@@ -24,28 +24,29 @@ import (
 // it may among them; KindConflict "id_reused" for an ID that was used for
 // something else; KindLimited "rate_exceeded" beyond one of the limits of the
 // day: "notify.messages", "notify.emails", "notify.emails_per_sender" (of
-// m.Actor) and "notify.emails_per_recipient".
-func (s *Service) Send(ctx context.Context, tenant platform.TenantID, m Message) (SentMessage, error) {
-	if err := tenant.Validate(); err != nil {
+// p.Subject; a system principal has no such limit) and
+// "notify.emails_per_recipient".
+func (s *Service) Send(ctx context.Context, p platform.Principal, m Message) (SentMessage, error) {
+	if err := p.RequireTenant(); err != nil {
 		return SentMessage{}, err
 	}
 	if err := m.validate(s.cfg.Mail != nil); err != nil {
 		return SentMessage{}, err
 	}
-	d, earlier, err := s.draft(ctx, tenant, m)
+	d, earlier, err := s.draft(ctx, p, m)
 	if err != nil || earlier != nil {
 		return deref(earlier), err
 	}
 	// The directory reads the host's own store, so it is asked before the
 	// transaction; only a new message needs it, but a repeated one is rare.
-	if d.recipients, err = s.lookUp(ctx, tenant, m.To); err != nil {
+	if d.recipients, err = s.lookUp(ctx, p.Tenant, m.To); err != nil {
 		return SentMessage{}, err
 	}
-	if d.limits, err = s.cfg.Limits.Of(ctx, tenant); err != nil {
+	if d.limits, err = s.cfg.Limits.Of(ctx, p.Tenant); err != nil {
 		return SentMessage{}, err
 	}
 	var sent SentMessage
-	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		sent, err = s.send(ctx, tx, d)
 		return err
 	})
@@ -60,19 +61,23 @@ func (s *Service) Send(ctx context.Context, tenant platform.TenantID, m Message)
 // then the message has no text, and one whose text cannot be made becomes a
 // failed message with the reason. So does one that exceeds a limit of the tenant;
 // what needs no such job, as it names addresses or endpoints alone, is counted
-// and not refused.
-func (s *Service) SendIn(ctx context.Context, tx store.Tx, m Message) (SentMessage, error) {
-	if err := tx.Tenant().Validate(); err != nil {
+// and not refused. Error beside those of Send: KindNoTenant "wrong_tenant" where p
+// and tx disagree about the tenant.
+func (s *Service) SendIn(ctx context.Context, p platform.Principal, tx store.Tx, m Message) (SentMessage, error) {
+	if err := p.RequireTenant(); err != nil {
 		return SentMessage{}, err
+	}
+	if p.Tenant != tx.Tenant() {
+		return SentMessage{}, platform.Errorf(platform.KindNoTenant, "wrong_tenant", "the principal is of another tenant than the transaction")
 	}
 	if err := m.validate(s.cfg.Mail != nil); err != nil {
 		return SentMessage{}, err
 	}
-	digest, err := m.digest()
+	digest, err := m.digest(sender(p))
 	if err != nil {
 		return SentMessage{}, err
 	}
-	d := draft{Message: m, digest: digest, text: rendered{m.Title, m.Body, m.HTML}, limits: counted(), later: !m.To.IsZero() || m.Template != ""}
+	d := draft{Message: m, actor: sender(p), digest: digest, text: rendered{m.Title, m.Body, m.HTML}, limits: counted(), later: !m.To.IsZero() || m.Template != ""}
 	return s.send(ctx, tx, d)
 }
 
@@ -105,6 +110,7 @@ func (s *Service) lookUp(ctx context.Context, tenant platform.TenantID, to Audie
 // draft is a message about to be written.
 type draft struct {
 	Message
+	actor      string
 	digest     string
 	text       rendered
 	recipients []Recipient
@@ -126,7 +132,7 @@ func (s *Service) send(ctx context.Context, tx store.Tx, d draft) (SentMessage, 
 	}
 	row := &messageRow{
 		id: d.ID, createdAt: s.stamp(), status: MessageDispatched, text: d.text, channels: d.Channels,
-		audience: target{Audience: d.To, Emails: d.Emails}, actor: d.Actor, digest: d.digest,
+		audience: target{Audience: d.To, Emails: d.Emails}, actor: d.actor, digest: d.digest,
 	}
 	p := &plan{message: row, fanOut: d.later}
 	if d.Secret {
@@ -155,7 +161,7 @@ func (s *Service) send(ctx context.Context, tx store.Tx, d draft) (SentMessage, 
 	if err := s.write(ctx, tx, []*plan{p}); err != nil {
 		return SentMessage{}, err
 	}
-	if err := s.emit(ctx, tx, "notify.message.sent", d.ID, d.Actor, map[string]any{"id": d.ID, "channels": d.Channels}); err != nil {
+	if err := s.emit(ctx, tx, "notify.message.sent", d.ID, d.actor, map[string]any{"id": d.ID, "channels": d.Channels}); err != nil {
 		return SentMessage{}, err
 	}
 	return p.sent(), nil
@@ -183,9 +189,21 @@ func deref(m *SentMessage) SentMessage {
 	return *m
 }
 
-// digest is of all that the caller said but a secret.
-func (m *Message) digest() (string, error) {
-	said := *m
+// sender is the user who causes what p sends: the holder of an API key too, and
+// nobody where the host itself sends.
+func sender(p platform.Principal) string {
+	if p.Kind == platform.PrincipalSystem {
+		return ""
+	}
+	return p.Subject
+}
+
+// digest is of who sends, and of all that they said but a secret.
+func (m *Message) digest(actor string) (string, error) {
+	said := struct {
+		Message
+		Actor string
+	}{*m, actor}
 	if m.Secret { // even a digest could be guessed from
 		said.Title, said.Body, said.HTML = "", "", ""
 	}

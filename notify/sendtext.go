@@ -11,12 +11,12 @@ import (
 // draft makes the text of a message, outside of a transaction that writes: what
 // a tenant's template does must hold up nobody. Where the message is a repeated
 // one, it returns that instead, whose template may be gone.
-func (s *Service) draft(ctx context.Context, tenant platform.TenantID, m Message) (draft, *SentMessage, error) {
-	digest, err := m.digest()
+func (s *Service) draft(ctx context.Context, p platform.Principal, m Message) (draft, *SentMessage, error) {
+	digest, err := m.digest(sender(p))
 	if err != nil {
 		return draft{}, nil, err
 	}
-	d := draft{Message: m, digest: digest, text: rendered{m.Title, m.Body, m.HTML}}
+	d := draft{Message: m, actor: sender(p), digest: digest, text: rendered{m.Title, m.Body, m.HTML}}
 	if m.Template == "" {
 		return d, nil, nil
 	}
@@ -24,7 +24,7 @@ func (s *Service) draft(ctx context.Context, tenant platform.TenantID, m Message
 		t       Template
 		earlier *SentMessage
 	)
-	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		if m.ID != "" {
 			if earlier, err = repeated(ctx, tx, m.ID, digest); err != nil || earlier != nil {
 				return err

@@ -105,7 +105,7 @@ func (w *world) connect(c *client, tenant platform.TenantID, user string) (leave
 
 func (w *world) send(tenant platform.TenantID, users ...string) string {
 	w.t.Helper()
-	m, err := w.svc.Send(context.Background(), tenant, notify.Message{
+	m, err := w.svc.Send(context.Background(), platform.System(tenant, "test"), notify.Message{
 		To: notify.Audience{Users: users}, Channels: []notify.Channel{notify.ChannelInbox}, Title: "Hi",
 	})
 	if err != nil {

@@ -127,16 +127,16 @@ func TestTextsAreMadeOutsideOfTransactions(t *testing.T) {
 	db := &writes{}
 	w := start(t, func(c *notify.Config) { db.Relational = c.DB; c.DB = db })
 	ctx := context.Background()
-	_, err := w.svc.CreateTemplate(ctx, acme, "ann", notify.Template{Name: "costly", Title: "t", Body: costly()})
+	_, err := w.svc.CreateTemplate(ctx, platform.System(acme, "ann"), notify.Template{Name: "costly", Title: "t", Body: costly()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := notify.Message{
 		ID: "one", To: notify.Audience{Everyone: true}, Channels: []notify.Channel{notify.ChannelInbox},
-		Template: "costly", Variables: map[string]any{"x": strings.Repeat("x", 60_000)}, Actor: "ann",
+		Template: "costly", Variables: map[string]any{"x": strings.Repeat("x", 60_000)},
 	}
 	before := db.n.Load()
-	if _, err := w.svc.Send(ctx, acme, m); !errors.Is(err, platform.ErrInvalid) {
+	if _, err := w.svc.Send(ctx, platform.System(acme, "test"), m); !errors.Is(err, platform.ErrInvalid) {
 		t.Errorf("got %v", err)
 	}
 	if n := db.n.Load() - before; n != 0 {
@@ -145,7 +145,7 @@ func TestTextsAreMadeOutsideOfTransactions(t *testing.T) {
 
 	// In the caller's transaction the text is left to a job.
 	err = w.db.InTenant(ctx, acme, func(ctx context.Context, tx store.Tx) error {
-		sent, err := w.svc.SendIn(ctx, tx, m)
+		sent, err := w.svc.SendIn(ctx, platform.System(tx.Tenant(), "test"), tx, m)
 		if err == nil && (sent.Status != notify.MessageAccepted || sent.Title != "") {
 			t.Errorf("got %+v", sent)
 		}
@@ -156,20 +156,20 @@ func TestTextsAreMadeOutsideOfTransactions(t *testing.T) {
 	}
 	var got notify.SentMessage
 	eventually(t, "the message failed", func() bool {
-		got, err = w.svc.Message(ctx, acme, "one")
+		got, err = w.svc.Message(ctx, platform.System(acme, "test"), "one")
 		return err == nil && got.Status == notify.MessageFailed
 	})
 	if !strings.Contains(got.Reason, "works on more than") || got.Inbox != 0 {
 		t.Errorf("got %+v", got)
 	}
 
-	_, err = w.svc.UpdateTemplate(ctx, acme, "ann", "costly", func(t *notify.Template) { t.Body = "{{len .x}}" })
+	_, err = w.svc.UpdateTemplate(ctx, platform.System(acme, "ann"), "costly", func(t *notify.Template) { t.Body = "{{len .x}}" })
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.ID = "two"
 	err = w.db.InTenant(ctx, acme, func(ctx context.Context, tx store.Tx) error {
-		_, err := w.svc.SendIn(ctx, tx, m)
+		_, err := w.svc.SendIn(ctx, platform.System(tx.Tenant(), "test"), tx, m)
 		return err
 	})
 	if err != nil {
@@ -185,14 +185,14 @@ func TestTextsAreMadeOutsideOfTransactions(t *testing.T) {
 func TestTemplateChangedMeanwhile(t *testing.T) {
 	w := start(t, nil)
 	ctx := context.Background()
-	tpl, err := w.svc.CreateTemplate(ctx, acme, "ann", notify.Template{Name: "n", Title: "t"})
+	tpl, err := w.svc.CreateTemplate(ctx, platform.System(acme, "ann"), notify.Template{Name: "n", Title: "t"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	calls := 0
-	got, err := w.svc.UpdateTemplate(ctx, acme, "ann", tpl.ID, func(t1 *notify.Template) {
+	got, err := w.svc.UpdateTemplate(ctx, platform.System(acme, "ann"), tpl.ID, func(t1 *notify.Template) {
 		if calls++; calls == 1 {
-			if _, err := w.svc.UpdateTemplate(ctx, acme, "bob", tpl.ID, func(t2 *notify.Template) { t2.Body = "bob's" }); err != nil {
+			if _, err := w.svc.UpdateTemplate(ctx, platform.System(acme, "bob"), tpl.ID, func(t2 *notify.Template) { t2.Body = "bob's" }); err != nil {
 				t.Error(err)
 			}
 		}
@@ -203,9 +203,9 @@ func TestTemplateChangedMeanwhile(t *testing.T) {
 	}
 	rule := costlyRule(t, w)
 	calls = 0
-	changed, err := w.svc.UpdateRule(ctx, acme, "ann", rule.ID, func(r1 *notify.Rule) {
+	changed, err := w.svc.UpdateRule(ctx, platform.System(acme, "ann"), rule.ID, func(r1 *notify.Rule) {
 		if calls++; calls == 1 {
-			if _, err := w.svc.UpdateRule(ctx, acme, "bob", rule.ID, func(r2 *notify.Rule) { r2.Name = "bob's" }); err != nil {
+			if _, err := w.svc.UpdateRule(ctx, platform.System(acme, "bob"), rule.ID, func(r2 *notify.Rule) { r2.Name = "bob's" }); err != nil {
 				t.Error(err)
 			}
 		}

@@ -79,18 +79,21 @@ WHERE tenant = ? AND (id = ? OR name = ?)`, tx.Tenant(), ref, ref).Scan)
 // Errors: KindInvalid, with the line of what is wrong in a source;
 // KindConflict "template_exists"; KindForbidden "limit_exceeded" beyond the limit
 // "notify.templates".
-func (s *Service) CreateTemplate(ctx context.Context, tenant platform.TenantID, actor string, t Template) (Template, error) {
+func (s *Service) CreateTemplate(ctx context.Context, p platform.Principal, t Template) (Template, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Template{}, err
+	}
 	if err := t.validate(); err != nil {
 		return Template{}, err
 	}
-	limits, err := s.cfg.Limits.Of(ctx, tenant) // it may read a store of its own
+	limits, err := s.cfg.Limits.Of(ctx, p.Tenant) // it may read a store of its own
 	if err != nil {
 		return Template{}, err
 	}
 	t.ID = s.cfg.NewID("tpl")
 	t.CreatedAt = micros(s.stamp())
 	t.UpdatedAt = t.CreatedAt
-	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
@@ -102,11 +105,11 @@ func (s *Service) CreateTemplate(ctx context.Context, tenant platform.TenantID, 
 			return err
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO notify_templates (tenant, `+templateColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			tenant, t.ID, t.Name, t.Title, t.Body, t.HTML, t.CreatedAt.UnixMicro(), t.UpdatedAt.UnixMicro())
+			p.Tenant, t.ID, t.Name, t.Title, t.Body, t.HTML, t.CreatedAt.UnixMicro(), t.UpdatedAt.UnixMicro())
 		if err != nil {
 			return fmt.Errorf("notify: create template: %w", err)
 		}
-		return s.emit(ctx, tx, "notify.template.created", t.ID, actor, map[string]string{"id": t.ID, "name": t.Name})
+		return s.emit(ctx, tx, "notify.template.created", t.ID, p.Subject, map[string]string{"id": t.ID, "name": t.Name})
 	})
 	return t, err
 }
@@ -125,9 +128,12 @@ func nameIsFree(ctx context.Context, tx store.Tx, name, id string) error {
 }
 
 // Template finds a template by id or name. Error: KindNotFound.
-func (s *Service) Template(ctx context.Context, tenant platform.TenantID, ref string) (Template, error) {
+func (s *Service) Template(ctx context.Context, p platform.Principal, ref string) (Template, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Template{}, err
+	}
 	var t Template
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		var err error
 		t, err = readTemplate(ctx, tx, ref)
 		return err
@@ -136,8 +142,11 @@ func (s *Service) Template(ctx context.Context, tenant platform.TenantID, ref st
 }
 
 // Templates returns a page of the tenant's templates, by id.
-func (s *Service) Templates(ctx context.Context, tenant platform.TenantID, limit int, cursor string) ([]Template, string, error) {
-	return list(ctx, s, tenant, templateList, `SELECT `+templateColumns+` FROM notify_templates WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?`,
+func (s *Service) Templates(ctx context.Context, p platform.Principal, limit int, cursor string) ([]Template, string, error) {
+	if err := p.RequireTenant(); err != nil {
+		return nil, "", err
+	}
+	return list(ctx, s, p.Tenant, templateList, `SELECT `+templateColumns+` FROM notify_templates WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?`,
 		limit, cursor, func(rows *sql.Rows) (Template, error) { return scanTemplate(rows.Scan) }, func(t Template) string { return t.ID })
 }
 
@@ -170,9 +179,12 @@ func list[T any](ctx context.Context, s *Service, tenant platform.TenantID, name
 // rules use the new text for the events that come next. change may be called
 // again where another update comes between. Errors: those of CreateTemplate,
 // and KindNotFound.
-func (s *Service) UpdateTemplate(ctx context.Context, tenant platform.TenantID, actor, ref string, change func(*Template)) (Template, error) {
+func (s *Service) UpdateTemplate(ctx context.Context, p platform.Principal, ref string, change func(*Template)) (Template, error) {
+	if err := p.RequireTenant(); err != nil {
+		return Template{}, err
+	}
 	for {
-		old, err := s.Template(ctx, tenant, ref)
+		old, err := s.Template(ctx, p, ref)
 		if err != nil {
 			return Template{}, err
 		}
@@ -182,7 +194,7 @@ func (s *Service) UpdateTemplate(ctx context.Context, tenant platform.TenantID, 
 		if err := t.validate(); err != nil { // it compiles, which no transaction must wait for
 			return Template{}, err
 		}
-		err = s.replaceTemplate(ctx, tenant, actor, ref, old, t)
+		err = s.replaceTemplate(ctx, p.Tenant, p.Subject, ref, old, t)
 		if !errors.Is(err, errChanged) {
 			return t, err
 		}
@@ -219,8 +231,11 @@ func (s *Service) replaceTemplate(ctx context.Context, tenant platform.TenantID,
 
 // DeleteTemplate removes a template. Errors: KindNotFound; KindConflict
 // "template_in_use" where a rule refers to it.
-func (s *Service) DeleteTemplate(ctx context.Context, tenant platform.TenantID, actor, ref string) error {
-	return s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+func (s *Service) DeleteTemplate(ctx context.Context, p platform.Principal, ref string) error {
+	if err := p.RequireTenant(); err != nil {
+		return err
+	}
+	return s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
@@ -229,17 +244,17 @@ func (s *Service) DeleteTemplate(ctx context.Context, tenant platform.TenantID, 
 			return err
 		}
 		var rules int
-		err = tx.QueryRow(ctx, `SELECT count(*) FROM notify_rules WHERE tenant = ? AND template = ?`, tenant, t.ID).Scan(&rules)
+		err = tx.QueryRow(ctx, `SELECT count(*) FROM notify_rules WHERE tenant = ? AND template = ?`, p.Tenant, t.ID).Scan(&rules)
 		if err != nil {
 			return fmt.Errorf("notify: rules of a template: %w", err)
 		}
 		if rules > 0 {
 			return platform.Errorf(platform.KindConflict, "template_in_use", "%d rules refer to this template", rules)
 		}
-		if _, err := tx.Exec(ctx, `DELETE FROM notify_templates WHERE tenant = ? AND id = ?`, tenant, t.ID); err != nil {
+		if _, err := tx.Exec(ctx, `DELETE FROM notify_templates WHERE tenant = ? AND id = ?`, p.Tenant, t.ID); err != nil {
 			return fmt.Errorf("notify: delete template: %w", err)
 		}
-		return s.emit(ctx, tx, "notify.template.deleted", t.ID, actor, map[string]string{"id": t.ID, "name": t.Name})
+		return s.emit(ctx, tx, "notify.template.deleted", t.ID, p.Subject, map[string]string{"id": t.ID, "name": t.Name})
 	})
 }
 

@@ -90,7 +90,7 @@ func webhooksUntil(t *testing.T, disableAfter time.Duration, types ...string) (w
 // deliveries are those of the endpoint, newest first.
 func (w *world) deliveries(id string) []notify.Delivery {
 	w.t.Helper()
-	list, _, err := w.svc.EndpointDeliveries(context.Background(), acme, id, 200, "")
+	list, _, err := w.svc.EndpointDeliveries(context.Background(), platform.System(acme, "test"), id, 200, "")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -304,7 +304,7 @@ func testFailingTooLong(t *testing.T) {
 			n++
 			w.emit(recordCreated(acme, n))
 		}
-		e, err := w.svc.Endpoint(context.Background(), acme, id)
+		e, err := w.svc.Endpoint(context.Background(), platform.System(acme, "test"), id)
 		return err == nil && e.Disabled
 	})
 	if took := time.Since(began); took < 6*time.Hour || took > 7*time.Hour {
@@ -342,11 +342,11 @@ func testFailingIsForgotten(t *testing.T) {
 	})
 	w.emit(recordCreated(acme, 1))
 	eventually(t, "the failure", func() bool {
-		e, err := w.svc.Endpoint(context.Background(), acme, id)
+		e, err := w.svc.Endpoint(context.Background(), platform.System(acme, "test"), id)
 		return err == nil && !e.FailingSince.IsZero()
 	})
 	until(t, "the success", func() bool {
-		e, err := w.svc.Endpoint(context.Background(), acme, id)
+		e, err := w.svc.Endpoint(context.Background(), platform.System(acme, "test"), id)
 		return err == nil && e.FailingSince.IsZero() && w.deliveries(id)[0].Status == notify.DeliveryDelivered
 	})
 }
@@ -435,7 +435,7 @@ func testDeletedEndpoint(t *testing.T) {
 	eventually(t, "a failure", func() bool { return len(r.all()) == 1 })
 	w.want(204, acme, "ann", "DELETE", "/v1/notify/endpoints/"+id, nil)
 	until(t, "the end", func() bool {
-		m, err := w.svc.Message(context.Background(), acme, sent)
+		m, err := w.svc.Message(context.Background(), platform.System(acme, "test"), sent)
 		return err == nil && m.Deliveries[0].Status == notify.DeliveryFailed && m.Deliveries[0].Reason == "endpoint_deleted"
 	})
 	if len(r.all()) != 1 {

@@ -180,7 +180,7 @@ func TestAPIKeyLimits(t *testing.T) {
 			t.Errorf("%v: %v", at, err)
 		}
 	}
-	m, err := b.Member(t.Context(), ann.p.Tenant, ann.p.Subject)
+	m, err := b.Member(t.Context(), ann.p, ann.p.Subject)
 	noError(t, err)
 	want(t, b.RemoveMember(t.Context(), p, m.ID), platform.KindForbidden, "above_own_rights")
 }

@@ -200,8 +200,11 @@ const verifyBatch = 1000
 // error is [ErrAuditBroken], with the first sequence that does not fit, where
 // a record, the head, or one of the anchors does not. Anchors are heads that
 // the host kept elsewhere: only they show that the end was cut off by someone
-// who could also write the head.
-func (s *Service) VerifyAudit(ctx context.Context, tenant platform.TenantID, anchors ...AuditHead) (AuditHead, error) {
+// who could also write the head. The principal needs "user.audit.read".
+func (s *Service) VerifyAudit(ctx context.Context, p platform.Principal, anchors ...AuditHead) (AuditHead, error) {
+	if err := s.Authorize(ctx, p, permAuditRead); err != nil {
+		return AuditHead{}, err
+	}
 	anchored := make(map[int64]string, len(anchors))
 	last := int64(0)
 	for _, a := range anchors {
@@ -209,20 +212,20 @@ func (s *Service) VerifyAudit(ctx context.Context, tenant platform.TenantID, anc
 		last = max(last, a.Sequence)
 	}
 	var head AuditHead
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		var (
 			previous []byte
 			sequence int64
 		)
 		for {
 			rows, err := queryAll(ctx, tx, scanAudit, `SELECT `+auditColumns+` FROM user_audit WHERE tenant = ? AND sequence > ? ORDER BY sequence LIMIT ?`,
-				string(tenant), sequence, verifyBatch)
+				string(p.Tenant), sequence, verifyBatch)
 			if err != nil {
 				return err
 			}
 			for _, r := range rows {
 				sequence++
-				sum := chainHash(tenant, r.AuditRecord, r.detail, previous)
+				sum := chainHash(p.Tenant, r.AuditRecord, r.detail, previous)
 				kept, isAnchor := anchored[sequence]
 				if r.Sequence != sequence || !bytes.Equal(r.previous, previous) || !bytes.Equal(r.hash, sum) ||
 					isAnchor && kept != hex.EncodeToString(sum) {
@@ -238,7 +241,7 @@ func (s *Service) VerifyAudit(ctx context.Context, tenant platform.TenantID, anc
 			headSequence int64
 			headHash     []byte
 		)
-		err := tx.QueryRow(ctx, `SELECT sequence, hash FROM user_audit_heads WHERE tenant = ?`, string(tenant)).Scan(&headSequence, &headHash)
+		err := tx.QueryRow(ctx, `SELECT sequence, hash FROM user_audit_heads WHERE tenant = ?`, string(p.Tenant)).Scan(&headSequence, &headHash)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}

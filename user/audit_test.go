@@ -68,12 +68,12 @@ func TestAuditTampering(t *testing.T) {
 				_, err := b.RenameOrganization(t.Context(), ann.p, "Other")
 				noError(t, err)
 			}
-			head, err := b.VerifyAudit(t.Context(), ann.p.Tenant)
+			head, err := b.VerifyAudit(t.Context(), ann.p)
 			if err != nil || head.Sequence != 4 || len(head.Hash) != 64 {
 				t.Fatalf("%+v, %v", head, err)
 			}
 			b.exec(t, tamper)
-			if _, err := b.VerifyAudit(t.Context(), ann.p.Tenant); !errors.Is(err, user.ErrAuditBroken) {
+			if _, err := b.VerifyAudit(t.Context(), ann.p); !errors.Is(err, user.ErrAuditBroken) {
 				t.Errorf("not found: %v", err)
 			}
 		})
@@ -84,18 +84,18 @@ func TestAuditTampering(t *testing.T) {
 func TestAuditAnchor(t *testing.T) {
 	b := open(t)
 	ann := b.signUp(t, "ann@example.com")
-	before, err := b.VerifyAudit(t.Context(), ann.p.Tenant)
+	before, err := b.VerifyAudit(t.Context(), ann.p)
 	noError(t, err)
 	_, err = b.RenameOrganization(t.Context(), ann.p, "Other")
 	noError(t, err)
-	after, err := b.VerifyAudit(t.Context(), ann.p.Tenant, before)
+	after, err := b.VerifyAudit(t.Context(), ann.p, before)
 	noError(t, err)
 	b.exec(t, `DELETE FROM user_audit WHERE sequence = 2`)
 	b.exec(t, `UPDATE user_audit_heads SET sequence = 1, hash = (SELECT hash FROM user_audit WHERE sequence = 1)`)
-	_, err = b.VerifyAudit(t.Context(), ann.p.Tenant, before)
+	_, err = b.VerifyAudit(t.Context(), ann.p, before)
 	noError(t, err)
 	for _, anchor := range []user.AuditHead{after, {Sequence: 1, Hash: after.Hash}} {
-		if _, err := b.VerifyAudit(t.Context(), ann.p.Tenant, anchor); !errors.Is(err, user.ErrAuditBroken) {
+		if _, err := b.VerifyAudit(t.Context(), ann.p, anchor); !errors.Is(err, user.ErrAuditBroken) {
 			t.Errorf("not found: %v", err)
 		}
 	}
@@ -125,7 +125,7 @@ func TestAuditConcurrently(t *testing.T) {
 	}
 	wg.Wait()
 	for _, who := range people {
-		if head, err := b.VerifyAudit(t.Context(), who.p.Tenant); err != nil || head.Sequence != 2*each+1 {
+		if head, err := b.VerifyAudit(t.Context(), who.p); err != nil || head.Sequence != 2*each+1 {
 			t.Errorf("%+v, %v", head, err)
 		}
 	}

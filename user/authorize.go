@@ -127,13 +127,19 @@ func (p *policy) evaluate(role, permission string) (bool, error) {
 
 // Authorize returns nil where p may do what the permission names: one of its
 // roles grants it, and so does one of its scopes where it has any. It trusts
-// p.Roles, which [Service.Verify] read from the membership; a principal that a
-// host makes for itself has the roles that the host gives it, and none by
-// default. What the roles mean is at most Config.VerifyTTL old, and not at all
+// p.Roles, which [Service.Verify] read from the membership. A system principal
+// (see [platform.System]) may do everything within its scopes; one that the host
+// gives roles may do what these grant. What the roles mean is at most Config.VerifyTTL old, and not at all
 // where they changed in this process.
 func (s *Service) Authorize(ctx context.Context, p platform.Principal, permission string) error {
+	if err := p.RequireTenant(); err != nil {
+		return err
+	}
 	if !p.InScope(permission) {
 		return errForbidden(permission)
+	}
+	if unlimited(p) {
+		return nil
 	}
 	pol, err := s.policyOf(ctx, p.Tenant)
 	if err != nil {
@@ -147,6 +153,12 @@ func (s *Service) Authorize(ctx context.Context, p platform.Principal, permissio
 		return errForbidden(permission)
 	}
 	return nil
+}
+
+// unlimited reports whether only its scopes limit p: a system principal without
+// roles.
+func unlimited(p platform.Principal) bool {
+	return p.Kind == platform.PrincipalSystem && p.Roles == nil
 }
 
 // policyOf returns the tenant's policy from memory where it is known to be

@@ -172,7 +172,7 @@ func TestInvitationAcceptedAtOnce(t *testing.T) {
 	accepted := atOnce(t, 16, "not_found", func(int) error {
 		return third(b.AcceptInvitation(context.Background(), ben.p, token))
 	})
-	members, err := b.Members(t.Context(), ann.p.Tenant)
+	members, err := b.Members(t.Context(), ann.p)
 	if err != nil || accepted != 1 || len(members) != 2 {
 		t.Errorf("accepted %d times, %d members, %v", accepted, len(members), err)
 	}

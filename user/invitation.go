@@ -17,7 +17,7 @@ type Invitation struct {
 	Organization platform.TenantID
 	Email        string
 	Roles        []string
-	InvitedBy    string // user id
+	InvitedBy    string // user id; "" where a system principal invited
 	CreatedAt    time.Time
 	ExpiresAt    time.Time
 }
@@ -94,14 +94,18 @@ func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvita
 			return platform.OverLimit(limitMembers, limits.Members)
 		}
 		secret := randomBytes()
+		by := p.Subject
+		if p.Kind == platform.PrincipalSystem { // no user invites
+			by = ""
+		}
 		inv = Invitation{
-			ID: s.newID("inv"), Organization: p.Tenant, Email: email, Roles: tidy(in.Roles), InvitedBy: p.Subject,
+			ID: s.newID("inv"), Organization: p.Tenant, Email: email, Roles: tidy(in.Roles), InvitedBy: by,
 			CreatedAt: now, ExpiresAt: now.Add(s.cfg.InvitationTTL),
 		}
 		token = formatToken(invitationPrefix, inv.ID, secret)
 		if _, err := tx.Exec(ctx, `INSERT INTO user_invitations (tenant, id, email, roles, token_hash, invited_by, created_at, expires_at,
 			accepted_at, accepted_by, revoked_at, api_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?)`,
-			string(p.Tenant), inv.ID, email, encodeList(inv.Roles), hashSecret(secret), p.Subject, micros(now), micros(inv.ExpiresAt),
+			string(p.Tenant), inv.ID, email, encodeList(inv.Roles), hashSecret(secret), by, micros(now), micros(inv.ExpiresAt),
 			keyOf(p)); err != nil {
 			return err
 		}
@@ -109,7 +113,7 @@ func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvita
 			return err
 		}
 		if err := s.emit(ctx, tx, p.Tenant, "user.invitation.created", inv.ID, p.Subject, invitationEvent{
-			InvitationID: inv.ID, Email: email, Roles: inv.Roles, InvitedBy: p.Subject,
+			InvitationID: inv.ID, Email: email, Roles: inv.Roles, InvitedBy: by,
 		}); err != nil {
 			return err
 		}
@@ -305,14 +309,14 @@ func (s *Service) inviter(ctx context.Context, id string, secret []byte) (platfo
 }
 
 // stillInvites refuses an invitation of someone who has left, or has lost what
-// it grants. One that a principal of the host's own made, which has no subject,
-// stays good.
+// it grants. One that a system principal made, which no user invites with, stays
+// good.
 func (s *Service) stillInvites(ctx context.Context, tx store.Tx, inv Invitation) error {
 	by, err := rolesOf(ctx, tx, inv.Organization, inv.InvitedBy)
 	if err != nil {
 		return err
 	}
-	r, err := s.rightsOf(ctx, tx, platform.Principal{Tenant: inv.Organization, Kind: platform.PrincipalSystem, Roles: by})
+	r, err := s.rightsOfRoles(ctx, tx, inv.Organization, by)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func TestInvitationOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if members, err := b.Members(t.Context(), ann.p.Tenant); accepted != 1 || err != nil || len(members) != 2 {
+	if members, err := b.Members(t.Context(), ann.p); accepted != 1 || err != nil || len(members) != 2 {
 		t.Errorf("accepted %d times, members %+v, %v", accepted, members, err)
 	}
 	_, _, err = b.Invite(t.Context(), ann.p, user.NewInvitation{Email: "ben@example.com", Roles: []string{"viewer"}})

@@ -51,7 +51,7 @@ func TestIsolation(t *testing.T) {
 	h := b.server()
 	ann, ben := b.signUp(t, "ann@example.com"), b.signUp(t, "ben@example.com")
 	ctx := t.Context()
-	benMember, err := b.Member(ctx, ben.p.Tenant, ben.p.Subject)
+	benMember, err := b.Member(ctx, ben.p, ben.p.Subject)
 	noError(t, err)
 	role, err := b.CreateRole(ctx, ben.p, user.NewRole{Name: "bens-role", Permissions: []string{"data.*"}})
 	noError(t, err)

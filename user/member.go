@@ -52,14 +52,18 @@ func scanMember(row scanner) (Member, error) {
 }
 
 // Members returns the active members of an organization who have one of the
-// roles, or all where none is given. It asks no permission: it is for other
-// parts of the host, such as one that sends mail.
-func (s *Service) Members(ctx context.Context, tenant platform.TenantID, roles ...string) ([]Member, error) {
+// roles, or all where none is given. It is for other parts of the host, such as
+// one that sends mail, which ask with [platform.System]; any other principal
+// needs "user.members.read".
+func (s *Service) Members(ctx context.Context, p platform.Principal, roles ...string) ([]Member, error) {
+	if err := s.Authorize(ctx, p, permMembersRead); err != nil {
+		return nil, err
+	}
 	var all []Member
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		var err error
 		all, err = queryAll(ctx, tx, scanMember, `SELECT `+memberColumns+memberTables+
-			` AND m.status = 'active' AND a.status = 'active' ORDER BY m.id`, string(tenant))
+			` AND m.status = 'active' AND a.status = 'active' ORDER BY m.id`, string(p.Tenant))
 		return err
 	}, store.ReadOnly)
 	if err != nil || len(roles) == 0 {
@@ -70,12 +74,15 @@ func (s *Service) Members(ctx context.Context, tenant platform.TenantID, roles .
 	}), nil
 }
 
-// Member returns the membership of a user. Like Members it asks no permission.
-func (s *Service) Member(ctx context.Context, tenant platform.TenantID, userID string) (Member, error) {
+// Member returns the membership of a user, to whoever [Service.Members] answers.
+func (s *Service) Member(ctx context.Context, p platform.Principal, userID string) (Member, error) {
+	if err := s.Authorize(ctx, p, permMembersRead); err != nil {
+		return Member{}, err
+	}
 	var m Member
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		var err error
-		m, err = scanMember(tx.QueryRow(ctx, `SELECT `+memberColumns+memberTables+` AND m.user_id = ?`, string(tenant), userID))
+		m, err = scanMember(tx.QueryRow(ctx, `SELECT `+memberColumns+memberTables+` AND m.user_id = ?`, string(p.Tenant), userID))
 		return notFound(err, "member")
 	}, store.ReadOnly)
 	return m, err

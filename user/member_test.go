@@ -16,19 +16,19 @@ func TestMembers(t *testing.T) {
 	b := open(t)
 	ann := b.signUp(t, "ann@example.com")
 	ben, m := b.join(t, ann.p, "ben@example.com", user.RoleMember)
-	all, err := b.Members(t.Context(), ann.p.Tenant)
+	all, err := b.Members(t.Context(), ann.p)
 	if err != nil || len(all) != 2 {
 		t.Fatalf("%+v, %v", all, err)
 	}
-	owners, err := b.Members(t.Context(), ann.p.Tenant, user.RoleOwner, "none")
+	owners, err := b.Members(t.Context(), ann.p, user.RoleOwner, "none")
 	if err != nil || len(owners) != 1 || owners[0].Email != "ann@example.com" {
 		t.Errorf("%+v, %v", owners, err)
 	}
-	one, err := b.Member(t.Context(), ann.p.Tenant, ben.Subject)
+	one, err := b.Member(t.Context(), ann.p, ben.Subject)
 	if err != nil || one.ID != m.ID || one.Email != "ben@example.com" {
 		t.Errorf("%+v, %v", one, err)
 	}
-	_, err = b.Member(t.Context(), platform.TenantID("org_other"), ben.Subject)
+	_, err = b.Member(t.Context(), platform.System(platform.TenantID("org_other"), "test"), ben.Subject)
 	want(t, err, platform.KindNotFound, "")
 
 	// A change of roles acts on the next call.
@@ -83,7 +83,7 @@ func TestRemoveMember(t *testing.T) {
 	_, err = b.Verify(t.Context(), string(key))
 	want(t, err, platform.KindUnauthenticated, "")
 	// One may leave.
-	back, err := b.Member(t.Context(), ann.p.Tenant, ben.Subject)
+	back, err := b.Member(t.Context(), ann.p, ben.Subject)
 	noError(t, err)
 	noError(t, b.RemoveMember(t.Context(), ben, back.ID))
 }
@@ -91,7 +91,7 @@ func TestRemoveMember(t *testing.T) {
 func TestNoEscalation(t *testing.T) {
 	b := open(t)
 	ann := b.signUp(t, "ann@example.com")
-	annMember, err := b.Member(t.Context(), ann.p.Tenant, ann.p.Subject)
+	annMember, err := b.Member(t.Context(), ann.p, ann.p.Subject)
 	noError(t, err)
 	admin, adminMember := b.join(t, ann.p, "ben@example.com", user.RoleAdmin)
 	_, cyd := b.join(t, ann.p, "cyd@example.com", user.RoleMember)
@@ -146,7 +146,7 @@ func third[T, U any](_ T, _ U, err error) error { return err }
 func TestLastOwner(t *testing.T) {
 	b := open(t)
 	ann := b.signUp(t, "ann@example.com")
-	m, err := b.Member(t.Context(), ann.p.Tenant, ann.p.Subject)
+	m, err := b.Member(t.Context(), ann.p, ann.p.Subject)
 	noError(t, err)
 	want(t, b.RemoveMember(t.Context(), ann.p, m.ID), platform.KindConflict, "last_owner")
 	system := platform.Principal{Tenant: ann.p.Tenant, Kind: platform.PrincipalSystem, Roles: []string{user.RoleOwner}}
@@ -169,7 +169,7 @@ func TestLastOwner(t *testing.T) {
 		wg.Go(func() { _ = b.RemoveMember(context.Background(), p, ids[i]) })
 	}
 	wg.Wait()
-	left, err := b.Members(t.Context(), ann.p.Tenant, user.RoleOwner)
+	left, err := b.Members(t.Context(), ann.p, user.RoleOwner)
 	if err != nil || len(left) == 0 {
 		t.Fatalf("%+v, %v", left, err)
 	}

@@ -54,19 +54,32 @@ func (s *Service) holdRights(ctx context.Context, tx store.Tx, p platform.Princi
 }
 
 // rightsOf reads the roles of p's membership, which may have changed since p
-// was verified. A principal of the host's own has the roles it was given.
+// was verified. A system principal has the roles that the host gave it, and all
+// rights where it gave none.
 func (s *Service) rightsOf(ctx context.Context, tx store.Tx, p platform.Principal) (rights, error) {
-	all, err := s.rolesIn(ctx, tx, p.Tenant)
-	if err != nil {
-		return rights{}, err
-	}
 	names := p.Roles
 	if p.Kind != platform.PrincipalSystem {
+		var err error
 		if names, err = rolesOf(ctx, tx, p.Tenant, p.Subject); err != nil {
 			return rights{}, err
 		}
 	}
-	r := rights{roles: all, scopes: p.Scopes, isScoped: p.Scopes != nil}
+	r, err := s.rightsOfRoles(ctx, tx, p.Tenant, names)
+	r.scopes, r.isScoped = p.Scopes, p.Scopes != nil
+	if unlimited(p) {
+		r.held = []string{"*"}
+	}
+	return r, err
+}
+
+// rightsOfRoles returns what the roles of these names grant together, without
+// limits of scopes.
+func (s *Service) rightsOfRoles(ctx context.Context, tx store.Tx, tenant platform.TenantID, names []string) (rights, error) {
+	all, err := s.rolesIn(ctx, tx, tenant)
+	if err != nil {
+		return rights{}, err
+	}
+	r := rights{roles: all}
 	for _, n := range names {
 		r.held = append(r.held, all[n]...)
 	}

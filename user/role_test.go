@@ -201,7 +201,7 @@ func TestAuthorize(t *testing.T) {
 			want(t, err, platform.KindForbidden, "forbidden")
 		}
 	}
-	if err := b.Authorize(t.Context(), platform.Principal{Roles: []string{"owner"}}, "x"); platform.KindOf(errOr(err)) != platform.KindNoTenant {
+	if err := b.Authorize(t.Context(), platform.Principal{Roles: []string{"owner"}}, "x"); platform.KindOf(errOr(err)) != platform.KindUnauthenticated {
 		t.Errorf("a principal without a tenant: %v", err)
 	}
 }

@@ -35,8 +35,10 @@ func mailInvitation(ctx context.Context, tx store.Tx, mail *notify.Service, o op
 		return platform.Errorf(platform.KindConflict, "email_not_configured",
 			"an invitation goes by e-mail, and this installation has neither a mail server nor a mail folder")
 	}
-	_, err := mail.SendIn(ctx, tx, notify.Message{
-		ID: inv.ID, Emails: []string{inv.Email}, Channels: []notify.Channel{notify.ChannelEmail}, Actor: inv.InvitedBy,
+	// The mail counts for the member who invites.
+	inviter := platform.Principal{Tenant: inv.Organization, Subject: inv.InvitedBy, Kind: platform.PrincipalUser}
+	_, err := mail.SendIn(ctx, inviter, tx, notify.Message{
+		ID: inv.ID, Emails: []string{inv.Email}, Channels: []notify.Channel{notify.ChannelEmail},
 		Secret: true, Expires: inv.ExpiresAt,
 		Title: "You are invited",
 		Body: fmt.Sprintf("You are invited to join an organization at %s.\n\nSign up or sign in with this address, then accept with this token:\n\n%s\n\nIt is valid until %s.\n",

@@ -20,12 +20,12 @@ func (d directory) Recipients(ctx context.Context, tenant platform.TenantID, to 
 			roles = nil
 		}
 		var err error
-		if members, err = d.users.Members(ctx, tenant, roles...); err != nil {
+		if members, err = d.users.Members(ctx, platform.System(tenant, "notify"), roles...); err != nil {
 			return nil, err
 		}
 	}
 	for _, id := range to.Users {
-		m, err := d.users.Member(ctx, tenant, id)
+		m, err := d.users.Member(ctx, platform.System(tenant, "notify"), id)
 		if errors.Is(err, platform.ErrNotFound) {
 			continue
 		}

@@ -46,14 +46,14 @@ func (d directory) Recipients(ctx context.Context, tenant platform.TenantID, to 
 		if to.Everyone {
 			roles = nil
 		}
-		members, err := d.users.Members(ctx, tenant, roles...)
+		members, err := d.users.Members(ctx, platform.System(tenant, "notify"), roles...)
 		if err != nil {
 			return nil, err
 		}
 		add(members...)
 	}
 	for _, id := range to.Users {
-		m, err := d.users.Member(ctx, tenant, id)
+		m, err := d.users.Member(ctx, platform.System(tenant, "notify"), id)
 		if errors.Is(err, platform.ErrNotFound) {
 			continue
 		}
