@@ -54,6 +54,7 @@ var rules = []rule{
 	{dir: "store/sqlevents", ours: []string{"", "store", "store/internal/...", "internal/..."}},
 	{dir: "store/outbox", ours: []string{"", "store", "store/internal/...", "internal/..."}},
 	{dir: "store/queue", ours: []string{"", "store", "store/internal/...", "internal/..."}},
+	{dir: "store/idempotency", ours: []string{"", "store", "store/internal/...", "store/retention", "internal/..."}},
 	{dir: "store/quota", ours: []string{"", "store"}},
 	{dir: "store/retention", ours: []string{"", "store", "internal/..."}},
 	// The port speaks bun, and document is the meaning of what it carries. The
@@ -72,14 +73,14 @@ var rules = []rule{
 	{dir: "internal/...", ours: []string{""}},
 
 	{
-		dir: "user", ours: []string{"", "store", "store/queue", "store/quota", "store/retention", "internal/..."},
+		dir: "user", ours: []string{"", "store", "store/idempotency", "store/queue", "store/quota", "store/retention", "internal/..."},
 		theirs: []string{
 			"github.com/casbin/casbin/v2", "github.com/go-jose/go-jose/v4", "github.com/hashicorp/golang-lru/v2",
 			"github.com/uptrace/bun", "golang.org/x/crypto", "golang.org/x/text",
 		},
 	},
 	{
-		dir: "data", ours: []string{"", "store", "store/document", "internal/..."},
+		dir: "data", ours: []string{"", "store", "store/document", "store/idempotency", "internal/..."},
 		theirs: []string{"github.com/hashicorp/golang-lru/v2", "github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/text"},
 	},
 	{
@@ -87,7 +88,7 @@ var rules = []rule{
 		theirs: []string{"github.com/tidwall/gjson"},
 	},
 	{
-		dir: "notify", ours: []string{"", "store", "store/document", "store/queue", "store/quota", "store/retention", "internal/..."},
+		dir: "notify", ours: []string{"", "store", "store/document", "store/idempotency", "store/queue", "store/quota", "store/retention", "internal/..."},
 		theirs: []string{"github.com/uptrace/bun", "github.com/wneessen/go-mail", "github.com/hashicorp/golang-lru/v2"},
 	},
 	{

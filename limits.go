@@ -33,6 +33,12 @@ type Limits struct {
 	// "streams".
 	Streams int64
 
+	// IdempotencyKeys bounds the idempotency keys of the last 24 hours whose
+	// answers are kept: "idempotency_keys". An answer counts as one for each
+	// 4 KiB that it begins. Keys are refused from about 9 tenths of the limit,
+	// since they are counted in parts.
+	IdempotencyKeys int64
+
 	// Collections bounds the collections of documents: "data.collections".
 	Collections int64
 	// Records bounds the records of all collections: "data.records".
@@ -83,6 +89,7 @@ var limitTable = []struct {
 	{"organizations", 10, func(l *Limits) *int64 { return &l.Organizations }},
 	{"requests", 120_000, func(l *Limits) *int64 { return &l.RequestsPerMinute }},
 	{"streams", 500, func(l *Limits) *int64 { return &l.Streams }},
+	{"idempotency_keys", 1_000_000, func(l *Limits) *int64 { return &l.IdempotencyKeys }},
 	{"data.collections", 200, func(l *Limits) *int64 { return &l.Collections }},
 	{"data.records", 5_000_000, func(l *Limits) *int64 { return &l.Records }},
 	{"data.record_bytes", 5 << 30, func(l *Limits) *int64 { return &l.RecordBytes }},

@@ -29,6 +29,10 @@ type Route struct {
 	// Cacheable allows the gateway to keep answers of this GET, by caller,
 	// as far as their Cache-Control and ETag allow (RFC 9111).
 	Cacheable bool
+	// Retry says what a second call of a POST does. Every POST of this module's
+	// services declares it; other methods leave it out, since they may be
+	// repeated (RFC 9110, section 9.2.2) or name the version they change.
+	Retry Retry
 	// Summary is one line for the API description.
 	Summary string
 	// Handler serves the operation.

@@ -22,7 +22,7 @@ const (
 func newAPI(s *Service, log *slog.Logger) *rest.API {
 	a := rest.New("analytics", log)
 	a.HandleHTTP(rest.Operation{
-		ID: "analytics.events.ingest", Method: http.MethodPost, Path: "/v1/analytics/events",
+		ID: "analytics.events.ingest", Method: http.MethodPost, Retry: platform.RetryFreely, Path: "/v1/analytics/events",
 		Summary: "Send events",
 		Description: "Takes one event, or up to 2,000 as `{\"events\": […]}`. What is counted as accepted is committed. " +
 			"Events of a known id are duplicates and change nothing, so a request may be repeated until it is answered; " +
@@ -35,16 +35,16 @@ func newAPI(s *Service, log *slog.Logger) *rest.API {
 		Response: []rest.Media{{Type: "application/json", Value: ingestAnswer{}}},
 	}, s.serveIngest)
 	rest.Handle(a, rest.Operation{
-		ID: "analytics.query.series", Method: http.MethodPost, Path: "/v1/analytics/query/series",
+		ID: "analytics.query.series", Method: http.MethodPost, Retry: platform.RetryFreely, Path: "/v1/analytics/query/series",
 		Summary: "Count events over time", Access: platform.Require(permissionRead),
 	}, s.handleSeries)
 	rest.Handle(a, rest.Operation{
-		ID: "analytics.query.uniques", Method: http.MethodPost, Path: "/v1/analytics/query/uniques",
+		ID: "analytics.query.uniques", Method: http.MethodPost, Retry: platform.RetryFreely, Path: "/v1/analytics/query/uniques",
 		Summary: "Count users over time", Access: platform.Require(permissionRead),
 		Description: "Each user counts once in each point and once in the total of a series. Events without a user are left out.",
 	}, s.handleUniques)
 	rest.Handle(a, rest.Operation{
-		ID: "analytics.query.breakdown", Method: http.MethodPost, Path: "/v1/analytics/query/breakdown",
+		ID: "analytics.query.breakdown", Method: http.MethodPost, Retry: platform.RetryFreely, Path: "/v1/analytics/query/breakdown",
 		Summary: "Count events by a property", Access: platform.Require(permissionRead),
 	}, s.handleBreakdown)
 	return a

@@ -37,7 +37,7 @@ func (s *Service) routeBulk() {
 		response = append(response, rest.Media{Type: f.types[0]})
 	}
 	s.api.HandleHTTP(rest.Operation{
-		ID: "data.records.import", Method: http.MethodPost, Path: recordsPath + "/import",
+		ID: "data.records.import", Method: http.MethodPost, Retry: platform.RetryWithKey, Path: recordsPath + "/import",
 		Access: platform.Require("data.records.write"), MaxBody: -1, Stream: true, Summary: "Import records from a file",
 		Description: "Each item is a record's data. A refused line is named in the answer and does not stop the others; " +
 			"a JSON array ends where it is no JSON. What was written stays if the request breaks off: with key, send it again. " +

@@ -76,7 +76,7 @@ const maxCollectionBody = 4 * maxSchema
 func (s *Service) routeCollections() {
 	read, write := platform.Require("data.collections.read"), platform.Require("data.collections.write")
 	rest.Handle(s.api, rest.Operation{
-		ID: "data.collections.create", Method: http.MethodPost, Path: collectionsPath, Access: write,
+		ID: "data.collections.create", Method: http.MethodPost, Retry: platform.RetryWithKey, Path: collectionsPath, Access: write,
 		Status: http.StatusCreated, MaxBody: maxCollectionBody, Summary: "Create a collection",
 	}, s.createCollection)
 	rest.Handle(s.api, rest.Operation{

@@ -95,7 +95,7 @@ func (s *Service) routeRecords() {
 	film := map[string]any{"title": "Nosferatu", "year": 1922}
 	maxBody := s.maxRecordBody()
 	s.api.HandleHTTP(rest.Operation{
-		ID: "data.records.create", Method: http.MethodPost, Path: recordsPath, Access: write,
+		ID: "data.records.create", Method: http.MethodPost, Retry: platform.RetryWithKey, Path: recordsPath, Access: write,
 		Status: http.StatusCreated, MaxBody: maxBody, Summary: "Create a record",
 	}, rest.Description{
 		Params: []rest.Param{collection}, Request: []rest.Media{{Type: mediaJSON, Value: createBody{}, Example: example(film)}},
@@ -138,11 +138,11 @@ func (s *Service) routeRecords() {
 		Access: platform.Require("data.records.delete"), Status: http.StatusNoContent, Summary: "Delete a record",
 	}, rest.Description{Params: []rest.Param{collection, id, match}}, s.serveDelete)
 	s.api.HandleHTTP(rest.Operation{
-		ID: "data.records.query", Method: http.MethodPost, Path: recordsPath + "/query", Access: read,
+		ID: "data.records.query", Method: http.MethodPost, Retry: platform.RetryFreely, Path: recordsPath + "/query", Access: read,
 		MaxBody: maxQueryBody, Summary: "List records, with the query in the body",
 	}, rest.Description{Params: []rest.Param{collection}, Request: media(queryBody{}), Response: media(pageBody{})}, s.serveQuery)
 	s.api.HandleHTTP(rest.Operation{
-		ID: "data.records.count", Method: http.MethodPost, Path: recordsPath + "/count", Access: read,
+		ID: "data.records.count", Method: http.MethodPost, Retry: platform.RetryFreely, Path: recordsPath + "/count", Access: read,
 		MaxBody: maxQueryBody, Summary: "Count the records that match a filter",
 	}, rest.Description{Params: []rest.Param{collection}, Request: media(countBody{}), Response: media(countOutput{})}, s.serveCount)
 }

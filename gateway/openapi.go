@@ -167,6 +167,10 @@ func complete(op object, r platform.Route, tag string) {
 	if !r.Access.Public() {
 		op["security"] = []any{object{"bearer": []any{}}, object{"apiKey": []any{}}}
 	}
+	delete(op, "x-retry")
+	if r.Retry != 0 {
+		op["x-retry"] = r.Retry.String()
+	}
 	delete(op, "x-permission")
 	if p := r.Access.Permission(); p != "" {
 		op["x-permission"] = p

@@ -79,7 +79,7 @@ func newRestModule(name string) restModule {
 		Params:   []rest.Param{{Name: "limit", In: "query"}},
 		Response: []rest.Media{{Type: "application/json", Value: item{}}},
 	}, func(http.ResponseWriter, *http.Request) error { return nil })
-	api.HandleHTTP(rest.Operation{ID: name + ".items.create", Method: "POST", Path: "/v1/" + name + "/{id}/items", Access: platform.Public()},
+	api.HandleHTTP(rest.Operation{ID: name + ".items.create", Method: "POST", Retry: platform.RetryFreely, Path: "/v1/" + name + "/{id}/items", Access: platform.Public()},
 		rest.Description{}, func(http.ResponseWriter, *http.Request) error { return nil })
 	return restModule{api, name}
 }

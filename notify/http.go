@@ -37,6 +37,9 @@ func operation(id, method, path, permission, summary string) rest.Operation {
 		access = platform.Require(permission)
 	}
 	op := rest.Operation{ID: id, Method: method, Path: path, Access: access, Summary: summary}
+	if method == http.MethodPost {
+		op.Retry = platform.RetryWithKey
+	}
 	if method == http.MethodDelete {
 		op.Status = http.StatusNoContent
 	}
@@ -45,6 +48,12 @@ func operation(id, method, path, permission, summary string) rest.Operation {
 
 func with(op rest.Operation, status int, maxBody int64) rest.Operation {
 	op.Status, op.MaxBody = status, maxBody
+	return op
+}
+
+// again marks an operation that may be called again without a key.
+func again(op rest.Operation) rest.Operation {
+	op.Retry = platform.RetryFreely
 	return op
 }
 

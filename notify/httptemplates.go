@@ -66,7 +66,7 @@ func (s *Service) registerTemplates() {
 	handle(s, operation("notify.templates.get", http.MethodGet, one, permTemplatesRead, "Get a template"), s.httpTemplate)
 	handle(s, operation("notify.templates.update", http.MethodPatch, one, permTemplatesWrite, "Change a template"), s.httpUpdateTemplate)
 	handle(s, operation("notify.templates.delete", http.MethodDelete, one, permTemplatesWrite, "Delete a template"), s.httpDeleteTemplate)
-	handle(s, operation("notify.templates.preview", http.MethodPost, path+"/preview", permTemplatesRead, "Render a template without sending"), s.httpPreview)
+	handle(s, again(operation("notify.templates.preview", http.MethodPost, path+"/preview", permTemplatesRead, "Render a template without sending")), s.httpPreview)
 }
 
 func (s *Service) httpCreateTemplate(ctx context.Context, p platform.Principal, in *templateInput) (*created[templateWire], error) {

@@ -64,8 +64,19 @@ func get(id, path, summary string, access platform.Access) rest.Operation {
 	return rest.Operation{ID: id, Method: http.MethodGet, Path: path, Summary: summary, Access: access, MaxBody: maxBody}
 }
 
+// post is an operation that honours Idempotency-Key.
 func post(id, path, summary string, access platform.Access, status int) rest.Operation {
-	return rest.Operation{ID: id, Method: http.MethodPost, Path: path, Summary: summary, Access: access, Status: status, MaxBody: maxBody}
+	return rest.Operation{
+		ID: id, Method: http.MethodPost, Path: path, Summary: summary, Access: access, Status: status, MaxBody: maxBody,
+		Retry: platform.RetryWithKey,
+	}
+}
+
+// postAgain is an operation that may be called again without a key.
+func postAgain(id, path, summary string, access platform.Access, status int) rest.Operation {
+	op := post(id, path, summary, access, status)
+	op.Retry = platform.RetryFreely
+	return op
 }
 
 func patch(id, path, summary string, access platform.Access) rest.Operation {

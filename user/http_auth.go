@@ -102,17 +102,17 @@ func (s *Service) routeAuth(api *rest.API) {
 				User: wireUser(out.User), Organization: wireOrganization(out.Organization), Tokens: wireTokens(out.Tokens),
 			}}, nil
 		})
-	rest.Handle(api, post("auth.login", "/v1/auth/login", "Sign in with e-mail and password", platform.Public(), http.StatusOK),
+	rest.Handle(api, postAgain("auth.login", "/v1/auth/login", "Sign in with e-mail and password", platform.Public(), http.StatusOK),
 		func(ctx context.Context, in *loginInput) (*tokensOutput, error) {
 			return tokensAnswer(s.LogIn(ctx, LogIn{
 				Email: in.Body.Email, Password: Secret(in.Body.Password), Organization: platform.TenantID(in.Body.Organization),
 			}))
 		})
-	rest.Handle(api, post("auth.refresh", "/v1/auth/refresh", "Change a refresh token for new tokens", platform.Public(), http.StatusOK),
+	rest.Handle(api, postAgain("auth.refresh", "/v1/auth/refresh", "Change a refresh token for new tokens", platform.Public(), http.StatusOK),
 		func(ctx context.Context, in *refreshInput) (*tokensOutput, error) {
 			return tokensAnswer(s.Refresh(ctx, Secret(in.Body.RefreshToken)))
 		})
-	rest.Handle(api, post("auth.logout", "/v1/auth/logout", "End the present session", platform.Authenticated(), http.StatusNoContent),
+	rest.Handle(api, postAgain("auth.logout", "/v1/auth/logout", "End the present session", platform.Authenticated(), http.StatusNoContent),
 		as(func(ctx context.Context, p platform.Principal, _ *noInput) (*noOutput, error) {
 			return &noOutput{}, s.LogOut(ctx, p)
 		}))

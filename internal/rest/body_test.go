@@ -26,7 +26,7 @@ func TestBodyThatCannotBeRead(t *testing.T) {
 		}
 	}
 	a := rest.New("things", nil)
-	rest.Handle(a, rest.Operation{ID: "things.create", Method: "POST", Path: "/v1/things", Access: platform.Public(), Summary: "Create"},
+	rest.Handle(a, rest.Operation{ID: "things.create", Method: "POST", Retry: platform.RetryFreely, Path: "/v1/things", Access: platform.Public(), Summary: "Create"},
 		func(context.Context, *input) (*struct{}, error) { return &struct{}{}, nil })
 	h := routes.Mux(a.Routes())
 	outer := problem.New(t.Context(), http.StatusRequestTimeout, "body_timeout", "late")

@@ -36,7 +36,7 @@ type strictInput struct {
 // What is checked is what is served: members have their exact names, once.
 func TestExactNames(t *testing.T) {
 	a := rest.New("user", nil)
-	rest.Handle(a, rest.Operation{ID: "a", Method: http.MethodPost, Path: "/a", Access: platform.Public(), Status: 204},
+	rest.Handle(a, rest.Operation{ID: "a", Method: http.MethodPost, Retry: platform.RetryFreely, Path: "/a", Access: platform.Public(), Status: 204},
 		func(_ context.Context, in *strictInput) (*struct{}, error) {
 			if len(in.Body.Name) > 5 {
 				t.Errorf("a name that was not checked: %s", in.Body.Name)

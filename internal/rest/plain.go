@@ -67,6 +67,7 @@ func (a *API) HandleHTTP(op Operation, d Description, h HandlerFunc) {
 			Name: p.Name, In: p.In, Description: p.Description, Required: p.Required, Schema: s,
 		})
 	}
+	describeRetry(&hop, op)
 	if d.Request != nil {
 		hop.RequestBody = &huma.RequestBody{Required: true, Content: a.content(op.ID+"Request", d.Request)}
 	}
@@ -76,6 +77,7 @@ func (a *API) HandleHTTP(op Operation, d Description, h HandlerFunc) {
 	if op.Status == http.StatusCreated {
 		hop.Responses["201"].Headers = map[string]*huma.Param{"Location": {Schema: &huma.Schema{Type: huma.TypeString}}}
 	}
+	describeReplay(hop, op)
 	a.huma.OpenAPI().AddOperation(&hop)
 	a.noNullArrays()
 	a.route(op, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -13,7 +13,7 @@ import (
 func TestDescription(t *testing.T) {
 	a := rest.New("data", nil)
 	a.HandleHTTP(rest.Operation{
-		ID: "data.things.create", Method: http.MethodPost, Path: "/v1/things/{id}", Access: platform.Public(), Status: http.StatusCreated,
+		ID: "data.things.create", Method: http.MethodPost, Retry: platform.RetryFreely, Path: "/v1/things/{id}", Access: platform.Public(), Status: http.StatusCreated,
 	}, rest.Description{
 		Params: []rest.Param{
 			{Name: "id", In: "path", Description: "which"},
@@ -43,7 +43,7 @@ func TestDescription(t *testing.T) {
 		t.Fatal(err)
 	}
 	op := doc.Paths["/v1/things/{id}"]["post"]
-	if len(op.Parameters) != 3 {
+	if len(op.Parameters) != 4 {
 		t.Fatalf("the parameters are %+v", op.Parameters)
 	}
 	for i, want := range []struct{ in, description, typ string }{

@@ -29,11 +29,12 @@ type Operation struct {
 	Summary     string
 	Description string
 	Access      platform.Access
-	Status      int   // of success; zero is 200
-	MaxBody     int64 // bytes; zero is 1 MiB, negative is no limit
-	Stream      bool  // see platform.Route
-	Live        bool  // see platform.Route
-	Cacheable   bool  // see platform.Route
+	Retry       platform.Retry // of a POST, which must declare it
+	Status      int            // of success; zero is 200
+	MaxBody     int64          // bytes; zero is 1 MiB, negative is no limit
+	Stream      bool           // see platform.Route
+	Live        bool           // see platform.Route
+	Cacheable   bool           // see platform.Route
 }
 
 // API collects the operations of one service. It is filled while the service
@@ -111,7 +112,8 @@ func formats() map[string]huma.Format {
 // struct without fields for an empty answer. An error that h returns is sent
 // as a problem.
 func Handle[I, O any](a *API, op Operation, h func(context.Context, *I) (*O, error)) {
-	hop, _ := a.begin(op)
+	hop, op := a.begin(op)
+	describeRetry(&hop, op)
 	huma.Register(a.huma, hop, func(ctx context.Context, in *I) (*O, error) {
 		out, err := h(ctx, in)
 		if err != nil {
@@ -121,6 +123,7 @@ func Handle[I, O any](a *API, op Operation, h func(context.Context, *I) (*O, err
 		}
 		return out, nil
 	})
+	describeReplay(hop, op)
 	a.noNullArrays()
 }
 
@@ -128,6 +131,9 @@ func Handle[I, O any](a *API, op Operation, h func(context.Context, *I) (*O, err
 func (a *API) begin(op Operation) (huma.Operation, Operation) {
 	if !op.Access.Declared() {
 		panic(fmt.Sprintf("rest: %s declares no access", op.ID))
+	}
+	if (op.Method == http.MethodPost) != (op.Retry != 0) {
+		panic(fmt.Sprintf("rest: %s: a POST, and nothing else, declares Retry: platform.RetryWithKey or platform.RetryFreely", op.ID))
 	}
 	if op.Status == 0 {
 		op.Status = http.StatusOK
@@ -192,16 +198,17 @@ func (a *API) OpenAPI() ([]byte, error) {
 // route records an operation that is served by h, which refuses a request that
 // nobody has authorized for it.
 func (a *API) route(op Operation, h http.Handler) {
+	keyed := withKey(a.log, op, h)
 	checked := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := platform.CheckAccess(r.Context(), op.ID); err != nil {
 			problem.Write(w, r, a.log, err)
 			return
 		}
-		h.ServeHTTP(w, r)
+		keyed.ServeHTTP(w, r)
 	})
 	a.routes = append(a.routes, platform.Route{
 		Operation: op.ID, Method: op.Method, Path: op.Path, Access: op.Access,
-		MaxBody: op.MaxBody, Stream: op.Stream, Live: op.Live, Cacheable: op.Cacheable,
+		Retry: op.Retry, MaxBody: op.MaxBody, Stream: op.Stream, Live: op.Live, Cacheable: op.Cacheable,
 		Summary: op.Summary, Handler: checked,
 	})
 }

@@ -34,7 +34,7 @@ type loginOutput struct {
 func newAPI(result error) (*rest.API, *http.ServeMux) {
 	a := rest.New("user", nil)
 	rest.Handle(a, rest.Operation{
-		ID: "auth.login", Method: http.MethodPost, Path: "/v1/auth/login", Access: platform.Public(), Status: 201, MaxBody: 1000,
+		ID: "auth.login", Method: http.MethodPost, Retry: platform.RetryFreely, Path: "/v1/auth/login", Access: platform.Public(), Status: 201, MaxBody: 1000,
 	}, func(context.Context, *loginInput) (*loginOutput, error) {
 		if result != nil {
 			return nil, result

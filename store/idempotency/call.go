@@ -1,0 +1,278 @@
+package idempotency
+
+import (
+	"context"
+	"crypto/hmac"
+	"database/sql"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/internal/sqltx"
+)
+
+// Call is one call of a service's method that came with a key. Nil is a call
+// without one: its methods then do nothing but run the effect. A Call is for one
+// goroutine.
+type Call struct {
+	keys      *Keys
+	key       *platform.IdempotencyKey
+	operation string
+	hash      []byte
+	request   []byte // what was asked, as JSON
+	print     []byte // its fingerprint
+	limit     int64
+}
+
+// Call prepares a call: it is made before the transaction begins, since the
+// tenant's limits are read here. operation is the id of the operation, and
+// request what was asked of it, all of it: two requests are the same if their
+// JSON is. A type that hides itself from JSON, such as a password, is given as
+// its text. Without a key the Call is nil, and nothing is computed.
+func (k *Keys) Call(ctx context.Context, key *platform.IdempotencyKey, p platform.Principal, operation string, request any) (*Call, error) {
+	if key == nil {
+		return nil, nil //nolint:nilnil // nil is a call without a key
+	}
+	limits, err := k.cfg.Limits.Of(ctx, p.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	asked, err := json.Marshal(request)
+	if err != nil {
+		return nil, fmt.Errorf("idempotency: the request of %s: %w", operation, err)
+	}
+	c := &Call{keys: k, key: key, operation: operation, request: asked, limit: limits.IdempotencyKeys}
+	c.hash = hash(p, operation, key.Text())
+	c.print, err = fingerprint(key.Text(), c.hash, asked)
+	return c, err
+}
+
+// Do runs effect in tx, once for all calls with the key, and keeps the answer
+// that effect has put into out; a later call finds that answer in out, and effect
+// is not run. out is a pointer to what encoding/json keeps whole, up to
+// [MaxAnswer] as JSON; see [Call.DoLarge].
+//
+// Errors, beside those of effect: KindConflict "idempotency_running",
+// KindInvalid "idempotency_key_reused", KindLimited "rate_exceeded" where the
+// tenant has as many keys as its limit says.
+func (c *Call) Do(ctx context.Context, tx store.Tx, out any, effect func() error) error {
+	replayed, err := c.Begin(ctx, tx, out)
+	if err != nil || replayed {
+		return err
+	}
+	if err := effect(); err != nil {
+		return err
+	}
+	return c.Keep(ctx, tx, out)
+}
+
+// DoLarge is Do for an answer that may be larger than [MaxAnswer]. Of such a one
+// only the id is kept, which id returns after the effect; a later call reads the
+// thing again with reread, as it then is: an error of KindNotFound where it was
+// removed since.
+func (c *Call) DoLarge(ctx context.Context, tx store.Tx, out any, effect func() error, id func() string, reread func(id string) error) error {
+	if c == nil {
+		return effect()
+	}
+	kept := largeAnswer{Answer: out}
+	replayed, err := c.Begin(ctx, tx, &kept)
+	switch {
+	case err != nil:
+		return err
+	case replayed && kept.ID != "":
+		return reread(kept.ID)
+	case replayed:
+		return nil
+	}
+	if err := effect(); err != nil {
+		return err
+	}
+	raw, err := json.Marshal(out)
+	if err != nil {
+		return fmt.Errorf("idempotency: the answer of %s: %w", c.operation, err)
+	}
+	if len(raw) > MaxAnswer-256 {
+		return c.Keep(ctx, tx, largeAnswer{ID: id()})
+	}
+	return c.Keep(ctx, tx, largeAnswer{Answer: json.RawMessage(raw)})
+}
+
+// largeAnswer is an answer, or the id of what it showed.
+type largeAnswer struct {
+	ID     string `json:"id,omitempty"`
+	Answer any    `json:"answer,omitempty"`
+}
+
+// Begin looks for the answer of an earlier call, and puts it into out. It is
+// for a method that checks between Begin and [Call.Keep] what may have changed
+// since the first call; others use [Call.Do]. The errors are those of Do.
+func (c *Call) Begin(ctx context.Context, tx store.Tx, out any) (replayed bool, err error) {
+	if c == nil {
+		return false, nil
+	}
+	c.key.SetReplayed(false) // the transaction may run again
+	print, sealed, err := c.find(ctx, tx)
+	if err != nil || print == nil {
+		return false, err
+	}
+	if !hmac.Equal(print, c.print) {
+		return false, reused()
+	}
+	aead, err := sealer(c.key.Text(), c.hash, c.request)
+	if err != nil {
+		return false, err
+	}
+	answer, err := open(aead, c.hash, sealed)
+	if err != nil {
+		return false, err
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return false, fmt.Errorf("idempotency: the stored answer of %s: %w", c.operation, err)
+	}
+	c.key.SetReplayed(true)
+	return true, nil
+}
+
+// One statement finds the row, counts the rows of its part, and on a store with
+// several writers takes the lock that a running call holds until it ends. The
+// lock may be free since the statement saw no row, and a row that was committed
+// in between is then met by Keep.
+const (
+	findRow = `LEFT JOIN (SELECT request, answer FROM idempotency_keys WHERE tenant = ? AND hash = ? AND created_at > ?) k ON TRUE
+		CROSS JOIN (SELECT coalesce(sum(units), 0) AS used FROM idempotency_keys
+			WHERE tenant = ? AND hash >= ? AND hash <= ? AND created_at > ?) u`
+	findAlone  = `SELECT TRUE, k.request, k.answer, u.used FROM (SELECT 1) l ` + findRow
+	findLocked = `SELECT l.got, k.request, k.answer, u.used FROM (SELECT pg_try_advisory_xact_lock(?) AS got) l ` + findRow
+)
+
+// find returns the fingerprint and the sealed answer of the row, nil without
+// one.
+func (c *Call) find(ctx context.Context, tx store.Tx) (print, sealed []byte, err error) {
+	tenant, after := string(tx.Tenant()), c.keys.forgotten()
+	low, high, most := part(c.hash, c.limit)
+	query, args := findAlone, make([]any, 0, 8)
+	if c.keys.tryLock {
+		query, args = findLocked, append(args, sqltx.AdvisoryKey("idempotency", tenant, string(c.hash)))
+	}
+	args = append(args, tenant, c.hash, after, tenant, low, high, after)
+	var (
+		got  bool
+		used int64
+	)
+	err = tx.QueryRow(ctx, query, args...).Scan(&got, &print, &sealed, &used)
+	switch {
+	case err != nil:
+		return nil, nil, fmt.Errorf("idempotency: look for an earlier call: %w", err)
+	case print != nil:
+		return print, sealed, nil
+	case !got:
+		return nil, nil, running()
+	case most >= 0 && used >= most:
+		return nil, nil, c.full(ctx, tx, low, high)
+	}
+	return nil, nil, nil
+}
+
+// Keep keeps the answer of a first call in the transaction of its effect.
+func (c *Call) Keep(ctx context.Context, tx store.Tx, out any) error {
+	if c == nil {
+		return nil
+	}
+	answer, err := json.Marshal(out)
+	if err != nil {
+		return fmt.Errorf("idempotency: the answer of %s: %w", c.operation, err)
+	}
+	if len(answer) > MaxAnswer {
+		return fmt.Errorf("idempotency: the answer of %s has %d bytes of JSON, more than %d: use DoLarge", c.operation, len(answer), MaxAnswer)
+	}
+	aead, err := sealer(c.key.Text(), c.hash, c.request)
+	if err != nil {
+		return err
+	}
+	sealed := seal(aead, c.hash, answer)
+	result, err := tx.Exec(ctx, `INSERT INTO idempotency_keys (tenant, hash, operation, request, answer, units, created_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, hash) DO UPDATE SET
+		request = excluded.request, answer = excluded.answer, units = excluded.units, created_at = excluded.created_at
+		WHERE idempotency_keys.created_at <= ?`,
+		string(tx.Tenant()), c.hash, c.operation, c.print, sealed, unitsOf(len(sealed)), c.keys.cfg.Now().UnixMicro(), c.keys.forgotten())
+	if err != nil {
+		return fmt.Errorf("idempotency: keep the answer of %s: %w", c.operation, err)
+	}
+	n, err := result.RowsAffected()
+	if err != nil {
+		return fmt.Errorf("idempotency: keep the answer of %s: %w", c.operation, err)
+	}
+	if n != 1 { // another call committed since Begin looked
+		return sqltx.Again(running())
+	}
+	return nil
+}
+
+// runningRetry is when a call that met a running one is worth repeating.
+const runningRetry = time.Second
+
+func running() error {
+	e := platform.Errorf(platform.KindConflict, "idempotency_running", "a call with this Idempotency-Key is running; repeat yours for its answer")
+	e.RetryAfter = runningRetry
+	return e
+}
+
+func reused() error {
+	e := platform.Errorf(platform.KindInvalid, "idempotency_key_reused", "this Idempotency-Key was used for another request; a new request needs a new key")
+	e.Fields = []platform.Field{{Path: "header." + platform.IdempotencyKeyHeader, Code: "reused", Detail: "a key that was not used for another request"}}
+	return e
+}
+
+// unit is how many bytes of an answer count as one key.
+const unit = 4 << 10
+
+func unitsOf(size int) int { return (size + unit - 1) / unit }
+
+// wantedPart is about how many units of a limit one part of the hashes has: few
+// enough to be added up with every call, and so many that chance fills no part
+// long before the others.
+const wantedPart = 512
+
+// part returns the range of hashes that are counted together with hash, and how
+// many units of the limit are theirs. Hashes are spread evenly, so the sum over
+// all parts is within the limit, and nothing is written in common: a counter of
+// the tenant would make its calls follow each other.
+func part(hash []byte, limit int64) (low, high []byte, most int64) {
+	bits := 0
+	for bits < 32 && limit>>(bits+1) >= wantedPart {
+		bits++
+	}
+	if limit < 0 { // nothing to count
+		return hash, hash, -1
+	}
+	mask := ^uint32(0) << (32 - bits) // all shifted out for bits of 0
+	first := binary.BigEndian.Uint32(hash) & mask
+	low, high = make([]byte, len(hash)), make([]byte, len(hash))
+	for i := range high {
+		high[i] = 0xff
+	}
+	binary.BigEndian.PutUint32(low, first)
+	binary.BigEndian.PutUint32(high, first|^mask)
+	return low, high, limit >> bits
+}
+
+// full is the error of a tenant without room for one more key. It says when the
+// oldest key of the part is forgotten.
+func (c *Call) full(ctx context.Context, tx store.Tx, low, high []byte) error {
+	var oldest sql.NullInt64
+	err := tx.QueryRow(ctx, `SELECT min(created_at) FROM idempotency_keys WHERE tenant = ? AND hash >= ? AND hash <= ? AND created_at > ?`,
+		string(tx.Tenant()), low, high, c.keys.forgotten()).Scan(&oldest)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("idempotency: %w", err)
+	}
+	now := c.keys.cfg.Now()
+	after := TTL
+	if oldest.Valid {
+		after = max(time.Second, time.UnixMicro(oldest.Int64).Add(TTL).Sub(now))
+	}
+	return platform.OverRate(LimitName, c.limit, after)
+}
