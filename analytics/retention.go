@@ -27,7 +27,7 @@ const (
 // tasks are what is removed by age.
 func (s *Service) tasks() []retention.Task {
 	tasks := []retention.Task{
-		{Name: "quota", Step: func(ctx context.Context) (bool, error) { return quota.Trim(ctx, s.db, s.now()) }},
+		{Name: "quota", Step: quota.Trimmer(s.db, s.now)},
 	}
 	if s.retention > 0 {
 		tasks = append(tasks, retention.Task{Name: "analytics.events", Every: lookEvery, Step: s.removeOld()})
@@ -86,7 +86,7 @@ func (s *Service) removeOld() func(context.Context) (bool, error) {
 
 // nextName returns the first name after one, or the empty one.
 func (s *Service) nextName(ctx context.Context, at eventName) (next eventName, err error) {
-	err = s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.AcrossTenants(ctx, s.cross, func(ctx context.Context, tx store.CrossTx) error {
 		err := tx.QueryRow(ctx, `SELECT tenant, name FROM analytics_events WHERE (tenant, name) > (?, ?)
 			ORDER BY tenant, name LIMIT 1`, string(at.tenant), at.name).Scan(&next.tenant, &next.name)
 		if errors.Is(err, sql.ErrNoRows) {

@@ -60,6 +60,7 @@ type Config struct {
 // for concurrent use, from the end of Start to the call of Stop.
 type Service struct {
 	db        store.Relational
+	cross     store.Crossing
 	now       func() time.Time
 	newID     func(prefix string) string
 	maxRows   int
@@ -71,6 +72,7 @@ type Service struct {
 	batches   *batcher
 	api       *rest.API
 	loops     background.Group
+	removal   *retention.Removal
 }
 
 var (
@@ -110,9 +112,11 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		limits: cfg.Limits, scans: cfg.Scans, log: cfg.Logger, retention: cfg.Retention,
 		db: cfg.DB, now: cfg.Now, newID: cfg.NewID,
+		cross:   cfg.DB.Crossings().Grant("analytics.retention", "finds the next tenant with events that may be past their time"),
 		maxRows: cfg.MaxRows, maxGroups: cfg.MaxGroups,
 	}
 	s.batches = newBatcher(cfg.MaxPending, s.write)
+	s.removal = retention.New(retention.Config{DB: s.db, Logger: s.log, Now: s.now}, s.tasks()...)
 	s.api = newAPI(s, cfg.Logger)
 	return s, nil
 }
@@ -139,9 +143,7 @@ func (s *Service) Start(ctx context.Context) error {
 	if err := retention.Migrate(ctx, s.db); err != nil {
 		return err
 	}
-	s.loops.Go(func(ctx context.Context) { //nolint:contextcheck // it outlives the start
-		retention.Run(ctx, retention.Config{DB: s.db, Logger: s.log, Now: s.now}, s.tasks()...)
-	})
+	s.loops.Go(s.removal.Run) //nolint:contextcheck // it outlives the start
 	return nil
 }
 

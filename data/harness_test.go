@@ -15,6 +15,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/data"
 	"github.com/acme/platform/internal/test/routes"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/sqldocs"
 	"github.com/acme/platform/store/sqlite"
@@ -154,7 +155,7 @@ func (b *bench) collection(body string) {
 func (b *bench) events() []string {
 	b.tb.Helper()
 	var out []string
-	err := b.db.AcrossTenants(context.Background(), func(ctx context.Context, tx store.Tx) error {
+	err := b.db.AcrossTenants(context.Background(), testdb.Crossing(b.db), func(ctx context.Context, tx store.CrossTx) error {
 		out = nil
 		rows, err := tx.Query(ctx, `SELECT tenant, type, subject, actor, data FROM outbox ORDER BY seq`)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 )
 
@@ -134,7 +135,7 @@ func noSecretStored(t *testing.T, at place, secret string) {
 		"notify_messages", "notify_deliveries", "notify_attempts", "notify_inbox", "notify_secret_texts",
 		"user_invitations", "user_audit", "outbox", "event_log", "jobs",
 	} {
-		err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+		err := db.AcrossTenants(t.Context(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 			found, err := tx.Query(ctx, `SELECT * FROM `+table)
 			if err != nil {
 				return err

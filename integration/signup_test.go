@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 )
 
@@ -165,7 +166,7 @@ func inspect(t *testing.T, at place, g *guestBook) {
 
 func ask(t *testing.T, db store.Relational, query string, args ...any) (n int) {
 	t.Helper()
-	err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	err := db.AcrossTenants(t.Context(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		return tx.QueryRow(ctx, query, args...).Scan(&n)
 	}, store.ReadOnly)
 	if err != nil {

@@ -38,13 +38,14 @@ type endpointEntry struct {
 // events that it is applied to, in however many processes.
 type books struct {
 	cfg     Config
+	cross   store.Crossing
 	builtin []*activeRule
 	none    *book // of a tenant that has never changed anything
 	kept    *lru.Cache[platform.TenantID, *book]
 }
 
 func newBooks(cfg Config) (*books, error) {
-	b := &books{cfg: cfg}
+	b := &books{cfg: cfg, cross: newCrossings(cfg.DB).rules}
 	for _, r := range cfg.Rules {
 		r.Builtin = true
 		active, err := activate(r, nil, make(map[source]*text))
@@ -120,7 +121,7 @@ func (b *books) generations(ctx context.Context, tenants []platform.TenantID) (m
 			return scan(rows, err)
 		}, store.ReadOnly)
 	} else {
-		err = b.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		err = b.cfg.DB.AcrossTenants(ctx, b.cross, func(ctx context.Context, tx store.CrossTx) error {
 			rows, err := tx.NewSelect().Table("notify_generations").Column("tenant", "generation").
 				Where("tenant IN (?)", bun.List(tenants)).Rows(ctx) //nolint:rowserrcheck // scan looks at it
 			return scan(rows, err)

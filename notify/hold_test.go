@@ -28,7 +28,7 @@ func wantCode(t *testing.T, err error, code string) {
 // exec runs a statement across tenants.
 func (w *world) exec(query string, args ...any) {
 	w.t.Helper()
-	err := w.db.AcrossTenants(context.Background(), func(ctx context.Context, tx store.Tx) error {
+	err := w.db.AcrossTenants(context.Background(), testdb.Crossing(w.db), func(ctx context.Context, tx store.CrossTx) error {
 		_, err := tx.Exec(ctx, query, args...)
 		return err
 	})
@@ -40,7 +40,7 @@ func (w *world) exec(query string, args ...any) {
 // count returns what a query counts.
 func (w *world) count(query string, args ...any) (n int) {
 	w.t.Helper()
-	err := w.db.AcrossTenants(context.Background(), func(ctx context.Context, tx store.Tx) error {
+	err := w.db.AcrossTenants(context.Background(), testdb.Crossing(w.db), func(ctx context.Context, tx store.CrossTx) error {
 		return tx.QueryRow(ctx, query, args...).Scan(&n)
 	}, store.ReadOnly)
 	if err != nil {

@@ -33,7 +33,7 @@ const (
 // tasks are what is removed by age.
 func (s *Service) tasks() []retention.Task {
 	tasks := []retention.Task{
-		{Name: "quota", Step: func(ctx context.Context) (bool, error) { return quota.Trim(ctx, s.db, s.cfg.Now()) }},
+		{Name: "quota", Step: quota.Trimmer(s.db, s.cfg.Now)},
 		{Name: "notify.waiting_events", Step: s.removeWaiting},
 		{Name: "notify.secrets", Step: s.removeSecrets},
 	}
@@ -88,7 +88,7 @@ func (s *Service) byTenant(table string, age time.Duration, remove remover) func
 
 // nextTenant returns the first tenant after t that has rows, or "".
 func (s *Service) nextTenant(ctx context.Context, table string, t platform.TenantID) (next platform.TenantID, err error) {
-	err = s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.AcrossTenants(ctx, s.cross.retention, func(ctx context.Context, tx store.CrossTx) error {
 		return tx.NewSelect().Table(table).ColumnExpr("coalesce(min(tenant), '')").Where("tenant > ?", t).Scan(ctx, &next)
 	}, store.ReadOnly)
 	if err != nil {
@@ -197,7 +197,7 @@ func removeFailures(ctx context.Context, tx store.Tx, before int64) (bool, error
 // there any.
 func (s *Service) removeWaiting(ctx context.Context) (bool, error) {
 	n := 0
-	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+	err := s.db.AcrossTenants(ctx, s.cross.retention, func(ctx context.Context, tx store.CrossTx) (err error) {
 		n, err = affected(tx.Exec(ctx, `DELETE FROM notify_waiting_events WHERE (tenant, id) IN (
 SELECT tenant, id FROM notify_waiting_events WHERE created_at < ? LIMIT ?)`, s.cfg.Now().Add(-waitingRetention).UnixMicro(), removeRows))
 		return err

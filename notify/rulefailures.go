@@ -16,7 +16,7 @@ func (s *Service) RuleFailures(ctx context.Context, limit int) ([]RuleFailure, e
 		limit = 1000
 	}
 	var out []RuleFailure
-	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.AcrossTenants(ctx, s.cross.failures, func(ctx context.Context, tx store.CrossTx) error {
 		rows, err := tx.Query(ctx, `SELECT `+failureColumns+`, coalesce(r.name, ''), coalesce(r.disabled, b.disabled, 0)
 FROM notify_rule_failures f
 LEFT JOIN notify_rules r ON r.tenant = f.tenant AND r.id = f.rule

@@ -90,7 +90,7 @@ func removeSecret(ctx context.Context, tx store.Tx, delivery string) error {
 // tries any more: a job may have failed for good. It is a step of retention.
 func (s *Service) removeSecrets(ctx context.Context) (bool, error) {
 	now, n := s.cfg.Now().UnixMicro(), 0
-	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.AcrossTenants(ctx, s.cross.retention, func(ctx context.Context, tx store.CrossTx) error {
 		_, err := tx.Exec(ctx, `UPDATE notify_deliveries SET status = ?, reason = ?, next_attempt_at = NULL, updated_at = ?
 WHERE status = ? AND (tenant, id) IN (
 SELECT tenant, delivery_id FROM notify_secret_texts WHERE expires_at <= ? ORDER BY expires_at, tenant, delivery_id LIMIT ?)`,

@@ -59,7 +59,7 @@ func (w *world) tables() string {
 		list = `SELECT tablename FROM pg_tables WHERE schemaname = current_schema`
 	}
 	var out strings.Builder
-	err := w.db.AcrossTenants(context.Background(), func(ctx context.Context, tx store.Tx) error {
+	err := w.db.AcrossTenants(context.Background(), testdb.Crossing(w.db), func(ctx context.Context, tx store.CrossTx) error {
 		out.Reset()
 		names, err := texts(tx.Query(ctx, list))
 		if err != nil {

@@ -30,6 +30,7 @@ type Service struct {
 	cfg    Config
 	log    *slog.Logger
 	db     store.Relational
+	cross  crossings
 	api    *rest.API
 	books  *books
 	people *directoryCache
@@ -38,6 +39,7 @@ type Service struct {
 	live   *live // nil without a PubSub
 
 	group   background.Group
+	removal *retention.Removal
 	last    atomic.Int64 // the newest creation time given, in microseconds
 	reading atomic.Pointer[error]
 }
@@ -50,7 +52,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{
-		cfg: cfg, log: cfg.Logger, db: cfg.DB,
+		cfg: cfg, log: cfg.Logger, db: cfg.DB, cross: newCrossings(cfg.DB),
 		people: newDirectoryCache(cfg.Directory, cfg.Now),
 		client: newHTTPClient(cfg.AllowPrivateNetworks),
 	}
@@ -63,6 +65,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.PubSub != nil {
 		s.live = newLive(cfg.PubSub, cfg.MaxStreams, cfg.Logger)
 	}
+	s.removal = retention.New(retention.Config{DB: s.db, Logger: s.log, Now: cfg.Now}, s.tasks()...)
 	s.handleJobs()
 	if suspensions := cfg.Queue.Suspensions(); s.live != nil && suspensions != nil {
 		suspensions.OnSuspension(s.suspensionChanged)
@@ -98,10 +101,8 @@ func (s *Service) Start(ctx context.Context) error {
 	if err := retention.Migrate(ctx, s.db); err != nil {
 		return err
 	}
-	s.group.Go(func(ctx context.Context) { //nolint:contextcheck // it outlives the start
-		retention.Run(ctx, retention.Config{DB: s.db, Logger: s.log, Now: s.cfg.Now}, s.tasks()...)
-	})
-	s.group.Go(s.read) //nolint:contextcheck // it outlives the start
+	s.group.Go(s.removal.Run) //nolint:contextcheck // it outlives the start
+	s.group.Go(s.read)        //nolint:contextcheck // it outlives the start
 	if s.live != nil {
 		s.live.start() //nolint:contextcheck // it outlives the start
 	}

@@ -146,7 +146,7 @@ type Profile struct {
 // Me returns the user that the call is made for.
 func (s *Service) Me(ctx context.Context, p platform.Principal) (Profile, error) {
 	var u User
-	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.AcrossTenants(ctx, s.cross.account, func(ctx context.Context, tx store.CrossTx) error {
 		var err error
 		u, err = userByID(ctx, tx, p.Subject)
 		return err
@@ -234,7 +234,7 @@ func (s *Service) newPassword(ctx context.Context, user string, in MeChange) (ha
 		email, old string
 		device     int64
 	)
-	err = s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.AcrossTenants(ctx, s.cross.account, func(ctx context.Context, tx store.CrossTx) error {
 		return tx.QueryRow(ctx, `SELECT a.email, p.hash, p.changed_at, coalesce(d.last_used_at, 0)
 			FROM user_accounts a JOIN user_passwords p ON p.user_id = a.id
 			LEFT JOIN user_devices d ON d.user_id = a.id AND d.network = ? WHERE a.id = ?`, network(clientOf(ctx)), user).
@@ -273,7 +273,7 @@ func (s *Service) SetUserStatus(ctx context.Context, id string, status Status) e
 	if status != Active && status != Suspended {
 		return field("/status", "unknown", "active or suspended")
 	}
-	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.AcrossTenants(ctx, s.cross.suspend, func(ctx context.Context, tx store.CrossTx) error {
 		ok, err := changedOne(ctx, tx, `UPDATE user_accounts SET status = ?, updated_at = ? WHERE id = ?`, string(status), micros(s.now()), id)
 		if err != nil {
 			return err
@@ -331,7 +331,7 @@ func scanUser(row scanner) (User, error) {
 	return u, err
 }
 
-func userByID(ctx context.Context, tx store.Tx, id string) (User, error) {
+func userByID(ctx context.Context, tx store.Queries, id string) (User, error) {
 	u, err := scanUser(tx.QueryRow(ctx, `SELECT `+userColumns+` FROM user_accounts WHERE id = ?`, id))
 	return u, notFound(err, "user")
 }

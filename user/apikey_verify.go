@@ -30,7 +30,7 @@ func (s *Service) verifyKey(ctx context.Context, credential string) (platform.Pr
 		scopes, roles          string
 		previousUntil, expires int64
 	)
-	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.AcrossTenants(ctx, s.cross.apiKey, func(ctx context.Context, tx store.CrossTx) error {
 		return tx.QueryRow(ctx, `SELECT k.tenant, k.user_id, k.scopes, k.hash, k.previous_hash, k.previous_until, k.expires_at, m.roles
 			FROM user_api_keys k
 			JOIN user_memberships m ON m.tenant = k.tenant AND m.user_id = k.user_id

@@ -66,7 +66,7 @@ func byUser(id, session string) auditActor {
 
 // record appends to the tenant's chain in the transaction of the effect. The
 // row of the head makes one writer of each tenant's transactions.
-func (s *Service) record(ctx context.Context, tx store.Tx, tenant platform.TenantID, by auditActor, action, target string, detail map[string]string) error {
+func (s *Service) record(ctx context.Context, tx store.Queries, tenant platform.TenantID, by auditActor, action, target string, detail map[string]string) error {
 	return s.append(ctx, tx, tenant, AuditRecord{
 		Time: s.now().UTC(), Actor: by.id, ActorKind: by.kind, Credential: by.credential,
 		Action: action, Target: target, Outcome: "ok", Detail: detail,
@@ -74,7 +74,7 @@ func (s *Service) record(ctx context.Context, tx store.Tx, tenant platform.Tenan
 	})
 }
 
-func (s *Service) append(ctx context.Context, tx store.Tx, tenant platform.TenantID, r AuditRecord) error {
+func (s *Service) append(ctx context.Context, tx store.Queries, tenant platform.TenantID, r AuditRecord) error {
 	r.ID = s.newID("aud")
 	r.Time = fromMicros(micros(r.Time))
 	var previous []byte

@@ -53,7 +53,7 @@ const creatorLimit = 1 << 15
 // is not there costs one read of one row, outside of any transaction of the
 // caller. That read fails, and the call that is to be bounded with it, until a
 // user service has started on the database once.
-func ShareByCreator(db store.Relational, plans platform.LimitsFunc) platform.LimitsFunc {
+func ShareByCreator(db store.TenantDB, plans platform.LimitsFunc) platform.LimitsFunc {
 	known, err := lru.New[platform.TenantID, string](creatorLimit)
 	if err != nil { // only a size that is not positive fails
 		panic(err)
@@ -83,7 +83,7 @@ func ShareByCreator(db store.Relational, plans platform.LimitsFunc) platform.Lim
 }
 
 // creatorOf returns the id of the user, "" for a tenant of the host's own making.
-func creatorOf(ctx context.Context, db store.Relational, tenant platform.TenantID) (string, error) {
+func creatorOf(ctx context.Context, db store.TenantDB, tenant platform.TenantID) (string, error) {
 	var creator string
 	err := store.ReadRow(ctx, db, tenant, `SELECT created_by FROM user_organizations WHERE tenant = ?`, []any{string(tenant)}, &creator)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {

@@ -88,7 +88,7 @@ func (s *Service) forgetDevices(ctx context.Context, tx store.Tx, user string) e
 
 // purgeDevices removes those that are known no more.
 func (s *Service) purgeDevices(ctx context.Context) error {
-	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.AcrossTenants(ctx, s.cross.purge, func(ctx context.Context, tx store.CrossTx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM user_devices WHERE last_used_at < ?`, micros(s.now().Add(-knownFor)))
 		return err
 	}, store.Reserved)

@@ -13,7 +13,7 @@ import (
 // as one that sends mail for users. Error: KindNotFound for an unknown user.
 func (s *Service) EmailVerified(ctx context.Context, user string) (bool, error) {
 	var u User
-	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.AcrossTenants(ctx, s.cross.account, func(ctx context.Context, tx store.CrossTx) error {
 		var err error
 		u, err = userByID(ctx, tx, user)
 		return err

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/store"
 )
 
 // The data of the events that the documentation of the package lists.
@@ -65,7 +64,7 @@ type userEvent struct {
 }
 
 // emit adds an event to the transaction's outbox.
-func (s *Service) emit(ctx context.Context, tx store.Tx, tenant platform.TenantID, kind, subject, actor string, data any) error {
+func (s *Service) emit(ctx context.Context, tx writer, tenant platform.TenantID, kind, subject, actor string, data any) error {
 	raw, err := json.Marshal(data)
 	if err != nil {
 		return err

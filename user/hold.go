@@ -21,7 +21,7 @@ import (
 
 // holdOrganization raises the organization's version and holds it. Whoever
 // changes members, roles, invitations or the number of keys does so first.
-func holdOrganization(ctx context.Context, tx store.Tx, tenant platform.TenantID) error {
+func holdOrganization(ctx context.Context, tx store.Queries, tenant platform.TenantID) error {
 	ok, err := changedOne(ctx, tx, `UPDATE user_organizations SET authz_version = authz_version + 1 WHERE tenant = ?`, string(tenant))
 	if err != nil {
 		return fmt.Errorf("user: hold organization: %w", err)

@@ -24,7 +24,7 @@ func openInterrupted(t *testing.T) (*bundle, *testdb.Interruption) {
 // living counts what a query finds.
 func (b *bundle) living(t *testing.T, query string, args ...any) (n int) {
 	t.Helper()
-	noError(t, b.db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	noError(t, b.db.AcrossTenants(t.Context(), testdb.Crossing(b.db), func(ctx context.Context, tx store.CrossTx) error {
 		return tx.QueryRow(ctx, query, args...).Scan(&n)
 	}, store.ReadOnly))
 	return n

@@ -296,7 +296,7 @@ func (s *Service) inviter(ctx context.Context, id string, secret []byte) (platfo
 		tenant platform.TenantID
 		hash   []byte
 	)
-	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.AcrossTenants(ctx, s.cross.invitation, func(ctx context.Context, tx store.CrossTx) error {
 		return tx.QueryRow(ctx, `SELECT tenant, token_hash FROM user_invitations WHERE id = ?`, id).Scan(&tenant, &hash)
 	}, store.ReadOnly)
 	if err != nil {

@@ -39,7 +39,7 @@ type offers struct{ user, key string }
 // revokeOffers ends open invitations in the transaction in which their maker
 // ends, with a record and an event each: an invitation is a right that was
 // handed out, and whoever took a credential away means what came of it, too.
-func (s *Service) revokeOffers(ctx context.Context, tx store.Tx, tenant platform.TenantID, by auditActor, of offers) error {
+func (s *Service) revokeOffers(ctx context.Context, tx writer, tenant platform.TenantID, by auditActor, of offers) error {
 	query := `UPDATE user_invitations SET revoked_at = ?
 		WHERE tenant = ? AND invited_by = ? AND accepted_at = 0 AND revoked_at = 0`
 	args := []any{micros(s.now()), string(tenant), of.user}
@@ -62,7 +62,7 @@ func (s *Service) revokeOffers(ctx context.Context, tx store.Tx, tenant platform
 }
 
 // invitationRevoked writes the audit record and the event.
-func (s *Service) invitationRevoked(ctx context.Context, tx store.Tx, by auditActor, inv Invitation) error {
+func (s *Service) invitationRevoked(ctx context.Context, tx writer, by auditActor, inv Invitation) error {
 	if err := s.record(ctx, tx, inv.Organization, by, "invitation.revoked", inv.ID, map[string]string{"roles": strings.Join(inv.Roles, " ")}); err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ func (k signingKey) public() ed25519.PublicKey {
 // installation share them.
 type keyring struct {
 	db       store.Relational
+	cross    store.Crossing
 	now      func() time.Time
 	rotation time.Duration
 	tokenTTL time.Duration
@@ -52,7 +53,10 @@ const clockSkew = 30 * time.Second
 const unknownKidPause = 5 * time.Second
 
 func newKeyring(cfg Config) *keyring {
-	r := &keyring{db: cfg.DB, now: cfg.Now, rotation: cfg.KeyRotation, tokenTTL: cfg.AccessTTL}
+	r := &keyring{
+		db: cfg.DB, now: cfg.Now, rotation: cfg.KeyRotation, tokenTTL: cfg.AccessTTL,
+		cross: cfg.DB.Crossings().Grant("user.signing-keys", "reads and replaces the keys that sign for all tenants"),
+	}
 	r.loaded.Store(&[]signingKey{})
 	return r
 }
@@ -128,7 +132,7 @@ func (r *keyring) insert(ctx context.Context, k signingKey) error {
 		return err
 	}
 	k.private = private
-	return r.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	return r.db.AcrossTenants(ctx, r.cross, func(ctx context.Context, tx store.CrossTx) error {
 		if _, err := tx.Exec(ctx, `DELETE FROM user_signing_keys WHERE expire_at <= ?`, micros(r.now())); err != nil {
 			return err
 		}
@@ -143,7 +147,7 @@ func (r *keyring) insert(ctx context.Context, k signingKey) error {
 // reload reads the keys in the order of their generations.
 func (r *keyring) reload(ctx context.Context) error {
 	var keys []signingKey
-	err := r.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := r.db.AcrossTenants(ctx, r.cross, func(ctx context.Context, tx store.CrossTx) error {
 		var err error
 		keys, err = queryAll(ctx, tx, scanSigningKey, `SELECT generation, kid, seed, created_at, active_at, retire_at, expire_at
 			FROM user_signing_keys WHERE expire_at > ? ORDER BY generation`, micros(r.now()))

@@ -132,7 +132,7 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 // or not, it is one query.
 func (s *Service) account(ctx context.Context, email string) (account, error) {
 	var a account
-	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.AcrossTenants(ctx, s.cross.signIn, func(ctx context.Context, tx store.CrossTx) error {
 		err := tx.QueryRow(ctx, `SELECT a.id, a.status, p.hash, p.changed_at, coalesce(d.last_used_at, 0)
 			FROM user_accounts a JOIN user_passwords p ON p.user_id = a.id
 			LEFT JOIN user_devices d ON d.user_id = a.id AND d.network = ? WHERE a.email = ?`, network(clientOf(ctx)), email).
@@ -152,7 +152,7 @@ func (s *Service) openTo(ctx context.Context, user string, wanted platform.Tenan
 	if wanted != "" && wanted.Validate() != nil {
 		return "", errNotMember()
 	}
-	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.AcrossTenants(ctx, s.cross.signIn, func(ctx context.Context, tx store.CrossTx) error {
 		query := `SELECT m.tenant FROM user_memberships m JOIN user_organizations o ON o.tenant = m.tenant
 			WHERE m.user_id = ? AND m.status = 'active' AND o.status = 'active'`
 		args := []any{user}

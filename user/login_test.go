@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/user"
 )
@@ -262,7 +263,7 @@ func TestRehash(t *testing.T) {
 	_, err := b.LogIn(t.Context(), in)
 	noError(t, err)
 	var now string
-	noError(t, b.db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	noError(t, b.db.AcrossTenants(t.Context(), testdb.Crossing(b.db), func(ctx context.Context, tx store.CrossTx) error {
 		return tx.QueryRow(ctx, `SELECT hash FROM user_passwords`).Scan(&now)
 	}))
 	if now == old || !strings.HasPrefix(now, "$argon2id$v=19$m=64,t=1,p=1$") {

@@ -160,7 +160,7 @@ func noError(tb testing.TB, err error) {
 // count returns the rows of a table.
 func (b *bundle) count(tb testing.TB, table string) (n int) {
 	tb.Helper()
-	noError(tb, b.db.AcrossTenants(tb.Context(), func(ctx context.Context, tx store.Tx) error {
+	noError(tb, b.db.AcrossTenants(tb.Context(), testdb.Crossing(b.db), func(ctx context.Context, tx store.CrossTx) error {
 		return tx.QueryRow(ctx, `SELECT count(*) FROM `+table).Scan(&n)
 	}))
 	return n
@@ -168,7 +168,7 @@ func (b *bundle) count(tb testing.TB, table string) (n int) {
 
 func (b *bundle) exec(tb testing.TB, query string, args ...any) {
 	tb.Helper()
-	noError(tb, b.db.AcrossTenants(tb.Context(), func(ctx context.Context, tx store.Tx) error {
+	noError(tb, b.db.AcrossTenants(tb.Context(), testdb.Crossing(b.db), func(ctx context.Context, tx store.CrossTx) error {
 		_, err := tx.Exec(ctx, query, args...)
 		return err
 	}))
@@ -177,7 +177,7 @@ func (b *bundle) exec(tb testing.TB, query string, args ...any) {
 // events returns the types in the outbox.
 func (b *bundle) events(tb testing.TB) (types []string) {
 	tb.Helper()
-	noError(tb, b.db.AcrossTenants(tb.Context(), func(ctx context.Context, tx store.Tx) error {
+	noError(tb, b.db.AcrossTenants(tb.Context(), testdb.Crossing(b.db), func(ctx context.Context, tx store.CrossTx) error {
 		types = nil
 		rows, err := tx.Query(ctx, `SELECT type FROM outbox ORDER BY seq`)
 		if err != nil {

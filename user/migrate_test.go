@@ -30,7 +30,7 @@ func migratedTo(t *testing.T, names ...string) testdb.DB {
 // tells, or their first owner, and count for them; open invitations get their key.
 func TestCreatorsOfOlderOrganizations(t *testing.T) {
 	db := migratedTo(t, "0001_init.sql")
-	noError(t, db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	noError(t, db.AcrossTenants(t.Context(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		for _, statement := range []string{
 			`INSERT INTO user_accounts (id, email, name, status, created_at, updated_at) VALUES
 				('usr_a', 'a@example.com', 'A', 'active', 1, 1), ('usr_b', 'b@example.com', 'B', 'active', 1, 1),
@@ -56,7 +56,7 @@ func TestCreatorsOfOlderOrganizations(t *testing.T) {
 	}))
 	start(t, db, newClock())
 	text := func(query string) (v string) {
-		noError(t, db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+		noError(t, db.AcrossTenants(t.Context(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 			return tx.QueryRow(ctx, query).Scan(&v)
 		}))
 		return v

@@ -108,7 +108,7 @@ func (s *Service) Organizations(ctx context.Context, p platform.Principal, limit
 		return nil, "", err
 	}
 	var all []Organization
-	err = s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.AcrossTenants(ctx, s.cross.organizations, func(ctx context.Context, tx store.CrossTx) error {
 		var err error
 		all, err = queryAll(ctx, tx, scanOrganization, `SELECT `+organizationColumns+` FROM user_memberships m
 			JOIN user_organizations o ON o.tenant = m.tenant

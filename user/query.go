@@ -4,14 +4,22 @@ import (
 	"context"
 	"time"
 
+	"github.com/acme/platform"
 	"github.com/acme/platform/store"
 )
+
+// writer is what statements with an event need of a transaction, of one tenant
+// or across them: statements and event name the tenant.
+type writer interface {
+	store.Queries
+	Emit(ctx context.Context, events ...platform.Event) error
+}
 
 // scanner is a *sql.Row or *sql.Rows.
 type scanner interface{ Scan(dest ...any) error }
 
 // queryAll returns the rows of a query, each read by scan.
-func queryAll[T any](ctx context.Context, tx store.Tx, scan func(scanner) (T, error), query string, args ...any) (all []T, err error) {
+func queryAll[T any](ctx context.Context, tx store.Queries, scan func(scanner) (T, error), query string, args ...any) (all []T, err error) {
 	rows, err := tx.Query(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -32,7 +40,7 @@ func queryAll[T any](ctx context.Context, tx store.Tx, scan func(scanner) (T, er
 }
 
 // changedOne reports whether a statement changed a row.
-func changedOne(ctx context.Context, tx store.Tx, query string, args ...any) (bool, error) {
+func changedOne(ctx context.Context, tx store.Queries, query string, args ...any) (bool, error) {
 	res, err := tx.Exec(ctx, query, args...)
 	if err != nil {
 		return false, err

@@ -145,7 +145,7 @@ func refreshError(err error) error {
 // lineage reads a session before its organization is known.
 func (s *Service) lineage(ctx context.Context, id string) (lineage, error) {
 	var l lineage
-	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.AcrossTenants(ctx, s.cross.sessions, func(ctx context.Context, tx store.CrossTx) error {
 		var err error
 		l, err = scanLineage(tx.QueryRow(ctx, `SELECT `+lineageColumns+` FROM user_sessions WHERE id = ?`, id))
 		return err

@@ -183,6 +183,7 @@ func (c Config) validate() error {
 type Service struct {
 	cfg   Config
 	db    store.Relational
+	cross crossings
 	log   *slog.Logger
 	now   func() time.Time
 	newID func(string) string
@@ -213,6 +214,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, db: cfg.DB, log: cfg.Logger, now: cfg.Now, newID: cfg.NewID,
+		cross:       newCrossings(cfg.DB),
 		roles:       mergeRoles(cfg.Roles),
 		passwords:   newHasher(cfg.PasswordConcurrency, cfg.PasswordQueue),
 		throttle:    newThrottle(cfg.Cache),

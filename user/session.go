@@ -119,7 +119,7 @@ func (s *Service) RevokeSession(ctx context.Context, p platform.Principal, id st
 // endSession ends a session of p's user. The record goes to the organization
 // that the session is in, which need not be the one of p.
 func (s *Service) endSession(ctx context.Context, p platform.Principal, id, action string) error {
-	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.AcrossTenants(ctx, s.cross.sessions, func(ctx context.Context, tx store.CrossTx) error {
 		var organization string
 		rows, err := queryAll(ctx, tx, func(row scanner) (string, error) {
 			err := row.Scan(&organization)
@@ -156,7 +156,7 @@ func (s *Service) Sessions(ctx context.Context, p platform.Principal, limit int,
 	}
 	now := micros(s.now())
 	var sessions []Session
-	err = s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.AcrossTenants(ctx, s.cross.sessions, func(ctx context.Context, tx store.CrossTx) error {
 		var err error
 		sessions, err = queryAll(ctx, tx, scanSession, `SELECT `+sessionColumns+` FROM user_sessions
 			WHERE user_id = ? AND id > ? AND revoked_at = 0 AND idle_until > ? AND ends_at > ? ORDER BY id LIMIT ?`,
@@ -186,7 +186,7 @@ func scanSession(row scanner) (Session, error) {
 // endSessions ends the sessions of a user in one organization, or in all where
 // tenant is "", but for the one to keep. The caller then makes it known with
 // changed(userKey).
-func (s *Service) endSessions(ctx context.Context, tx store.Tx, user string, tenant platform.TenantID, keep string) error {
+func (s *Service) endSessions(ctx context.Context, tx store.Queries, user string, tenant platform.TenantID, keep string) error {
 	query := `UPDATE user_sessions SET revoked_at = ? WHERE user_id = ? AND revoked_at = 0 AND id <> ?`
 	args := []any{micros(s.now()), user, keep}
 	if tenant != "" {
@@ -199,7 +199,7 @@ func (s *Service) endSessions(ctx context.Context, tx store.Tx, user string, ten
 // purgeSessions removes the rows of sessions that ended long ago; until then
 // a stolen token of theirs is told apart from an invented one.
 func (s *Service) purgeSessions(ctx context.Context) error {
-	err := s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := s.db.AcrossTenants(ctx, s.cross.purge, func(ctx context.Context, tx store.CrossTx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM user_sessions WHERE ends_at < ?`, micros(s.now().Add(-7*day)))
 		return err
 	}, store.Reserved)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/memory"
 	"github.com/acme/platform/user"
@@ -95,7 +96,7 @@ func TestSuspensionEmitsAnEvent(t *testing.T) {
 		noError(t, b.SetOrganizationStatus(t.Context(), ann.p.Tenant, s))
 	}
 	var types []string
-	noError(t, b.db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	noError(t, b.db.AcrossTenants(t.Context(), testdb.Crossing(b.db), func(ctx context.Context, tx store.CrossTx) error {
 		types = nil
 		rows, err := tx.Query(ctx, `SELECT type FROM outbox WHERE tenant = ? AND type IN ('user.organization.suspended', 'user.organization.resumed') ORDER BY seq`,
 			string(ann.p.Tenant))

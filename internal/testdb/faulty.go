@@ -20,12 +20,12 @@ type Faulty struct {
 }
 
 // AcrossTenants is that of the store, unless it is to fail.
-func (f *Faulty) AcrossTenants(ctx context.Context, fn func(context.Context, store.Tx) error, opts ...store.TxOption) error {
+func (f *Faulty) AcrossTenants(ctx context.Context, by store.Crossing, fn func(context.Context, store.CrossTx) error, opts ...store.TxOption) error {
 	if f.Down.Load() {
 		return platform.Errorf(platform.KindUnavailable, "down", "the store is away")
 	}
 	full := f.Full.Load() && !store.NewTxOptions(opts).ReadOnly
-	return f.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	return f.DB.AcrossTenants(ctx, by, func(ctx context.Context, tx store.CrossTx) error {
 		if err := fn(ctx, tx); err != nil || !full {
 			return err
 		}

@@ -22,7 +22,7 @@ func (p *Place) Alter(tb testing.TB, db DB, statement string) {
 		})
 		return
 	}
-	err := db.AcrossTenants(tb.Context(), func(ctx context.Context, tx store.Tx) error {
+	err := db.AcrossTenants(tb.Context(), Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		_, err := tx.Exec(ctx, statement)
 		return err
 	})

@@ -20,9 +20,9 @@ func (s steady) InTenant(ctx context.Context, tenant platform.TenantID, fn func(
 	return s.DB.InTenant(ctx, tenant, fn, opts...)
 }
 
-func (s steady) AcrossTenants(ctx context.Context, fn func(context.Context, store.Tx) error, opts ...store.TxOption) error {
+func (s steady) AcrossTenants(ctx context.Context, by store.Crossing, fn func(context.Context, store.CrossTx) error, opts ...store.TxOption) error {
 	if ctx.Err() == nil {
 		ctx = context.WithoutCancel(ctx)
 	}
-	return s.DB.AcrossTenants(ctx, fn, opts...)
+	return s.DB.AcrossTenants(ctx, by, fn, opts...)
 }

@@ -42,6 +42,8 @@ type Config struct {
 type Keys struct {
 	cfg      Config
 	tryLock  bool // the store has several writers
+	trim     store.Crossing
+	removal  *retention.Removal
 	removals background.Group
 }
 
@@ -58,7 +60,13 @@ func New(cfg Config) (*Keys, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Keys{cfg: cfg, tryLock: sqltx.OnPostgres(cfg.DB)}, nil
+	k := &Keys{
+		cfg: cfg, tryLock: sqltx.OnPostgres(cfg.DB),
+		trim: cfg.DB.Crossings().Grant("idempotency.trim", "removes the keys of all tenants that are a day old"),
+	}
+	k.removal = retention.New(retention.Config{DB: cfg.DB, Logger: cfg.Logger, Now: cfg.Now},
+		retention.Task{Name: "idempotency_keys", Step: k.removeOld})
+	return k, nil
 }
 
 //go:embed migrations
@@ -77,10 +85,7 @@ func (k *Keys) Start(ctx context.Context) error {
 	if err := retention.Migrate(ctx, k.cfg.DB); err != nil {
 		return err
 	}
-	k.removals.Go(func(ctx context.Context) { //nolint:contextcheck // it outlives the start
-		retention.Run(ctx, retention.Config{DB: k.cfg.DB, Logger: k.cfg.Logger, Now: k.cfg.Now},
-			retention.Task{Name: "idempotency_keys", Step: k.removeOld})
-	})
+	k.removals.Go(k.removal.Run) //nolint:contextcheck // it outlives the start
 	return nil
 }
 
@@ -92,7 +97,7 @@ const removeBatch = 500
 
 func (k *Keys) removeOld(ctx context.Context) (more bool, err error) {
 	var removed int64
-	err = k.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = k.cfg.DB.AcrossTenants(ctx, k.trim, func(ctx context.Context, tx store.CrossTx) error {
 		result, err := tx.Exec(ctx, `DELETE FROM idempotency_keys WHERE (tenant, hash) IN (
 			SELECT tenant, hash FROM idempotency_keys WHERE created_at <= ? ORDER BY created_at LIMIT ?)`,
 			k.forgotten(), removeBatch)

@@ -46,7 +46,7 @@ func (r *Relay) moveAway(ctx context.Context, limit int, bad *refusal) (n int, d
 
 // read returns the first rows after a number.
 func (r *Relay) read(ctx context.Context, after int64, limit int) (rows []row, err error) {
-	err = r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+	err = r.cfg.DB.AcrossTenants(ctx, r.cross.relay, func(ctx context.Context, tx store.CrossTx) (err error) {
 		rows, err = query(ctx, tx, `SELECT seq, id, source, type, tenant, subject, time, actor, data
 			FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?`, after, limit)
 		return err
@@ -60,7 +60,7 @@ func (r *Relay) take(ctx context.Context, rows, dead []row) error {
 	// As in moveInTurn.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTime)
 	defer cancel()
-	return r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	return r.cfg.DB.AcrossTenants(ctx, r.cross.relay, func(ctx context.Context, tx store.CrossTx) error {
 		if err := remove(ctx, tx, rows); err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ const deleteTime = 5 * time.Second
 
 // remove deletes exactly these rows: one with a number between theirs may have
 // been committed since.
-func remove(ctx context.Context, tx store.Tx, rows []row) error {
+func remove(ctx context.Context, tx store.Queries, rows []row) error {
 	args := make([]any, 0, removeMany)
 	for len(rows) > 0 {
 		n, text := 1, removeOneText

@@ -74,7 +74,7 @@ func benchmarkRelay(b *testing.B, db store.Relational, e store.Events, batch int
 		b.StopTimer()
 		exec(b, db, `DELETE FROM event_log`)
 		for n := 0; n < total; n += 500 {
-			err := db.AcrossTenants(context.Background(), func(ctx context.Context, tx store.Tx) error {
+			err := db.AcrossTenants(context.Background(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 				var events []platform.Event
 				for i := range 500 {
 					ev := event(acme, n+i)
@@ -108,7 +108,7 @@ func benchmarkRelay(b *testing.B, db store.Relational, e store.Events, batch int
 // waiting reports whether the outbox has events.
 func waiting(b *testing.B, db store.Relational) (found bool) {
 	b.Helper()
-	err := db.AcrossTenants(context.Background(), func(ctx context.Context, tx store.Tx) error {
+	err := db.AcrossTenants(context.Background(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		return tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM outbox)`).Scan(&found)
 	}, store.ReadOnly)
 	if err != nil {

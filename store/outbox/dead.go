@@ -10,7 +10,7 @@ import (
 )
 
 // bury sets events aside that no stream will take.
-func (r *Relay) bury(ctx context.Context, tx store.Tx, dead []row) error {
+func (r *Relay) bury(ctx context.Context, tx store.Queries, dead []row) error {
 	for _, d := range dead {
 		if _, err := tx.Exec(ctx, `INSERT INTO outbox_dead (tenant, seq, id, source, type, subject, time, actor, data, cause, died)
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, seq) DO NOTHING`,
@@ -36,7 +36,7 @@ func (r *Relay) trimDeadLoop(ctx context.Context) {
 // trimDead removes at most trimBatch events and returns how many. With an
 // error, n means nothing.
 func (r *Relay) trimDead(ctx context.Context) (n int64, err error) {
-	err = r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = r.cfg.DB.AcrossTenants(ctx, r.cross.trim, func(ctx context.Context, tx store.CrossTx) error {
 		res, err := tx.Exec(ctx, `DELETE FROM outbox_dead WHERE (tenant, seq) IN (
 			SELECT tenant, seq FROM outbox_dead WHERE died < ? LIMIT ?)`, r.cfg.Now().Add(-r.cfg.DeadRetention).UnixMicro(), trimBatch)
 		if err != nil {

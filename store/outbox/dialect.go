@@ -37,7 +37,7 @@ var onPostgres = dialect{
 // errBusy is the error of a move while another relay has the turn.
 var errBusy = errors.New("outbox: another relay is at work")
 
-func (d *dialect) takeTurn(ctx context.Context, tx store.Tx) error {
+func (d *dialect) takeTurn(ctx context.Context, tx store.Queries) error {
 	if d.turn == "" {
 		return nil
 	}
@@ -54,7 +54,7 @@ func (d *dialect) takeTurn(ctx context.Context, tx store.Tx) error {
 // claim takes the first rows out of the outbox. It begins at the front each time,
 // also within a transaction: a row that was committed since may be before those that
 // were taken, and belongs before the ones that come after it.
-func (d *dialect) claim(ctx context.Context, tx store.Tx, limit int) ([]row, error) {
+func (d *dialect) claim(ctx context.Context, tx store.Queries, limit int) ([]row, error) {
 	rows, err := query(ctx, tx, d.claimText, limit)
 	if err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func (r *Relay) trimInbox(ctx context.Context, last inboxKey) (inboxKey, error) 
 	if err != nil || len(old) == 0 {
 		return inboxKey{}, err
 	}
-	err = r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = r.cfg.DB.AcrossTenants(ctx, r.cross.trim, func(ctx context.Context, tx store.CrossTx) error {
 		for _, k := range old {
 			if _, err := tx.Exec(ctx, `DELETE FROM inbox WHERE tenant = ? AND consumer = ? AND event_id = ?`,
 				k.tenant, k.consumer, k.event); err != nil {
@@ -58,7 +58,7 @@ func (r *Relay) trimInbox(ctx context.Context, last inboxKey) (inboxKey, error) 
 
 // oldInbox returns the next rows after last that are older than before.
 func (r *Relay) oldInbox(ctx context.Context, before int64, last inboxKey) (old []inboxKey, err error) {
-	err = r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = r.cfg.DB.AcrossTenants(ctx, r.cross.trim, func(ctx context.Context, tx store.CrossTx) error {
 		old = old[:0]
 		rows, err := tx.Query(ctx, `SELECT tenant, consumer, event_id FROM inbox
 			WHERE seen < ? AND (tenant, consumer, event_id) > (?, ?, ?) ORDER BY tenant, consumer, event_id LIMIT ?`,

@@ -16,7 +16,7 @@ func TestInboxForgetsOldEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		once := func(from, to int) (fresh int) {
-			err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+			err := db.AcrossTenants(t.Context(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 				fresh = 0
 				for n := from; n < to; n++ {
 					ok, err := tx.Once(ctx, "group", event(acme, n))

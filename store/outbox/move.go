@@ -72,7 +72,7 @@ func refused(err error) bool {
 // empty looks without getting in the way of writers: most looks find nothing.
 // The order leads by the index past rows that are gone and not yet vacuumed.
 func (r *Relay) empty(ctx context.Context) (empty bool, err error) {
-	err = r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = r.cfg.DB.AcrossTenants(ctx, r.cross.relay, func(ctx context.Context, tx store.CrossTx) error {
 		var n int
 		err := tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT seq FROM outbox ORDER BY seq LIMIT 1) AS first`).Scan(&n)
 		empty = n == 0
@@ -108,8 +108,8 @@ func (r *Relay) move(ctx context.Context, limit int, bad *refusal) (n int, err e
 }
 
 // moveAtOnce claims, publishes and sets aside in one transaction.
-func (r *Relay) moveAtOnce(ctx context.Context, limit int, bad *refusal, publish func(context.Context, store.Tx, ...platform.Event) error) (n int, dead []row, err error) {
-	err = r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+func (r *Relay) moveAtOnce(ctx context.Context, limit int, bad *refusal, publish func(context.Context, store.CrossTx, ...platform.Event) error) (n int, dead []row, err error) {
+	err = r.cfg.DB.AcrossTenants(ctx, r.cross.relay, func(ctx context.Context, tx store.CrossTx) error {
 		if err := r.dialect.takeTurn(ctx, tx); err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ func (r *Relay) moveAtOnce(ctx context.Context, limit int, bad *refusal, publish
 	return n, dead, err
 }
 
-func query(ctx context.Context, tx store.Tx, text string, args ...any) ([]row, error) {
+func query(ctx context.Context, tx store.Queries, text string, args ...any) ([]row, error) {
 	found, err := tx.Query(ctx, text, args...)
 	if err != nil {
 		return nil, fmt.Errorf("outbox: read: %w", err)

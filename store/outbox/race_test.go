@@ -199,11 +199,11 @@ type counted struct {
 	n atomic.Int32
 }
 
-func (c *counted) AcrossTenants(ctx context.Context, fn func(context.Context, store.Tx) error, opts ...store.TxOption) error {
+func (c *counted) AcrossTenants(ctx context.Context, by store.Crossing, fn func(context.Context, store.CrossTx) error, opts ...store.TxOption) error {
 	if !store.NewTxOptions(opts).ReadOnly {
 		c.n.Add(1)
 	}
-	return c.DB.AcrossTenants(ctx, fn, opts...)
+	return c.DB.AcrossTenants(ctx, by, fn, opts...)
 }
 
 // turns is a stream that lets a test step in while it publishes.

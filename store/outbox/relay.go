@@ -25,9 +25,8 @@ var migrations embed.FS
 // With one that shares the relay's store, events move in a single transaction:
 // one commit less for each batch, and no duplicates after a crash.
 type TxPublisher interface {
-	// PublishTx appends the events, in order, as a part of tx, which is one
-	// of AcrossTenants.
-	PublishTx(ctx context.Context, tx store.Tx, events ...platform.Event) error
+	// PublishTx appends the events, in order, as a part of tx.
+	PublishTx(ctx context.Context, tx store.CrossTx, events ...platform.Event) error
 	// SharesStore reports whether a transaction of db reaches the events.
 	SharesStore(db store.Relational) bool
 }
@@ -117,6 +116,7 @@ type Relay struct {
 	cfg     Config
 	log     *slog.Logger
 	tx      TxPublisher // nil where the stream is elsewhere
+	cross   crossings
 	dialect *dialect
 
 	wake       background.Signal
@@ -134,7 +134,7 @@ func New(cfg Config) (*Relay, error) {
 	}
 	r := &Relay{
 		cfg: cfg, log: cfg.Logger.With(slog.String("module", "outbox")),
-		wake: background.NewSignal(), dialect: &onSQLite,
+		wake: background.NewSignal(), dialect: &onSQLite, cross: newCrossings(cfg.DB),
 	}
 	if sqltx.OnPostgres(cfg.DB) {
 		r.dialect = &onPostgres
@@ -143,6 +143,18 @@ func New(cfg Config) (*Relay, error) {
 		r.tx = tx
 	}
 	return r, nil
+}
+
+// crossings are the tokens for what the relay does across tenants.
+type crossings struct{ relay, stats, trim store.Crossing }
+
+func newCrossings(db store.Relational) crossings {
+	of := db.Crossings()
+	return crossings{
+		relay: of.Grant("outbox.relay", "moves the events of all tenants to the stream, in one order"),
+		stats: of.Grant("outbox.stats", "counts the events of all tenants that wait"),
+		trim:  of.Grant("outbox.trim", "removes rows of the inbox and dead events that are older than the retention"),
+	}
 }
 
 // Name is "outbox".

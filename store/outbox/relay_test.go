@@ -66,7 +66,7 @@ func event(tenant platform.TenantID, n int) platform.Event {
 func emit(tb testing.TB, db store.Relational, from, to int) {
 	tb.Helper()
 	for begin := from; begin < to; begin += 10 {
-		err := db.AcrossTenants(context.Background(), func(ctx context.Context, tx store.Tx) error {
+		err := db.AcrossTenants(context.Background(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 			for n := begin; n < min(begin+10, to); n++ {
 				tenant := acme
 				if n%2 == 1 {
@@ -86,7 +86,7 @@ func emit(tb testing.TB, db store.Relational, from, to int) {
 
 func exec(tb testing.TB, db store.Relational, text string, args ...any) {
 	tb.Helper()
-	err := db.AcrossTenants(context.Background(), func(ctx context.Context, tx store.Tx) error {
+	err := db.AcrossTenants(context.Background(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		_, err := tx.Exec(ctx, text, args...)
 		return err
 	})
@@ -333,7 +333,7 @@ func TestPoison(t *testing.T) {
 			t.Errorf("remote: %+v", s)
 		}
 		var id, cause string
-		err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+		err := db.AcrossTenants(t.Context(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 			return tx.QueryRow(ctx, `SELECT id, cause FROM outbox_dead WHERE tenant = ? AND id = 'evt_17'`, string(beta)).Scan(&id, &cause)
 		}, store.ReadOnly)
 		if err != nil || id != "evt_17" || !strings.Contains(cause, "too large") {

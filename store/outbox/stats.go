@@ -23,7 +23,7 @@ type Stats struct {
 // Stats counts. It must not be called before Start.
 func (r *Relay) Stats(ctx context.Context) (Stats, error) {
 	var s Stats
-	err := r.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := r.cfg.DB.AcrossTenants(ctx, r.cross.stats, func(ctx context.Context, tx store.CrossTx) error {
 		var first int64
 		if err := tx.QueryRow(ctx, `SELECT count(*), coalesce((SELECT time FROM outbox ORDER BY seq LIMIT 1), 0),
 			(SELECT count(*) FROM outbox_dead) FROM outbox`).Scan(&s.Depth, &first, &s.Dead); err != nil {

@@ -30,7 +30,7 @@ func (r *Relay) moveInTurn(ctx context.Context, limit int, bad *refusal) (n int,
 	// otherwise it is published again.
 	held, cancel := context.WithTimeout(context.WithoutCancel(ctx), turnTime+r.cfg.PublishTimeout+deleteTime)
 	defer cancel()
-	err = r.cfg.DB.AcrossTenants(held, func(held context.Context, tx store.Tx) error {
+	err = r.cfg.DB.AcrossTenants(held, r.cross.relay, func(held context.Context, tx store.CrossTx) error {
 		n, dead = 0, nil
 		if err := r.dialect.takeTurn(held, tx); err != nil {
 			return err
@@ -69,7 +69,7 @@ func (r *Relay) moveInTurn(ctx context.Context, limit int, bad *refusal) (n int,
 }
 
 // claimMeanwhile claims rows so that putBack can undo it.
-func (r *Relay) claimMeanwhile(ctx context.Context, tx store.Tx, publish, limit int) ([]row, error) {
+func (r *Relay) claimMeanwhile(ctx context.Context, tx store.Queries, publish, limit int) ([]row, error) {
 	if _, err := tx.Exec(ctx, fmt.Sprintf("SAVEPOINT publish_%d", publish)); err != nil {
 		return nil, fmt.Errorf("outbox: claim: %w", err)
 	}
@@ -77,7 +77,7 @@ func (r *Relay) claimMeanwhile(ctx context.Context, tx store.Tx, publish, limit 
 }
 
 // putBack undoes the claim for a publish, and those after it.
-func putBack(ctx context.Context, tx store.Tx, publish int) error {
+func putBack(ctx context.Context, tx store.Queries, publish int) error {
 	if _, err := tx.Exec(ctx, fmt.Sprintf("ROLLBACK TO SAVEPOINT publish_%d", publish)); err != nil {
 		return fmt.Errorf("outbox: put back: %w", err)
 	}

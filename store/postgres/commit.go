@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -20,7 +21,9 @@ func (db *DB) commit(ctx context.Context, c *sql.Conn, tx *sqltx.Tx) error {
 			return fmt.Errorf("postgres: %w", err)
 		}
 		if p.PgConn().TxStatus() == 'E' {
-			return errHidden
+			// fn went on after a statement had failed: COMMIT would roll back
+			// and say nothing.
+			return errors.New("postgres: the transaction's function returned no error although a statement had failed")
 		}
 		err := db.sendCommit(ctx, p, tx)
 		if err != nil && p.IsClosed() {

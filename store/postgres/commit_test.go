@@ -24,7 +24,7 @@ func numbered(n int) platform.Event {
 // outboxRows are the outbox's rows in order.
 func outboxRows(t *testing.T, db *postgres.DB) (rows []platform.Event) {
 	t.Helper()
-	must(t, db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	must(t, db.AcrossTenants(t.Context(), crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		found, err := tx.Query(ctx, "SELECT id, source, type, tenant, subject, time, actor, data FROM outbox ORDER BY seq")
 		if err != nil {
 			return err

@@ -61,3 +61,8 @@ func count(tb testing.TB, db store.Relational, tenant platform.TenantID, query s
 	}, store.ReadOnly))
 	return n
 }
+
+// crossing is the token of a test that looks at the rows of all tenants.
+func crossing(db store.Relational) store.Crossing {
+	return db.Crossings().Grant("test", "a test looks at the rows of all tenants")
+}

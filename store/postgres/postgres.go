@@ -27,7 +27,9 @@ type DB struct {
 	bun    *bun.DB // builds queries; never runs one
 	binder *binder
 	emit   sqltx.Notifier
-	wake   sqltx.Notifier // what the host asks for
+
+	crossings store.Crossings
+	cross     crossings
 
 	mu      sync.Mutex
 	stopped bool
@@ -38,7 +40,6 @@ var (
 	_ store.Relational = (*DB)(nil)
 	_ store.Emitter    = (*DB)(nil)
 	_ store.RowReader  = (*DB)(nil)
-	_ store.Joiner     = (*DB)(nil)
 	_ platform.Module  = (*DB)(nil)
 	_ platform.Stopper = (*DB)(nil)
 	_ platform.Checker = (*DB)(nil)
@@ -67,6 +68,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		cfg: cfg, log: cfg.Logger.With(slog.String("module", "postgres")), pools: pools, binder: binder,
 		bun: bun.NewDB(sql.OpenDB(noConnector{}), pgdialect.New()),
 	}
+	db.cross = newCrossings(&db.crossings)
 	if err := db.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("postgres: open: %w", errors.Join(translate(ctx, err), db.Close()))
 	}
@@ -93,7 +95,7 @@ func (db *DB) Dialect() schema.Dialect { return db.bun.Dialect() }
 
 // Ping implements [store.Relational].
 func (db *DB) Ping(ctx context.Context) error {
-	return db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	return db.AcrossTenants(ctx, db.cross.check, func(ctx context.Context, tx store.CrossTx) error {
 		var n int
 		return tx.NewRaw("SELECT 1").Scan(ctx, &n)
 	}, store.ReadOnly)

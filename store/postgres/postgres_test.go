@@ -224,7 +224,7 @@ func TestStop(t *testing.T) {
 func TestNested(t *testing.T) {
 	db := open(t)
 	err := db.InTenant(t.Context(), acme, func(ctx context.Context, _ store.Tx) error {
-		return db.AcrossTenants(ctx, func(context.Context, store.Tx) error { return nil })
+		return db.AcrossTenants(ctx, crossing(db), func(context.Context, store.CrossTx) error { return nil })
 	})
 	if !errors.Is(err, postgres.ErrNested) {
 		t.Errorf("got %v", err)

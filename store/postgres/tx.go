@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/uptrace/bun"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/background"
@@ -24,12 +23,29 @@ func (db *DB) InTenant(ctx context.Context, tenant platform.TenantID, fn func(co
 	if err := tenant.Validate(); err != nil {
 		return err
 	}
-	return db.run(ctx, db.pools.runtime, tenant, fn, store.NewTxOptions(opts))
+	return db.run(ctx, db.pools.runtime, sqltx.InTenant(tenant, fn), store.NewTxOptions(opts))
 }
 
 // AcrossTenants implements [store.Relational].
-func (db *DB) AcrossTenants(ctx context.Context, fn func(context.Context, store.Tx) error, opts ...store.TxOption) error {
-	return db.run(ctx, db.pools.system, "", fn, store.NewTxOptions(opts))
+func (db *DB) AcrossTenants(ctx context.Context, by store.Crossing, fn func(context.Context, store.CrossTx) error, opts ...store.TxOption) error {
+	if err := db.crossings.Check(by); err != nil {
+		return err
+	}
+	return db.run(ctx, db.pools.system, sqltx.AcrossTenants(by, fn), store.NewTxOptions(opts))
+}
+
+// Crossings implements [store.Relational].
+func (db *DB) Crossings() *store.Crossings { return &db.crossings }
+
+// crossings are the tokens for what the store itself does across tenants.
+type crossings struct{ migrate, verify, check store.Crossing }
+
+func newCrossings(of *store.Crossings) crossings {
+	return crossings{
+		migrate: of.Grant("postgres.migrate", "brings the tables of all tenants to their newest form"),
+		verify:  of.Grant("postgres.verify", "checks the row-level security of all tables"),
+		check:   of.Grant("postgres.check", "asks whether the server answers"),
+	}
 }
 
 // insideKey marks the context inside a transaction of the DB.
@@ -41,7 +57,7 @@ var errSilent = errors.New("postgres: no answer in time")
 // maxRuns is how often a function is run that others keep getting in the way of.
 const maxRuns = 10
 
-func (db *DB) run(ctx context.Context, pool *sql.DB, tenant platform.TenantID, fn func(context.Context, store.Tx) error, o store.TxOptions) error {
+func (db *DB) run(ctx context.Context, pool *sql.DB, fn sqltx.Func, o store.TxOptions) error {
 	if ctx.Value(insideKey{db}) != nil {
 		return ErrNested
 	}
@@ -56,7 +72,7 @@ func (db *DB) run(ctx context.Context, pool *sql.DB, tenant platform.TenantID, f
 	defer cancel()
 	pause := background.Backoff{Min: 2 * time.Millisecond, Max: 200 * time.Millisecond, Rand: db.cfg.Rand}
 	for n := 1; ; n++ {
-		err := db.once(ctx, pool, db.opening(tenant, o), sqltx.Config{Tenant: tenant, ReadOnly: o.ReadOnly}, fn)
+		err := db.once(ctx, pool, db.opening(fn.Scope(), o), sqltx.Config{Tenant: fn.Scope(), ReadOnly: o.ReadOnly}, fn)
 		if err == nil || n == maxRuns || ctx.Err() != nil || !again(err) {
 			return err
 		}
@@ -65,7 +81,7 @@ func (db *DB) run(ctx context.Context, pool *sql.DB, tenant platform.TenantID, f
 }
 
 // once runs fn in one transaction that the text begins; cfg says whose it is.
-func (db *DB) once(ctx context.Context, pool *sql.DB, text string, cfg sqltx.Config, fn func(context.Context, store.Tx) error) error {
+func (db *DB) once(ctx context.Context, pool *sql.DB, text string, cfg sqltx.Config, fn sqltx.Func) error {
 	c, err := db.begin(ctx, pool, text)
 	if err != nil {
 		return err
@@ -80,7 +96,7 @@ func (db *DB) once(ctx context.Context, pool *sql.DB, text string, cfg sqltx.Con
 		}
 		_ = c.Close() // gives it back
 	}()
-	if err := fn(context.WithValue(ctx, insideKey{db}, true), tx); err != nil {
+	if err := fn.Call(context.WithValue(ctx, insideKey{db}, true), tx); err != nil {
 		return translate(ctx, err)
 	}
 	tx.End()
@@ -164,7 +180,7 @@ func rollback(c *sql.Conn) {
 // lock takes an advisory lock until the transaction ends. Two names with the
 // same hash wait for each other, which is harmless.
 func (db *DB) lock(ctx context.Context, t *sqltx.Tx, name string) error {
-	sum := sha256.Sum256([]byte(db.cfg.Schema + "\x00" + string(t.Tenant()) + "\x00" + name))
+	sum := sha256.Sum256([]byte(db.cfg.Schema + "\x00" + string(t.Scope()) + "\x00" + name))
 	key := int64(binary.BigEndian.Uint64(sum[:8]))
 	if _, err := t.Exec(ctx, "SELECT pg_advisory_xact_lock(?)", key); err != nil {
 		return fmt.Errorf("postgres: lock: %w", err)
@@ -175,18 +191,18 @@ func (db *DB) lock(ctx context.Context, t *sqltx.Tx, name string) error {
 // conn is a connection as bun and the Tx use it. A text with parameters is one of
 // the constant ones of a hot path and prepared once. bun's are complete, each one
 // different: they go by the simple protocol, which prepares nothing.
-type conn struct{ bun.IConn }
+type conn struct{ *sql.Conn }
 
 func (c *conn) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return c.IConn.ExecContext(ctx, query, mode(args)...)
+	return c.Conn.ExecContext(ctx, query, mode(args)...)
 }
 
 func (c *conn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return c.IConn.QueryContext(ctx, query, mode(args)...)
+	return c.Conn.QueryContext(ctx, query, mode(args)...)
 }
 
 func (c *conn) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return c.IConn.QueryRowContext(ctx, query, mode(args)...)
+	return c.Conn.QueryRowContext(ctx, query, mode(args)...)
 }
 
 func mode(args []any) []any {

@@ -21,7 +21,7 @@ const (
 // protect puts up the wall around each table that has none, and lets the two
 // roles use what is in the schema. It is a part of the transaction that makes
 // the table.
-func (db *DB) protect(ctx context.Context, tx store.Tx) error {
+func (db *DB) protect(ctx context.Context, tx store.Queries) error {
 	bare, err := db.names(ctx, tx, `SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = ? AND c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
 		AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant' AND NOT a.attisdropped)
@@ -47,7 +47,7 @@ func (db *DB) protect(ctx context.Context, tx store.Tx) error {
 	return nil
 }
 
-func (db *DB) names(ctx context.Context, tx store.Tx, query string) ([]string, error) {
+func (db *DB) names(ctx context.Context, tx store.Queries, query string) ([]string, error) {
 	rows, err := tx.Query(ctx, query, db.cfg.Schema)
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func (db *DB) names(ctx context.Context, tx store.Tx, query string) ([]string, e
 
 // checkWalls looks at every relation of the schema and returns a [*WallError]
 // where one is not as protect leaves it.
-func (db *DB) checkWalls(ctx context.Context, tx store.Tx) error {
+func (db *DB) checkWalls(ctx context.Context, tx store.CrossTx) error {
 	rows, err := tx.Query(ctx, `SELECT c.relname, c.relkind::text, c.relrowsecurity, c.relforcerowsecurity,
 			EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant' AND NOT a.attisdropped),
 			coalesce((SELECT bool_or(acl.privilege_type = 'TRUNCATE') FROM aclexplode(c.relacl) acl

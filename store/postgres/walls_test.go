@@ -76,7 +76,7 @@ func TestAForgottenConditionFindsNothing(t *testing.T) {
 		}
 	}
 	// A tenant of one transaction is nobody's in the next on the connection.
-	must(t, db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	must(t, db.AcrossTenants(t.Context(), crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		var n int
 		if err := tx.QueryRow(ctx, "SELECT count(*) FROM things").Scan(&n); err != nil || n != 2 {
 			t.Errorf("across tenants: %d rows, %v", n, err)

@@ -15,7 +15,7 @@ import (
 
 // claim takes ready jobs for the workers that are free. It returns them, and the
 // tenants whose standing is to be asked for.
-func (q *Queue) claim(ctx context.Context, tx store.Tx) (claimed []*run, ask []platform.TenantID, err error) {
+func (q *Queue) claim(ctx context.Context, tx store.Queries) (claimed []*run, ask []platform.TenantID, err error) {
 	for _, p := range q.pools() {
 		runs, err := q.claimKind(ctx, tx, p)
 		if err != nil {
@@ -28,7 +28,7 @@ func (q *Queue) claim(ctx context.Context, tx store.Tx) (claimed []*run, ask []p
 
 // claimKind takes jobs of one kind, from one tenant after the other, beginning
 // after the one that was served last.
-func (q *Queue) claimKind(ctx context.Context, tx store.Tx, p *pool) (claimed []*run, err error) {
+func (q *Queue) claimKind(ctx context.Context, tx store.Queries, p *pool) (claimed []*run, err error) {
 	turn := turn{from: p.cursor, at: p.cursor}
 	for p.free() > 0 && !turn.over {
 		tenants, err := q.nextTenants(ctx, tx, p, &turn)
@@ -62,7 +62,7 @@ func (q *Queue) claimKind(ctx context.Context, tx store.Tx, p *pool) (claimed []
 }
 
 // claimTenant takes at most n jobs of a tenant. Its targets take turns.
-func (q *Queue) claimTenant(ctx context.Context, tx store.Tx, p *pool, w *waiting, n int) (claimed []*run, err error) {
+func (q *Queue) claimTenant(ctx context.Context, tx store.Queries, p *pool, w *waiting, n int) (claimed []*run, err error) {
 	targets, err := targetsOf(ctx, tx, p.name, w)
 	if err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func (q *Queue) claimTenant(ctx context.Context, tx store.Tx, p *pool, w *waitin
 // claimTarget takes at most n jobs of one kind, tenant and target, the most urgent
 // first. Those that have used up their attempts, because a process died in each,
 // are set aside instead of returned.
-func (q *Queue) claimTarget(ctx context.Context, tx store.Tx, k *kind, w *waiting, t target, n int) ([]*run, error) {
+func (q *Queue) claimTarget(ctx context.Context, tx store.Queries, k *kind, w *waiting, t target, n int) ([]*run, error) {
 	now, tenant := q.cfg.Now(), w.tenant
 	rows, err := tx.Query(ctx, q.statements.claim, k.name, string(tenant), t.name, n,
 		q.owner, now.Add(q.cfg.Lease).UnixMicro(), now.UnixMicro(), string(tenant))

@@ -101,7 +101,7 @@ func (q *Queue) Retry(ctx context.Context, tenant platform.TenantID, id string) 
 		if !found {
 			return platform.NotFound("dead job")
 		}
-		q.wakeAfter(tx)
+		tx.AfterCommit(q.wake.Set)
 		return nil
 	})
 }
@@ -130,7 +130,7 @@ func (q *Queue) trimLoop(ctx context.Context) {
 // trim removes at most sweepBatch jobs and returns how many. With an error, n
 // means nothing.
 func (q *Queue) trim(ctx context.Context) (n int64, err error) {
-	err = q.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = q.cfg.DB.AcrossTenants(ctx, q.cross.trim, func(ctx context.Context, tx store.CrossTx) error {
 		res, err := tx.Exec(ctx, `DELETE FROM jobs WHERE state = 3 AND (tenant, id) IN (
 			SELECT tenant, id FROM jobs WHERE state = 3 AND died < ? LIMIT ?)`,
 			q.cfg.Now().Add(-q.cfg.DeadRetention).UnixMicro(), sweepBatch)

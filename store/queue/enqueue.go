@@ -22,11 +22,29 @@ const (
 // Enqueue adds a job in the caller's transaction and returns its id; where
 // UniqueKey names an unfinished job, it adds none and returns that one's. The
 // kind need not be known to this process. Errors: KindInvalid for a job that is
-// not as [Job] says, KindNoTenant where the transaction and the job disagree about
-// the tenant or name none.
+// not as [Job] says, KindNoTenant where the job names another tenant than the
+// transaction's.
 func (q *Queue) Enqueue(ctx context.Context, tx store.Tx, job Job) (string, error) {
-	tenant, err := tenantOf(tx, job)
-	if err != nil {
+	if job.Tenant != "" && job.Tenant != tx.Tenant() {
+		return "", errOtherTenant()
+	}
+	return q.enqueue(ctx, tx, tx.Tenant(), job)
+}
+
+// EnqueueAcross is [Queue.Enqueue] in a transaction across tenants: Job.Tenant
+// says whose job it is. The error of one that names no tenant is of KindNoTenant.
+func (q *Queue) EnqueueAcross(ctx context.Context, tx store.CrossTx, job Job) (string, error) {
+	return q.enqueue(ctx, tx, job.Tenant, job)
+}
+
+// enqueueTx is what a job needs of a transaction of either kind.
+type enqueueTx interface {
+	store.Queries
+	AfterCommit(f func())
+}
+
+func (q *Queue) enqueue(ctx context.Context, tx enqueueTx, tenant platform.TenantID, job Job) (string, error) {
+	if err := tenant.Validate(); err != nil {
 		return "", err
 	}
 	if err := job.validate(); err != nil {
@@ -54,7 +72,7 @@ func (q *Queue) Enqueue(ctx context.Context, tx store.Tx, job Job) (string, erro
 		}
 		if added {
 			if q.handles(job.Kind) {
-				q.wakeAfter(tx)
+				tx.AfterCommit(q.wake.Set)
 			}
 			return id, nil
 		}
@@ -64,15 +82,6 @@ func (q *Queue) Enqueue(ctx context.Context, tx store.Tx, job Job) (string, erro
 		}
 	}
 	return "", sqltx.Again(errKeyRace)
-}
-
-// wakeAfter has the pump look once tx is committed. The commit of a host's
-// transaction is not seen: the pump then looks at its interval, or when the host
-// calls [store.Joiner.Wake].
-func (q *Queue) wakeAfter(tx store.Tx) {
-	if !store.Joined(tx) {
-		tx.AfterCommit(q.wake.Set)
-	}
 }
 
 // enqueueTries is how often the job of a unique key may be finished between a
@@ -85,14 +94,14 @@ var errKeyRace = platform.Errorf(platform.KindConflict, "conflict", "jobs with t
 // it is finished by now. If no handler has it yet, none gets it before the
 // transaction has committed: it will see what that has written, as if the job
 // were enqueued by it.
-func (q *Queue) unfinished(ctx context.Context, tx store.Tx, tenant platform.TenantID, job Job) (id string, err error) {
+func (q *Queue) unfinished(ctx context.Context, tx enqueueTx, tenant platform.TenantID, job Job) (id string, err error) {
 	for _, text := range []string{
 		q.statements.keepWaiting,
 		`SELECT id FROM jobs WHERE tenant = ? AND kind = ? AND unique_key = ? AND state = 2`,
 	} {
 		err := tx.QueryRow(ctx, text, string(tenant), job.Kind, job.UniqueKey).Scan(&id)
 		if err == nil {
-			q.wakeAfter(tx) // workers may have passed over it meanwhile
+			tx.AfterCommit(q.wake.Set) // workers may have passed over it meanwhile
 			return id, nil
 		}
 		if !errors.Is(err, sql.ErrNoRows) {
@@ -102,15 +111,8 @@ func (q *Queue) unfinished(ctx context.Context, tx store.Tx, tenant platform.Ten
 	return "", nil
 }
 
-func tenantOf(tx store.Tx, job Job) (platform.TenantID, error) {
-	tenant := tx.Tenant()
-	switch {
-	case tenant == "":
-		tenant = job.Tenant
-	case job.Tenant != "" && job.Tenant != tenant:
-		return "", platform.Errorf(platform.KindNoTenant, "wrong_tenant", "the job is of another tenant than the transaction")
-	}
-	return tenant, tenant.Validate()
+func errOtherTenant() error {
+	return platform.Errorf(platform.KindNoTenant, "wrong_tenant", "the job is of another tenant than the transaction")
 }
 
 func (j *Job) validate() error {
@@ -144,13 +146,14 @@ func (j *Job) validate() error {
 // returns [ErrLeaseLost], which the handler must pass on so that the transaction
 // fails, where the job was given to another run meanwhile. The job must be the one
 // that the handler was called with, and tx of the store that the queue is on.
-// A handler returns nil after the commit; an error then changes nothing.
+// A handler returns nil after the commit; an error then changes nothing. Errors
+// also: KindNoTenant where tx is of another tenant than the job.
 func Finish(ctx context.Context, tx store.Tx, job Job) error {
 	if job.run == nil {
 		return errors.New("queue: Finish needs the job that the handler was given")
 	}
-	if t := tx.Tenant(); t != "" && t != job.Tenant {
-		return platform.Errorf(platform.KindNoTenant, "wrong_tenant", "the job is of another tenant than the transaction")
+	if tx.Tenant() != job.Tenant {
+		return errOtherTenant()
 	}
 	done, err := settleDone(ctx, tx, job.run.key)
 	if err != nil {
@@ -159,15 +162,11 @@ func Finish(ctx context.Context, tx store.Tx, job Job) error {
 	if !done {
 		return ErrLeaseLost
 	}
-	if store.Joined(tx) {
-		job.run.joined.Store(true)
-		return nil
-	}
 	tx.AfterCommit(func() { job.run.finished.Store(true) })
 	return nil
 }
 
-func settleDone(ctx context.Context, tx store.Tx, key jobKey) (bool, error) {
+func settleDone(ctx context.Context, tx store.Queries, key jobKey) (bool, error) {
 	return changed(tx.Exec(ctx, `DELETE FROM jobs WHERE tenant = ? AND id = ? AND fence = ? AND state = 2`,
 		string(key.tenant), key.id, key.fence))
 }

@@ -34,8 +34,8 @@ type Job struct {
 	// fails ([Queue.TargetFailed]) gets one job at a time. At most 200 bytes.
 	Target string
 
-	// Tenant is whose job it is. Enqueue takes it from the transaction; it
-	// needs to be set only in a transaction of AcrossTenants.
+	// Tenant is whose job it is. Enqueue takes it from the transaction;
+	// EnqueueAcross needs it.
 	Tenant platform.TenantID
 	// ID is chosen by Enqueue.
 	ID string

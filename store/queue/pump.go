@@ -17,9 +17,6 @@ const settleTime = 5 * time.Second
 // results that have come in and claims new jobs in one transaction, so that a
 // commit serves as many jobs as there are places.
 func (q *Queue) pump(ctx context.Context) {
-	if joiner, ok := q.cfg.DB.(store.Joiner); ok {
-		defer joiner.OnWake(q.wake.Set)()
-	}
 	var (
 		failures  int
 		heartbeat time.Time // when the leases were renewed last
@@ -101,7 +98,7 @@ func (q *Queue) settleLast(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
-	err := q.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := q.cfg.DB.AcrossTenants(ctx, q.cross.work, func(ctx context.Context, tx store.CrossTx) error {
 		return q.settle(ctx, tx, results)
 	})
 	if err != nil {
@@ -119,7 +116,7 @@ func (q *Queue) pass(ctx context.Context, results []result, beat bool) (due time
 		lost    []*run
 		ask     []platform.TenantID
 	)
-	err = q.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+	err = q.cfg.DB.AcrossTenants(ctx, q.cross.work, func(ctx context.Context, tx store.CrossTx) (err error) {
 		if err := q.settle(ctx, tx, results); err != nil {
 			return err
 		}

@@ -107,6 +107,7 @@ type Queue struct {
 	log   *slog.Logger
 	owner string // names this process's leases
 
+	cross      crossings
 	statements *statements
 	standings  *standings
 
@@ -154,7 +155,7 @@ func New(cfg Config) (*Queue, error) {
 	q := &Queue{
 		cfg: cfg, log: cfg.Logger.With(slog.String("module", "queue")),
 		owner: cfg.NewID("que"), statements: onSQLite, wake: background.NewSignal(),
-		running: make(map[jobKey]*run), standings: newStandings(cfg),
+		running: make(map[jobKey]*run), standings: newStandings(cfg), cross: newCrossings(cfg.DB),
 	}
 	if sqltx.OnPostgres(cfg.DB) {
 		q.statements = onPostgres
@@ -164,6 +165,18 @@ func New(cfg Config) (*Queue, error) {
 		cfg.Suspensions.OnSuspension(q.suspensionChanged)
 	}
 	return q, nil
+}
+
+// crossings are the tokens for what the queue does across tenants.
+type crossings struct{ work, stats, trim store.Crossing }
+
+func newCrossings(db store.Relational) crossings {
+	of := db.Crossings()
+	return crossings{
+		work:  of.Grant("queue.work", "claims the jobs of all tenants, renews their leases and stores their results"),
+		stats: of.Grant("queue.stats", "counts the jobs of all tenants"),
+		trim:  of.Grant("queue.trim", "removes dead jobs that are older than the retention"),
+	}
 }
 
 // Name is "queue".

@@ -219,11 +219,11 @@ func TestEnqueueRefuses(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
 		}
 	}
-	err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
-		if _, err := q.Enqueue(ctx, tx, queue.Job{Kind: "a"}); !errors.Is(err, platform.ErrNoTenant) {
+	err := db.AcrossTenants(t.Context(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
+		if _, err := q.EnqueueAcross(ctx, tx, queue.Job{Kind: "a"}); !errors.Is(err, platform.ErrNoTenant) {
 			t.Errorf("without a tenant: got %v", err)
 		}
-		_, err := q.Enqueue(ctx, tx, queue.Job{Kind: "a", Tenant: beta})
+		_, err := q.EnqueueAcross(ctx, tx, queue.Job{Kind: "a", Tenant: beta})
 		return err
 	})
 	if err != nil {

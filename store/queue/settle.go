@@ -13,7 +13,7 @@ import (
 
 // settle stores results. What is no longer ours stays as it is: the claim that
 // follows it has another fence.
-func (q *Queue) settle(ctx context.Context, tx store.Tx, results []result) error {
+func (q *Queue) settle(ctx context.Context, tx store.Queries, results []result) error {
 	var done []*run
 	for _, res := range results {
 		if res.outcome == outcomeLost || res.run.finished.Load() {
@@ -27,7 +27,7 @@ func (q *Queue) settle(ctx context.Context, tx store.Tx, results []result) error
 		if err != nil {
 			return err
 		}
-		if !ours && !res.run.joined.Load() {
+		if !ours {
 			q.warnTaken(ctx, res.run)
 		}
 	}
@@ -39,7 +39,7 @@ func (q *Queue) warnTaken(ctx context.Context, r *run) {
 }
 
 // settleAllDone deletes jobs that have run, in one statement.
-func (q *Queue) settleAllDone(ctx context.Context, tx store.Tx, done []*run) error {
+func (q *Queue) settleAllDone(ctx context.Context, tx store.Queries, done []*run) error {
 	if len(done) == 0 {
 		return nil
 	}
@@ -56,14 +56,14 @@ func (q *Queue) settleAllDone(ctx context.Context, tx store.Tx, done []*run) err
 		return fmt.Errorf("queue: settle: %w", err)
 	}
 	for _, r := range done {
-		if !ours[r.key] && !r.joined.Load() {
+		if !ours[r.key] {
 			q.warnTaken(ctx, r)
 		}
 	}
 	return nil
 }
 
-func (q *Queue) settleOne(ctx context.Context, tx store.Tx, res result) (ours bool, err error) {
+func (q *Queue) settleOne(ctx context.Context, tx store.Queries, res result) (ours bool, err error) {
 	key := res.run.key
 	switch res.outcome {
 	case outcomeRetry:
@@ -82,7 +82,7 @@ func (q *Queue) settleOne(ctx context.Context, tx store.Tx, res result) (ours bo
 }
 
 // release puts a job back as if it had not been claimed, but for the fence.
-func release(ctx context.Context, tx store.Tx, key jobKey) (bool, error) {
+func release(ctx context.Context, tx store.Queries, key jobKey) (bool, error) {
 	return changed(tx.Exec(ctx, `UPDATE jobs SET state = 0, attempt = attempt - 1, owner = '', lease = 0
 		WHERE tenant = ? AND id = ? AND fence = ? AND state = 2`, string(key.tenant), key.id, key.fence))
 }
@@ -96,7 +96,7 @@ const lockedPause = 100 * time.Millisecond
 
 // promote makes scheduled jobs ready whose time has come, and returns when the
 // next one's comes, or the zero time.
-func (q *Queue) promote(ctx context.Context, tx store.Tx) (next time.Time, err error) {
+func (q *Queue) promote(ctx context.Context, tx store.Queries) (next time.Time, err error) {
 	now := q.cfg.Now()
 	for range 2 {
 		var first sql.NullInt64
@@ -123,7 +123,7 @@ func (q *Queue) promote(ctx context.Context, tx store.Tx) (next time.Time, err e
 // rescue makes jobs ready whose process is not heard of, of whatever kind. The
 // attempt counts; whether it was the last one decides a worker that knows the
 // kind.
-func (q *Queue) rescue(ctx context.Context, tx store.Tx) error {
+func (q *Queue) rescue(ctx context.Context, tx store.Queries) error {
 	_, err := tx.Exec(ctx, q.statements.rescue, q.cfg.Now().UnixMicro(), sweepBatch)
 	if err != nil {
 		return fmt.Errorf("queue: rescue: %w", err)
@@ -134,7 +134,7 @@ func (q *Queue) rescue(ctx context.Context, tx store.Tx) error {
 // takeBack rescues whatever runs, for a process that knows that no other one
 // lives.
 func (q *Queue) takeBack(ctx context.Context) error {
-	return q.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	return q.cfg.DB.AcrossTenants(ctx, q.cross.work, func(ctx context.Context, tx store.CrossTx) error {
 		if _, err := tx.Exec(ctx, `UPDATE jobs SET state = 0, owner = '', lease = 0, cause = 'queue: the process ended while it ran'
 			WHERE state = 2`); err != nil {
 			return fmt.Errorf("queue: take back: %w", err)
@@ -146,14 +146,14 @@ func (q *Queue) takeBack(ctx context.Context) error {
 // renew extends the leases of what runs here. It returns the runs that another
 // process has taken, and puts back jobs that are leased to this process and yet
 // do not run, as after a commit whose answer was lost.
-func (q *Queue) renew(ctx context.Context, tx store.Tx) (lost []*run, err error) {
+func (q *Queue) renew(ctx context.Context, tx store.Queries) (lost []*run, err error) {
 	held, err := q.extend(ctx, tx)
 	if err != nil {
 		return nil, fmt.Errorf("queue: renew: %w", err)
 	}
 	q.mu.Lock()
 	for key, r := range q.running {
-		if !held[key] && !r.reported && !r.finished.Load() && !r.joined.Load() {
+		if !held[key] && !r.reported && !r.finished.Load() {
 			lost = append(lost, r)
 		}
 		delete(held, key)
@@ -170,7 +170,7 @@ func (q *Queue) renew(ctx context.Context, tx store.Tx) (lost []*run, err error)
 // extend extends the leases of this process and returns the claims that it has.
 // A claim whose handler is about to finish it in a transaction of its own is
 // among them.
-func (q *Queue) extend(ctx context.Context, tx store.Tx) (held map[jobKey]bool, err error) {
+func (q *Queue) extend(ctx context.Context, tx store.Queries) (held map[jobKey]bool, err error) {
 	if _, err := tx.Exec(ctx, q.statements.extend, q.owner, q.cfg.Now().Add(q.cfg.Lease).UnixMicro()); err != nil {
 		return nil, err
 	}
@@ -199,7 +199,7 @@ func keysOf(rows *sql.Rows) (map[jobKey]bool, error) {
 // of the next scheduled job, or the zero time where it knows of nothing.
 func (q *Queue) look(ctx context.Context) (due time.Time, err error) {
 	pools := q.pools()
-	err = q.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = q.cfg.DB.AcrossTenants(ctx, q.cross.work, func(ctx context.Context, tx store.CrossTx) error {
 		due = time.Time{}
 		var first sql.NullInt64
 		if err := tx.QueryRow(ctx, `SELECT min(run_at) FROM jobs WHERE state = 1`).Scan(&first); err != nil {

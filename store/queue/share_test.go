@@ -234,7 +234,7 @@ func TestFinish(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		q := newQueue(t, queue.Config{DB: db, Rand: func() float64 { return 1 }})
 		effects := func() (n int) {
-			err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+			err := db.AcrossTenants(t.Context(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 				return tx.QueryRow(ctx, `SELECT count(*) FROM effects`).Scan(&n)
 			}, store.ReadOnly)
 			if err != nil {

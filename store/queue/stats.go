@@ -36,7 +36,7 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 	q.mu.Unlock()
 
 	var s Stats
-	err := q.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := q.cfg.DB.AcrossTenants(ctx, q.cross.stats, func(ctx context.Context, tx store.CrossTx) error {
 		s = Stats{}
 		now := q.cfg.Now()
 		rows, err := tx.Query(ctx, `SELECT kind, count(*), min(run_at) FROM jobs WHERE state = 0 GROUP BY kind`)

@@ -37,14 +37,14 @@ func (q *Queue) TargetRecovered(ctx context.Context, tx store.Tx, kindName, targ
 		return err
 	}
 	if removed && q.handles(kindName) {
-		q.wakeAfter(tx)
+		tx.AfterCommit(q.wake.Set)
 	}
 	return nil
 }
 
 // targetsOf returns the targets that have ready jobs of the kind and tenant, by
 // one seek for each.
-func targetsOf(ctx context.Context, tx store.Tx, kind string, w *waiting) ([]target, error) {
+func targetsOf(ctx context.Context, tx store.Queries, kind string, w *waiting) ([]target, error) {
 	if w.first == w.last {
 		return []target{{name: w.first, failing: w.failing}}, nil
 	}
@@ -73,7 +73,7 @@ func targetsOf(ctx context.Context, tx store.Tx, kind string, w *waiting) ([]tar
 
 // mayProbe reports whether no job of a failing target runs, in whatever process,
 // and keeps others from beginning one until the transaction ends.
-func (q *Queue) mayProbe(ctx context.Context, tx store.Tx, kind string, key targetKey) (bool, error) {
+func (q *Queue) mayProbe(ctx context.Context, tx store.Queries, kind string, key targetKey) (bool, error) {
 	var one int
 	err := tx.QueryRow(ctx, q.statements.lockTarget, string(key.tenant), kind, key.target).Scan(&one)
 	if errors.Is(err, sql.ErrNoRows) {

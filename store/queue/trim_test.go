@@ -64,16 +64,16 @@ type counter struct {
 	n  atomic.Int64
 }
 
-func (c *counter) AcrossTenants(ctx context.Context, fn func(context.Context, store.Tx) error, opts ...store.TxOption) error {
+func (c *counter) AcrossTenants(ctx context.Context, by store.Crossing, fn func(context.Context, store.CrossTx) error, opts ...store.TxOption) error {
 	if c.on.Load() && c.n.Add(1) > 1000 {
 		<-ctx.Done()
 	}
-	return c.Faulty.AcrossTenants(ctx, fn, opts...)
+	return c.Faulty.AcrossTenants(ctx, by, fn, opts...)
 }
 
 func exec(t *testing.T, db store.Relational, text string) {
 	t.Helper()
-	err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	err := db.AcrossTenants(t.Context(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		_, err := tx.Exec(ctx, text)
 		return err
 	})

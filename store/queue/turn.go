@@ -28,7 +28,7 @@ type turn struct {
 // as many as there are workers; none is the end of the turn. It passes over those
 // that are suspended or whose share has no more, and notes those of whom that is
 // not known.
-func (q *Queue) nextTenants(ctx context.Context, tx store.Tx, p *pool, turn *turn) (found []*waiting, err error) {
+func (q *Queue) nextTenants(ctx context.Context, tx store.Queries, p *pool, turn *turn) (found []*waiting, err error) {
 	now, most, unknown := q.cfg.Now(), p.free(), 0
 	for !turn.over && len(found) < most && unknown < most {
 		limit := most - len(found)
@@ -66,7 +66,7 @@ func (q *Queue) nextTenants(ctx context.Context, tx store.Tx, p *pool, turn *tur
 // tenantsAfter returns at most limit tenants that have ready jobs of the kind, in
 // the order of their ids. It costs a few seeks in the index for each (a "loose
 // index scan"), however many jobs they have.
-func tenantsAfter(ctx context.Context, tx store.Tx, kind string, after platform.TenantID, limit int) (tenants []*waiting, err error) {
+func tenantsAfter(ctx context.Context, tx store.Queries, kind string, after platform.TenantID, limit int) (tenants []*waiting, err error) {
 	rows, err := tx.Query(ctx, `WITH RECURSIVE next (tenant) AS (
 			SELECT (SELECT min(tenant) FROM jobs WHERE state = 0 AND kind = ? AND tenant > ?)
 			UNION ALL

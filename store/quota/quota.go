@@ -18,7 +18,7 @@ var migrations embed.FS
 
 // Migrate makes the table of the counters. Every service that counts calls it
 // when it starts; many may call it at once.
-func Migrate(ctx context.Context, db store.Relational) error {
+func Migrate(ctx context.Context, db store.TenantDB) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil { // the folder is embedded
 		return err
@@ -127,11 +127,17 @@ func dayOf(now time.Time) int64 { return now.Unix() / secondsPerDay }
 // trimBatch is the most counters that one step removes.
 const trimBatch = 500
 
-// Trim removes some counters of days before yesterday and reports whether there
-// may be more. It is a step for package retention.
-func Trim(ctx context.Context, db store.Relational, now time.Time) (more bool, err error) {
+// Trimmer returns a step for package retention: each call removes some counters
+// of days before yesterday and reports whether there may be more. A service takes
+// it when it is made. Now is the clock.
+func Trimmer(db store.Relational, now func() time.Time) func(context.Context) (more bool, err error) {
+	cross := db.Crossings().Grant("quota.trim", "removes the counters of all tenants that are older than yesterday")
+	return func(ctx context.Context) (bool, error) { return trim(ctx, db, cross, now()) }
+}
+
+func trim(ctx context.Context, db store.Relational, cross store.Crossing, now time.Time) (more bool, err error) {
 	var removed int64
-	err = db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = db.AcrossTenants(ctx, cross, func(ctx context.Context, tx store.CrossTx) error {
 		result, err := tx.Exec(ctx, `DELETE FROM quota_days WHERE (tenant, name, subject, day) IN (
 			SELECT tenant, name, subject, day FROM quota_days WHERE day < ? ORDER BY day LIMIT ?)`, dayOf(now)-1, trimBatch)
 		if err != nil {

@@ -164,7 +164,7 @@ func TestTrim(t *testing.T) {
 			}
 		}
 	}
-	more, err := quota.Trim(t.Context(), db, noon)
+	more, err := quota.Trimmer(db, func() time.Time { return noon })(t.Context())
 	if err != nil || more {
 		t.Fatalf("trim: %v, %v", more, err)
 	}

@@ -1,10 +1,12 @@
 // Package retention removes what has been kept for long enough: in small steps,
 // so that writers wait for milliseconds, and by one replica at a time.
 //
-//	go retention.Run(ctx, retention.Config{DB: db, Logger: log}, retention.Task{
+//	removal := retention.New(retention.Config{DB: db, Logger: log}, retention.Task{
 //		Name: "notify.messages",
 //		Step: func(ctx context.Context) (bool, error) { return removeSomeMessages(ctx, before) },
 //	})
+//	…
+//	go removal.Run(ctx)
 //
 // A lease in the store, one row for each task, keeps replicas apart. A replica
 // that dies in the middle of a task leaves it to the others when its lease ends.
@@ -30,7 +32,7 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// Config configures [Run]. DB must be set.
+// Config configures a [Removal]. DB must be set.
 type Config struct {
 	// DB holds the leases.
 	DB store.Relational
@@ -65,9 +67,9 @@ const (
 	retry = time.Minute
 )
 
-// Migrate makes the table of the leases. It is called before [Run], by every
+// Migrate makes the table of the leases. It is called before [Removal.Run], by every
 // service that has tasks; many may call it at once.
-func Migrate(ctx context.Context, db store.Relational) error {
+func Migrate(ctx context.Context, db store.TenantDB) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil { // the folder is embedded
 		return err
@@ -78,22 +80,37 @@ func Migrate(ctx context.Context, db store.Relational) error {
 	return nil
 }
 
-// Run carries out the tasks, each in rounds, until ctx is done and every step
-// has ended. The first rounds begin at once.
-func Run(ctx context.Context, cfg Config, tasks ...Task) {
+// Removal is a set of tasks. It is made by [New].
+type Removal struct {
+	cfg   Config
+	cross store.Crossing
+	tasks []Task
+}
+
+// New returns a removal; it begins with [Removal.Run].
+func New(cfg Config, tasks ...Task) *Removal {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	return &Removal{
+		cfg: cfg, tasks: tasks,
+		cross: cfg.DB.Crossings().Grant("retention.lease", "has one replica remove what is old, for all tenants"),
+	}
+}
+
+// Run carries out the tasks, each in rounds, until ctx is done and every step
+// has ended. The first rounds begin at once. It is called once.
+func (m *Removal) Run(ctx context.Context) {
 	owner := platform.NewID("ret")
 	var wg sync.WaitGroup
-	for _, t := range tasks {
+	for _, t := range m.tasks {
 		if t.Every == 0 {
 			t.Every = time.Hour
 		}
-		r := &runner{Config: cfg, task: t, owner: owner}
+		r := &runner{Config: m.cfg, cross: m.cross, task: t, owner: owner}
 		wg.Go(func() { r.run(ctx) })
 	}
 	wg.Wait()
@@ -102,6 +119,7 @@ func Run(ctx context.Context, cfg Config, tasks ...Task) {
 // runner carries out one task.
 type runner struct {
 	Config
+	cross store.Crossing
 	task  Task
 	owner string
 	until time.Time // the end of the lease, or when the task is due
@@ -155,7 +173,7 @@ func (r *runner) take(ctx context.Context) (held bool, err error) {
 	now := r.Now()
 	// Most looks are in vain; those do not wait for the writer.
 	var until int64
-	err = r.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = r.DB.AcrossTenants(ctx, r.cross, func(ctx context.Context, tx store.CrossTx) error {
 		err := tx.QueryRow(ctx, `SELECT until FROM retention_leases WHERE task = ?`, r.task.Name).Scan(&until)
 		if errors.Is(err, sql.ErrNoRows) {
 			until, err = 0, nil
@@ -194,7 +212,7 @@ func (r *runner) release(ctx context.Context, pause time.Duration) error {
 
 // change runs one statement on the lease's row and reports whether it met it.
 func (r *runner) change(ctx context.Context, what string, until time.Time, query string, args ...any) (met bool, err error) {
-	err = r.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = r.DB.AcrossTenants(ctx, r.cross, func(ctx context.Context, tx store.CrossTx) error {
 		result, err := tx.Exec(ctx, query, args...)
 		if err != nil {
 			return err

@@ -40,10 +40,11 @@ func (c *clock) advance(d time.Duration) { c.micros.Add(d.Microseconds()) }
 func run(t *testing.T, db store.Relational, now func() time.Time, task retention.Task) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
+	removal := retention.New(retention.Config{DB: db, Now: now}, task)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		retention.Run(ctx, retention.Config{DB: db, Now: now}, task)
+		removal.Run(ctx)
 	}()
 	stop = func() { cancel(); <-done }
 	t.Cleanup(stop)
@@ -112,7 +113,7 @@ func TestOneReplicaAtATime(t *testing.T) {
 // A replica that died in the middle leaves the task to the others.
 func TestLeaseOfTheDeadEnds(t *testing.T) {
 	db, c := open(t), newClock()
-	err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	err := db.AcrossTenants(t.Context(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO retention_leases (task, owner, until) VALUES ('a', 'dead', ?)`, c.now().Add(time.Minute).UnixMicro())
 		return err
 	})

@@ -42,7 +42,7 @@ func processes(t *testing.T, n int) ([]*sqldocs.Documents, testdb.DB) {
 func waiting(t *testing.T, db store.Relational) {
 	t.Helper()
 	for n := 0; n == 0 && testdb.OnPostgres(); runtime.Gosched() {
-		err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+		err := db.AcrossTenants(t.Context(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 			return tx.QueryRow(ctx, `SELECT count(*) FROM pg_locks WHERE NOT granted`).Scan(&n)
 		}, store.ReadOnly)
 		if err != nil {
@@ -53,7 +53,7 @@ func waiting(t *testing.T, db store.Relational) {
 
 func number(t *testing.T, db store.Relational, text string) (n int) {
 	t.Helper()
-	err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	err := db.AcrossTenants(t.Context(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		return tx.QueryRow(ctx, text).Scan(&n)
 	}, store.ReadOnly)
 	if err != nil {

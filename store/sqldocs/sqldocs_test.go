@@ -18,7 +18,7 @@ import (
 func rows(t *testing.T, db store.Relational) (n map[string]int) {
 	t.Helper()
 	n = map[string]int{}
-	err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	err := db.AcrossTenants(t.Context(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		for _, table := range []string{"documents", "document_index", "document_unique", "document_collections"} {
 			var count int
 			if err := tx.QueryRow(ctx, "SELECT COUNT(*) FROM "+table).Scan(&count); err != nil {

@@ -22,7 +22,7 @@ func TestDocumentsSuite(t *testing.T) {
 			tb.Fatal(err)
 		}
 		return storetest.DocumentsStore{Documents: docs, Emitted: func(ctx context.Context) (ids []string, err error) {
-			err = db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+			err = db.AcrossTenants(ctx, testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 				return tx.NewRaw("SELECT id FROM outbox ORDER BY seq").Scan(ctx, &ids)
 			}, store.ReadOnly)
 			return ids, err

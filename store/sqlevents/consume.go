@@ -155,7 +155,7 @@ func (c *consumer) work(ctx context.Context, o *offset) {
 
 // read returns the next events after seq, and the seq of the last.
 func (c *consumer) read(ctx context.Context, seq int64, limit int) (batch []platform.Event, last int64, err error) {
-	err = c.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = c.cfg.DB.AcrossTenants(ctx, c.cross.consume, func(ctx context.Context, tx store.CrossTx) error {
 		batch, last = batch[:0], seq
 		rows, err := tx.Query(ctx, `SELECT seq, id, source, type, tenant, subject, time, actor, data
 			FROM event_log WHERE seq > ? ORDER BY seq LIMIT ?`, seq, limit)

@@ -97,6 +97,7 @@ type Events struct {
 	log *slog.Logger
 	// backoff is the pause before a failed batch, or a failed look, is tried again.
 	backoff background.Backoff
+	cross   crossings
 
 	started    chan struct{}   // closed when the tables are there
 	lifetime   context.Context //nolint:containedctx // it is the stream's own
@@ -120,10 +121,24 @@ func New(cfg Config) (*Events, error) {
 	e := &Events{
 		cfg: cfg, log: cfg.Logger.With(slog.String("module", "events")),
 		backoff: background.Backoff{Min: cfg.MinBackoff, Max: cfg.MaxBackoff, Rand: cfg.Rand},
+		cross:   newCrossings(cfg.DB),
 		started: make(chan struct{}), waiting: make(map[background.Signal]struct{}),
 	}
 	e.lifetime, e.end = context.WithCancel(context.Background())
 	return e, nil
+}
+
+// crossings are the tokens for what the stream does across tenants.
+type crossings struct{ publish, consume, stats, trim store.Crossing }
+
+func newCrossings(db store.Relational) crossings {
+	of := db.Crossings()
+	return crossings{
+		publish: of.Grant("events.publish", "appends the events of many tenants to one log"),
+		consume: of.Grant("events.consume", "hands the events of all tenants to groups of consumers, and keeps their leases and offsets"),
+		stats:   of.Grant("events.stats", "counts the events of all tenants and how far the groups are behind"),
+		trim:    of.Grant("events.trim", "removes events that are older than the retention"),
+	}
 }
 
 // Name is "events".

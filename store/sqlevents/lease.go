@@ -20,7 +20,7 @@ func (e *Events) acquire(ctx context.Context, group, owner string) (seq int64, h
 	// Most looks of a consumer that stands by are in vain, so they do not
 	// begin with a place in the queue of writers.
 	taken := false
-	err = e.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = e.cfg.DB.AcrossTenants(ctx, e.cross.consume, func(ctx context.Context, tx store.CrossTx) error {
 		var expires int64
 		err := tx.QueryRow(ctx, `SELECT expires FROM event_offsets WHERE consumer_group = ?`, group).Scan(&expires)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -32,7 +32,7 @@ func (e *Events) acquire(ctx context.Context, group, owner string) (seq int64, h
 	if err != nil || taken {
 		return 0, false, wrap("look for the lease", err)
 	}
-	err = e.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = e.cfg.DB.AcrossTenants(ctx, e.cross.consume, func(ctx context.Context, tx store.CrossTx) error {
 		now := e.cfg.Now()
 		// seq 0 is before every event: a new group begins with the oldest.
 		err := tx.QueryRow(ctx, `INSERT INTO event_offsets (consumer_group, seq, owner, expires, lost) VALUES (?, 0, ?, ?, 0)
@@ -50,7 +50,7 @@ func (e *Events) acquire(ctx context.Context, group, owner string) (seq int64, h
 
 // endLeases frees all groups, for a process that knows that no other one lives.
 func (e *Events) endLeases(ctx context.Context) error {
-	return e.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	return e.cfg.DB.AcrossTenants(ctx, e.cross.consume, func(ctx context.Context, tx store.CrossTx) error {
 		_, err := tx.Exec(ctx, `UPDATE event_offsets SET owner = '', expires = 0`)
 		return wrap("end leases", err)
 	}, store.Reserved)
@@ -75,7 +75,7 @@ func (e *Events) release(ctx context.Context, group, owner string, seq int64) er
 }
 
 func (e *Events) setOffset(ctx context.Context, group, owner string, seq int64, next string, expires int64) error {
-	return e.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	return e.cfg.DB.AcrossTenants(ctx, e.cross.consume, func(ctx context.Context, tx store.CrossTx) error {
 		// The stored offset may be ahead where the trimmer moved it.
 		res, err := tx.Exec(ctx, `UPDATE event_offsets SET seq = CASE WHEN seq > ? THEN seq ELSE ? END, owner = ?, expires = ?
 			WHERE consumer_group = ? AND owner = ?`, seq, seq, next, expires, group, owner)

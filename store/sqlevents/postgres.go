@@ -17,7 +17,7 @@ var appendLock = sqltx.AdvisoryKey("sqlevents", "append")
 
 // appendArrays appends in one statement on PostgreSQL, however many events there
 // are.
-func appendArrays(ctx context.Context, tx store.Tx, events []platform.Event, stored int64) error {
+func appendArrays(ctx context.Context, tx store.Queries, events []platform.Event, stored int64) error {
 	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(?)`, appendLock); err != nil {
 		return err
 	}

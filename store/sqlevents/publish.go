@@ -18,20 +18,16 @@ func (e *Events) Publish(ctx context.Context, events ...platform.Event) error {
 	if len(events) == 0 {
 		return ctx.Err()
 	}
-	return e.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	return e.cfg.DB.AcrossTenants(ctx, e.cross.publish, func(ctx context.Context, tx store.CrossTx) error {
 		return e.PublishTx(ctx, tx, events...)
 	})
 }
 
-// PublishTx is Publish as a part of the transaction tx, which must be of
-// AcrossTenants, or of the tenant of all events.
-func (e *Events) PublishTx(ctx context.Context, tx store.Tx, events ...platform.Event) error {
+// PublishTx is Publish as a part of the transaction tx.
+func (e *Events) PublishTx(ctx context.Context, tx store.CrossTx, events ...platform.Event) error {
 	for i := range events {
 		if err := events[i].Validate(); err != nil {
 			return err
-		}
-		if t := tx.Tenant(); t != "" && t != events[i].Tenant {
-			return platform.Errorf(platform.KindNoTenant, "wrong_tenant", "the event is of another tenant than the transaction")
 		}
 	}
 	if len(events) == 0 {
@@ -54,7 +50,7 @@ func (e *Events) SharesStore(db store.Relational) bool { return db == e.cfg.DB }
 
 // appendRows appends in a store with one writer, in which the order of the stream
 // is that of the commits by itself.
-func appendRows(ctx context.Context, tx store.Tx, events []platform.Event, stored int64) error {
+func appendRows(ctx context.Context, tx store.Queries, events []platform.Event, stored int64) error {
 	args := make([]any, 0, appendLarge.rows*appendColumns)
 	for rest := events; len(rest) > 0; {
 		statement := appendOne

@@ -2,7 +2,6 @@ package sqlevents_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -31,52 +30,44 @@ func TestLateCommit(t *testing.T) {
 	if !testdb.OnPostgres() {
 		t.Skip("there is one writer")
 	}
-	for _, tenant := range []platform.TenantID{"", acme} { // who appends late
-		place := testdb.NewPlace(t)
-		db, other := place.Open(t), place.Open(t)
-		e, second := start(t, sqlevents.Config{DB: db, Interval: time.Millisecond}), start(t, sqlevents.Config{DB: other})
-		var l log
-		consume(t, e, "g", l.handle)
-		appended, commit := make(chan struct{}), make(chan struct{})
-		var publishers sync.WaitGroup
-		publishers.Go(func() {
-			late := func(ctx context.Context, tx store.Tx) error {
-				err := e.PublishTx(ctx, tx, event(acme, 0))
-				close(appended)
-				<-commit
-				return err
-			}
-			var err error
-			if tenant == "" {
-				err = db.AcrossTenants(context.Background(), late)
-			} else {
-				err = db.InTenant(context.Background(), tenant, late)
-			}
-			if err != nil {
-				t.Errorf("the late append: %v", err)
-			}
+	place := testdb.NewPlace(t)
+	db, other := place.Open(t), place.Open(t)
+	e, second := start(t, sqlevents.Config{DB: db, Interval: time.Millisecond}), start(t, sqlevents.Config{DB: other})
+	var l log
+	consume(t, e, "g", l.handle)
+	appended, commit := make(chan struct{}), make(chan struct{})
+	var publishers sync.WaitGroup
+	publishers.Go(func() {
+		err := db.AcrossTenants(context.Background(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
+			err := e.PublishTx(ctx, tx, event(acme, 0))
+			close(appended)
+			<-commit
+			return err
 		})
-		<-appended
-		publishers.Go(func() {
-			if err := second.Publish(context.Background(), event(beta, 1)); err != nil {
-				t.Errorf("the append after it: %v", err)
-			}
-		})
-		until(t, "the second append waits or is read", func() bool { return waiting(t, db) || len(l.ids()) > 0 })
-		close(commit)
-		publishers.Wait()
-		until(t, "the second event is read", func() bool {
-			ids := l.ids() // once: it grows meanwhile
-			return len(ids) >= 1 && ids[len(ids)-1] == "evt_1"
-		})
-		wantIDs(t, "in the order of the commits", l.ids(), 0, 2)
-	}
+		if err != nil {
+			t.Errorf("the late append: %v", err)
+		}
+	})
+	<-appended
+	publishers.Go(func() {
+		if err := second.Publish(context.Background(), event(beta, 1)); err != nil {
+			t.Errorf("the append after it: %v", err)
+		}
+	})
+	until(t, "the second append waits or is read", func() bool { return waiting(t, db) || len(l.ids()) > 0 })
+	close(commit)
+	publishers.Wait()
+	until(t, "the second event is read", func() bool {
+		ids := l.ids() // once: it grows meanwhile
+		return len(ids) >= 1 && ids[len(ids)-1] == "evt_1"
+	})
+	wantIDs(t, "in the order of the commits", l.ids(), 0, 2)
 }
 
 func waiting(t *testing.T, db store.Relational) bool {
 	t.Helper()
 	n := 0
-	err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	err := db.AcrossTenants(t.Context(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		return tx.QueryRow(ctx, `SELECT count(*) FROM pg_locks WHERE NOT granted`).Scan(&n)
 	}, store.ReadOnly)
 	if err != nil {
@@ -130,23 +121,5 @@ func TestManyPublishers(t *testing.T) {
 			t.Fatalf("publisher %s: %s comes where %s should", e.Subject, e.Data, want)
 		}
 		next[e.Subject]++
-	}
-}
-
-// A transaction of a tenant appends that tenant's events, and no other's.
-func TestPublishTxOfATenant(t *testing.T) {
-	db := testdb.NewPlace(t).Open(t)
-	e := start(t, sqlevents.Config{DB: db})
-	err := db.InTenant(t.Context(), acme, func(ctx context.Context, tx store.Tx) error {
-		return e.PublishTx(ctx, tx, event(beta, 0))
-	})
-	if !errors.Is(err, platform.ErrNoTenant) {
-		t.Errorf("another tenant's event: %v", err)
-	}
-	err = db.InTenant(t.Context(), acme, func(ctx context.Context, tx store.Tx) error {
-		return e.PublishTx(ctx, tx, event(acme, 0))
-	})
-	if n := stats(t, e).Events; err != nil || n != 1 {
-		t.Errorf("its own: %v, %d events", err, n)
 	}
 }

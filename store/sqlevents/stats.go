@@ -32,7 +32,7 @@ type GroupStats struct {
 // for a metrics scrape, not for a request.
 func (e *Events) Stats(ctx context.Context) (Stats, error) {
 	var s Stats
-	err := e.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := e.cfg.DB.AcrossTenants(ctx, e.cross.stats, func(ctx context.Context, tx store.CrossTx) error {
 		s = Stats{}
 		if err := tx.QueryRow(ctx, `SELECT count(*) FROM event_log`).Scan(&s.Events); err != nil {
 			return err

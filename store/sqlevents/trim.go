@@ -41,7 +41,7 @@ func (e *Events) trimLoop(ctx context.Context) {
 // future are taken for stored now: they are kept for one retention more.
 func (e *Events) restamp(ctx context.Context, slack time.Duration) error {
 	ahead := false
-	err := e.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := e.cfg.DB.AcrossTenants(ctx, e.cross.trim, func(ctx context.Context, tx store.CrossTx) error {
 		var first int64
 		err := tx.QueryRow(ctx, `SELECT coalesce((SELECT stored FROM event_log ORDER BY seq LIMIT 1), 0)`).Scan(&first)
 		ahead = first > e.cfg.Now().Add(slack).UnixMicro()
@@ -52,7 +52,7 @@ func (e *Events) restamp(ctx context.Context, slack time.Duration) error {
 	}
 	e.log.WarnContext(ctx, "events are from the future: the clock must have been ahead; they are kept for one retention from now")
 	for seq, more := int64(0), true; more && ctx.Err() == nil; {
-		err := e.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		err := e.cfg.DB.AcrossTenants(ctx, e.cross.trim, func(ctx context.Context, tx store.CrossTx) error {
 			var last sql.NullInt64
 			if err := tx.QueryRow(ctx, `SELECT max(seq) FROM (SELECT seq FROM event_log WHERE seq > ? ORDER BY seq LIMIT ?) AS part`,
 				seq, trimBatch).Scan(&last); err != nil {
@@ -81,7 +81,7 @@ func (e *Events) trim(ctx context.Context) (removed int64, err error) {
 		lost  int64
 	}
 	var losses []loss
-	err = e.cfg.DB.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = e.cfg.DB.AcrossTenants(ctx, e.cross.trim, func(ctx context.Context, tx store.CrossTx) error {
 		removed, losses = 0, nil
 		var edge sql.NullInt64
 		// Events are stored in the order of seq, so the old ones are in front.

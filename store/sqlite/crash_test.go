@@ -79,7 +79,7 @@ func cycle(ctx context.Context, path string) int {
 			return 2
 		}
 		fmt.Println("writing")
-		err = db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		err = db.AcrossTenants(ctx, crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 			_, err := tx.Exec(ctx, thingsTable)
 			return err
 		})
@@ -197,7 +197,7 @@ func TestDiskThatRefuses(t *testing.T) {
 func lostOf(t *testing.T, db *sqlite.DB, acknowledged map[string]bool) int {
 	t.Helper()
 	there := make(map[string]bool)
-	must(t, db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	must(t, db.AcrossTenants(t.Context(), crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		rows, err := tx.Query(ctx, "SELECT id FROM things")
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"testing/fstest"
 
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/sqlite"
@@ -24,10 +25,10 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer db.Close()
-	err = db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
-		_, err := tx.Exec(ctx, "CREATE TABLE notes (tenant TEXT, id INTEGER, body TEXT, PRIMARY KEY (tenant, id))")
-		return err
-	})
+	// A component of a host embeds its files; these are in memory.
+	err = db.Migrate(ctx, store.Migrations{Component: "notes", Files: fstest.MapFS{"sqlite/0001_init.sql": {
+		Data: []byte("CREATE TABLE notes (tenant TEXT, id INTEGER, body TEXT, PRIMARY KEY (tenant, id));"),
+	}}})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func behind(t *testing.T, db *sqlite.DB, fns ...func(context.Context, store.Tx) 
 	var wg sync.WaitGroup
 	errs := make([]error, len(fns))
 	apart := errors.New("apart") // so that it is not in the group
-	err := db.AcrossTenants(t.Context(), func(context.Context, store.Tx) error {
+	err := db.AcrossTenants(t.Context(), crossing(db), func(context.Context, store.CrossTx) error {
 		for i, fn := range fns {
 			wg.Go(func() {
 				errs[i] = errors.New("panicked")
@@ -185,7 +185,7 @@ func TestEventsOfAGroup(t *testing.T) {
 		t.Errorf("%d commits, OnEmit told %d times; want one of each", n, told)
 	}
 	var got []string
-	must(t, db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	must(t, db.AcrossTenants(t.Context(), crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		return tx.NewRaw("SELECT id FROM outbox ORDER BY seq").Scan(ctx, &got)
 	}, store.ReadOnly))
 	if !slices.Equal(got, want) {
@@ -301,7 +301,7 @@ func TestContextEndsInTheQueue(t *testing.T) {
 	db := newDB(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	gaveUp := make(chan error)
-	must(t, db.AcrossTenants(t.Context(), func(context.Context, store.Tx) error {
+	must(t, db.AcrossTenants(t.Context(), crossing(db), func(context.Context, store.CrossTx) error {
 		go func() {
 			gaveUp <- db.InTenant(ctx, "acme", func(context.Context, store.Tx) error {
 				t.Error("fn was called")

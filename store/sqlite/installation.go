@@ -78,7 +78,7 @@ func (db *DB) begin(ctx context.Context) error {
 		return err
 	}
 	now := stateRecord{running: true}
-	err := db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := db.AcrossTenants(ctx, db.cross.start, func(ctx context.Context, tx store.CrossTx) error {
 		if _, err := tx.Exec(ctx, "CREATE TABLE IF NOT EXISTS installation (id TEXT NOT NULL, starts INTEGER NOT NULL)"); err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func (db *DB) begin(ctx context.Context) error {
 func (db *DB) checkInstallation(ctx context.Context) error {
 	var id string
 	var starts int64
-	err := db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := db.AcrossTenants(ctx, db.cross.start, func(ctx context.Context, tx store.CrossTx) error {
 		var there bool
 		err := tx.QueryRow(ctx, "SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = 'installation'").Scan(&there)
 		if err != nil || !there {

@@ -67,7 +67,7 @@ func table(tb testing.TB, db *sqlite.DB) {
 // execute runs one statement in a transaction of its own.
 func execute(tb testing.TB, db *sqlite.DB, query string, args ...any) {
 	tb.Helper()
-	must(tb, db.AcrossTenants(context.Background(), func(ctx context.Context, tx store.Tx) error {
+	must(tb, db.AcrossTenants(context.Background(), crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		_, err := tx.Exec(ctx, query, args...)
 		return err
 	}))
@@ -87,8 +87,13 @@ func insertIn(ctx context.Context, tx store.Tx, id string) error {
 // count counts the rows of a query, in a transaction of its own.
 func count(tb testing.TB, db *sqlite.DB, query string, args ...any) (n int) {
 	tb.Helper()
-	must(tb, db.AcrossTenants(context.Background(), func(ctx context.Context, tx store.Tx) error {
+	must(tb, db.AcrossTenants(context.Background(), crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		return tx.QueryRow(ctx, "SELECT count(*) FROM "+query, args...).Scan(&n)
 	}, store.ReadOnly))
 	return n
+}
+
+// crossing is the token of a test that looks at the rows of all tenants.
+func crossing(db store.Relational) store.Crossing {
+	return db.Crossings().Grant("test", "a test looks at the rows of all tenants")
 }

@@ -158,7 +158,7 @@ func TestDurabilityIsFullUnlessAskedOtherwise(t *testing.T) {
 		2: nil, 1: {sqlite.Synchronous(sqlite.Normal)}, // as SQLite numbers them
 	} {
 		db := open(t, filepath.Join(t.TempDir(), "test.db"), opts...)
-		must(t, db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+		must(t, db.AcrossTenants(t.Context(), crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 			var level int
 			must(t, tx.QueryRow(ctx, "PRAGMA synchronous").Scan(&level))
 			if level != want {

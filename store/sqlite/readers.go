@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/acme/platform"
-	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/internal/sqltx"
 )
 
@@ -72,8 +70,8 @@ func (r *readers) drop(s *session) {
 	<-r.slots
 }
 
-func (r *readers) run(ctx context.Context, tenant platform.TenantID, fn func(context.Context, store.Tx) error) error {
-	callbacks, err := r.read(ctx, tenant, fn)
+func (r *readers) run(ctx context.Context, fn sqltx.Func) error {
+	callbacks, err := r.read(ctx, fn)
 	for _, f := range callbacks {
 		f()
 	}
@@ -81,7 +79,7 @@ func (r *readers) run(ctx context.Context, tenant platform.TenantID, fn func(con
 }
 
 // read runs fn and returns what is to be called when it has succeeded.
-func (r *readers) read(ctx context.Context, tenant platform.TenantID, fn func(context.Context, store.Tx) error) ([]func(), error) {
+func (r *readers) read(ctx context.Context, fn sqltx.Func) ([]func(), error) {
 	s, err := r.get(ctx)
 	if err != nil {
 		return nil, err
@@ -90,7 +88,7 @@ func (r *readers) read(ctx context.Context, tenant platform.TenantID, fn func(co
 		r.drop(s)
 		return nil, fmt.Errorf("sqlite: begin: %w", err)
 	}
-	tx := sqltx.New(sqltx.Config{DB: r.db.bun, Conn: s.sql, Tenant: tenant, ReadOnly: true, Detach: true, Now: r.db.now})
+	tx := sqltx.New(sqltx.Config{DB: r.db.bun, Conn: s.sql, Tenant: fn.Scope(), ReadOnly: true, Detach: true, Now: r.db.now})
 	// Deferred, for a panic or runtime.Goexit in fn.
 	defer func() {
 		tx.End()
@@ -105,7 +103,7 @@ func (r *readers) read(ctx context.Context, tenant platform.TenantID, fn func(co
 		}
 		r.put(s)
 	}()
-	if err := fn(r.db.inside(ctx), tx); err != nil {
+	if err := fn.Call(r.db.inside(ctx), tx); err != nil {
 		return nil, err
 	}
 	return tx.Callbacks(), nil

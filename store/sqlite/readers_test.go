@@ -44,11 +44,11 @@ func TestReadOnlyRefusesWrites(t *testing.T) {
 func TestReadOnlyIsASnapshot(t *testing.T) {
 	db := newDB(t)
 	must(t, insert(t.Context(), db, "acme", "one"))
-	count := func(ctx context.Context, tx store.Tx) (n int) {
+	count := func(ctx context.Context, tx store.Queries) (n int) {
 		must(t, tx.QueryRow(ctx, "SELECT count(*) FROM things").Scan(&n))
 		return n
 	}
-	must(t, db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	must(t, db.AcrossTenants(t.Context(), crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		before := count(ctx, tx)
 		must(t, insert(t.Context(), db, "acme", "two")) // a writer does not wait
 		if after := count(ctx, tx); before != 1 || after != 1 {
@@ -56,7 +56,7 @@ func TestReadOnlyIsASnapshot(t *testing.T) {
 		}
 		return nil
 	}, store.ReadOnly))
-	must(t, db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	must(t, db.AcrossTenants(t.Context(), crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		if n := count(ctx, tx); n != 2 {
 			t.Errorf("the next snapshot has %d rows", n)
 		}
@@ -112,11 +112,11 @@ const endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
 
 func TestLongReadsAreCancelled(t *testing.T) {
 	db := newDB(t, sqlite.Readers(1))
-	reads := map[string]func(context.Context, store.Tx) error{
-		"before the first row": func(ctx context.Context, tx store.Tx) error {
+	reads := map[string]func(context.Context, store.Queries) error{
+		"before the first row": func(ctx context.Context, tx store.Queries) error {
 			return tx.QueryRow(ctx, endless+"count(test_running(i)) FROM n").Scan(new(int))
 		},
-		"between rows": func(ctx context.Context, tx store.Tx) error {
+		"between rows": func(ctx context.Context, tx store.Queries) error {
 			rows, err := tx.Query(ctx, endless+"test_running(i) FROM n")
 			if err != nil {
 				return err
@@ -126,14 +126,14 @@ func TestLongReadsAreCancelled(t *testing.T) {
 			}
 			return rows.Err()
 		},
-		"bun": func(ctx context.Context, tx store.Tx) error {
+		"bun": func(ctx context.Context, tx store.Queries) error {
 			return tx.NewRaw(endless+"count(test_running(i)) FROM n").Scan(ctx, new(int))
 		},
 	}
 	for name, read := range reads {
 		for range 4 { // also with the statement kept
 			ctx, cancel := context.WithCancel(t.Context())
-			err := db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+			err := db.AcrossTenants(ctx, crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 				running.Store(&cancel)
 				return read(ctx, tx)
 			}, store.ReadOnly)

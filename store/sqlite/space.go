@@ -86,7 +86,7 @@ const freePagesQuery = "SELECT freelist_count * page_size FROM pragma_freelist_c
 func (db *DB) checkSpace(ctx context.Context) error {
 	s := db.writer.space
 	low, left := s.look(func() (bytes int64) {
-		_ = db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		_ = db.AcrossTenants(ctx, db.cross.check, func(ctx context.Context, tx store.CrossTx) error {
 			return tx.QueryRow(ctx, freePagesQuery).Scan(&bytes)
 		}, store.ReadOnly)
 		return bytes

@@ -121,7 +121,7 @@ func TestCheckAfterARefusedWrite(t *testing.T) {
 	db := open(t, filepath.Join(t.TempDir(), "test.db"), sqlite.Clock(clk.Now))
 	table(t, db)
 	// The file may not grow.
-	must(t, db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	must(t, db.AcrossTenants(t.Context(), crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		var n int
 		return tx.QueryRow(ctx, "PRAGMA max_page_count = 1").Scan(&n)
 	}))

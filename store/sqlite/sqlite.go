@@ -37,6 +37,9 @@ type DB struct {
 
 	emit sqltx.Notifier
 
+	crossings store.Crossings
+	cross     crossings
+
 	closing sync.Mutex
 	closed  bool
 }
@@ -62,6 +65,7 @@ func Open(ctx context.Context, path string, opts ...Option) (*DB, error) {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
 	db := &DB{now: o.now}
+	db.cross = newCrossings(&db.crossings)
 	if err := db.open(ctx, path, o); err != nil {
 		return nil, fmt.Errorf("sqlite: open %s: %w", path, errors.Join(err, db.Close()))
 	}
@@ -119,18 +123,35 @@ func (db *DB) InTenant(ctx context.Context, tenant platform.TenantID, fn func(co
 	if err := tenant.Validate(); err != nil {
 		return err
 	}
-	return db.run(ctx, tenant, fn, store.NewTxOptions(opts))
+	return db.run(ctx, sqltx.InTenant(tenant, fn), store.NewTxOptions(opts))
 }
 
 // AcrossTenants implements [store.Relational].
-func (db *DB) AcrossTenants(ctx context.Context, fn func(context.Context, store.Tx) error, opts ...store.TxOption) error {
-	return db.run(ctx, "", fn, store.NewTxOptions(opts))
+func (db *DB) AcrossTenants(ctx context.Context, by store.Crossing, fn func(context.Context, store.CrossTx) error, opts ...store.TxOption) error {
+	if err := db.crossings.Check(by); err != nil {
+		return err
+	}
+	return db.run(ctx, sqltx.AcrossTenants(by, fn), store.NewTxOptions(opts))
+}
+
+// Crossings implements [store.Relational].
+func (db *DB) Crossings() *store.Crossings { return &db.crossings }
+
+// crossings are the tokens for what the store itself does across tenants.
+type crossings struct{ start, migrate, check store.Crossing }
+
+func newCrossings(of *store.Crossings) crossings {
+	return crossings{
+		start:   of.Grant("sqlite.start", "compares the file with its state and counts the starts"),
+		migrate: of.Grant("sqlite.migrate", "brings the tables of all tenants to their newest form"),
+		check:   of.Grant("sqlite.check", "asks whether the file answers and has free pages"),
+	}
 }
 
 // insideKey marks the context inside a transaction of the DB.
 type insideKey struct{ db *DB }
 
-func (db *DB) run(ctx context.Context, tenant platform.TenantID, fn func(context.Context, store.Tx) error, o store.TxOptions) error {
+func (db *DB) run(ctx context.Context, fn sqltx.Func, o store.TxOptions) error {
 	if ctx.Value(insideKey{db}) != nil {
 		return ErrNested
 	}
@@ -139,11 +160,11 @@ func (db *DB) run(ctx context.Context, tenant platform.TenantID, fn func(context
 	}
 	switch {
 	case o.Long:
-		return db.long.run(ctx, tenant, fn)
+		return db.long.run(ctx, fn)
 	case o.ReadOnly:
-		return db.readers.run(ctx, tenant, fn)
+		return db.readers.run(ctx, fn)
 	}
-	return db.writer.run(ctx, tenant, fn, o.Reserved)
+	return db.writer.run(ctx, fn, o.Reserved)
 }
 
 // inside is the context for the function of a transaction.
@@ -156,8 +177,10 @@ func (db *DB) Migrate(ctx context.Context, m store.Migrations) error {
 	by := sqltx.Migrator{
 		Dialect: "sqlite",
 		Now:     db.now,
-		InTx: func(ctx context.Context, fn func(context.Context, store.Tx) error) error {
-			return db.AcrossTenants(ctx, fn, store.Reserved) // or a full disk would keep it from starting
+		InTx: func(ctx context.Context, fn func(context.Context, store.Queries) error) error {
+			return db.AcrossTenants(ctx, db.cross.migrate, func(ctx context.Context, tx store.CrossTx) error {
+				return fn(ctx, tx)
+			}, store.Reserved) // or a full disk would keep it from starting
 		},
 	}
 	if err := sqltx.Migrate(ctx, by, m); err != nil {
@@ -168,7 +191,7 @@ func (db *DB) Migrate(ctx context.Context, m store.Migrations) error {
 
 // Ping implements [store.Relational].
 func (db *DB) Ping(ctx context.Context) error {
-	return db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	return db.AcrossTenants(ctx, db.cross.check, func(ctx context.Context, tx store.CrossTx) error {
 		var n int
 		return tx.QueryRow(ctx, "SELECT count(*) FROM schema_migrations").Scan(&n)
 	}, store.ReadOnly)

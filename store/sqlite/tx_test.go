@@ -150,13 +150,14 @@ func TestContextEndsDuringTransaction(t *testing.T) {
 func TestNestedIsRefused(t *testing.T) {
 	db, other := newDB(t, sqlite.Readers(1)), newDB(t)
 	nothing := func(context.Context, store.Tx) error { return nil }
+	across := func(context.Context, store.CrossTx) error { return nil }
 	for _, outer := range [][]store.TxOption{nil, {store.ReadOnly}} {
 		for _, inner := range [][]store.TxOption{nil, {store.ReadOnly}} {
 			must(t, db.InTenant(t.Context(), "acme", func(ctx context.Context, tx store.Tx) error {
 				if err := db.InTenant(ctx, "acme", nothing, inner...); !errors.Is(err, sqlite.ErrNested) {
 					t.Errorf("InTenant: error %v", err)
 				}
-				if err := db.AcrossTenants(ctx, nothing, inner...); !errors.Is(err, sqlite.ErrNested) {
+				if err := db.AcrossTenants(ctx, crossing(db), across, inner...); !errors.Is(err, sqlite.ErrNested) {
 					t.Errorf("AcrossTenants: error %v", err)
 				}
 				return other.InTenant(ctx, "acme", nothing, inner...)
@@ -219,7 +220,7 @@ func TestUniqueIsAConflict(t *testing.T) {
 	execute(t, db, "INSERT INTO names VALUES (1, 'a')")
 	conflict := &platform.Error{Kind: platform.KindConflict, Code: "unique"}
 	for values, want := range map[string]bool{"(1, 'b')": true, "(2, 'a')": true, "(2, 'bad')": false, "(2, NULL)": false} {
-		err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+		err := db.AcrossTenants(t.Context(), crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 			_, err := tx.Exec(ctx, "INSERT INTO names VALUES "+values)
 			if err == nil {
 				t.Errorf("%s was inserted", values)
@@ -241,7 +242,7 @@ func TestForeignKeysHold(t *testing.T) {
 	db := newDB(t)
 	execute(t, db, "CREATE TABLE parents (id INTEGER PRIMARY KEY)")
 	execute(t, db, "CREATE TABLE children (parent INTEGER NOT NULL REFERENCES parents)")
-	err := db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	err := db.AcrossTenants(t.Context(), crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		_, err := tx.Exec(ctx, "INSERT INTO children VALUES (1)")
 		return err
 	})

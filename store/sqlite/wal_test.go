@@ -17,7 +17,7 @@ func snapshot(t *testing.T, db *sqlite.DB) (end func()) {
 	t.Helper()
 	begun, stop, done := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
-		done <- db.AcrossTenants(context.Background(), func(ctx context.Context, tx store.Tx) error {
+		done <- db.AcrossTenants(context.Background(), crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 			var n int
 			err := tx.QueryRow(ctx, "SELECT count(*) FROM things").Scan(&n)
 			close(begun)

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/acme/platform"
-	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/internal/sqltx"
 )
 
@@ -188,7 +186,7 @@ func (w *writer) do(text string) error {
 	return w.conn.do(func(c *conn) error { return c.run(text) })
 }
 
-func (w *writer) run(ctx context.Context, tenant platform.TenantID, fn func(context.Context, store.Tx) error, reserved bool) (err error) {
+func (w *writer) run(ctx context.Context, fn sqltx.Func, reserved bool) (err error) {
 	g, err := w.acquire(ctx)
 	if err != nil {
 		return err
@@ -212,7 +210,7 @@ func (w *writer) run(ctx context.Context, tenant platform.TenantID, fn func(cont
 	}
 	g.size++
 	m := &member{joined: joined, tx: sqltx.New(sqltx.Config{
-		DB: w.db.bun, Conn: w.conn.sql, Tenant: tenant, Detach: true, Now: w.db.now,
+		DB: w.db.bun, Conn: w.conn.sql, Tenant: fn.Scope(), Detach: true, Now: w.db.now,
 	})}
 	returned := false
 	// Deferred, because the group must go on when fn panics or ends its
@@ -232,7 +230,7 @@ func (w *writer) run(ctx context.Context, tenant platform.TenantID, fn func(cont
 			panic(m.panicked)
 		}
 	}()
-	err = fn(w.db.inside(ctx), m.tx)
+	err = fn.Call(w.db.inside(ctx), m.tx)
 	returned = true
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
@@ -22,7 +23,7 @@ func Relational(t *testing.T, open func(testing.TB) store.Relational) {
 			tb.Fatal(err)
 		}
 		return s
-	}, relationalCases)
+	}, slices.Concat(relationalCases, crossingCases))
 }
 
 // things are the migrations of the table that the cases use, up to a version.
@@ -163,12 +164,6 @@ var relationalCases = []testCase[store.Relational]{
 			}
 			return nil
 		}))
-		p.must(s.AcrossTenants(p.ctx, func(_ context.Context, tx store.Tx) error {
-			if tx.Tenant() != "" {
-				p.errorf("Tenant is %q across tenants", tx.Tenant())
-			}
-			return nil
-		}))
 		for _, t := range badTenants {
 			err := s.InTenant(p.ctx, t, func(context.Context, store.Tx) error {
 				p.errorf("the function ran for tenant %q", t)
@@ -224,7 +219,7 @@ var relationalCases = []testCase[store.Relational]{
 			return errors.Join(tx.Emit(ctx, event(tenantA, "x", 3)), errRollback)
 		})
 		var ids []string
-		p.must(s.AcrossTenants(p.ctx, func(ctx context.Context, tx store.Tx) error {
+		p.must(s.AcrossTenants(p.ctx, crossing(s), func(ctx context.Context, tx store.CrossTx) error {
 			return tx.NewRaw("SELECT id FROM outbox ORDER BY seq").Scan(ctx, &ids)
 		}, store.ReadOnly))
 		if len(ids) != 2 || ids[0] != event(tenantA, "x", 1).ID || ids[1] != event(tenantA, "x", 2).ID {
@@ -301,7 +296,7 @@ var relationalCases = []testCase[store.Relational]{
 	}},
 }
 
-func put(ctx context.Context, tx store.Tx, tenant platform.TenantID, id string, n int) error {
+func put(ctx context.Context, tx store.Queries, tenant platform.TenantID, id string, n int) error {
 	_, err := tx.Exec(ctx, "INSERT INTO storetest_things (tenant, id, n) VALUES (?, ?, ?)", tenant, id, n)
 	return err
 }

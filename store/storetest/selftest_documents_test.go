@@ -23,7 +23,7 @@ func openDocuments(tb testing.TB) DocumentsStore {
 		tb.Fatal(err)
 	}
 	return DocumentsStore{Documents: docs, Emitted: func(ctx context.Context) (ids []string, err error) {
-		err = db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		err = db.AcrossTenants(ctx, testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 			return tx.NewRaw("SELECT id FROM outbox ORDER BY seq").Scan(ctx, &ids)
 		}, store.ReadOnly)
 		return ids, err

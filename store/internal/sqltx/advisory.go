@@ -12,7 +12,7 @@ import (
 
 // OnPostgres reports whether db speaks PostgreSQL's SQL. Where it does not, it
 // has one writer.
-func OnPostgres(db store.Relational) bool { return db.Dialect().Name() == dialect.PG }
+func OnPostgres(db store.TenantDB) bool { return db.Dialect().Name() == dialect.PG }
 
 // AdvisoryKey is the key of the advisory lock of PostgreSQL that stands for a
 // name, which is the parts together. It is for what [Tx.Lock] cannot express: a

@@ -21,16 +21,16 @@ type Migrator struct {
 	// InTx runs fn in a transaction beside which no other migration runs,
 	// of this process or another, and commits when it returns nil. It is nil
 	// where nothing may be applied.
-	InTx func(ctx context.Context, fn func(context.Context, store.Tx) error) error
+	InTx func(ctx context.Context, fn func(context.Context, store.Queries) error) error
 	// InReadTx runs fn in a read-only transaction, to find out without waiting
 	// for others whether anything is missing; nil where InTx is as cheap.
-	InReadTx func(ctx context.Context, fn func(context.Context, store.Tx) error) error
+	InReadTx func(ctx context.Context, fn func(context.Context, store.Queries) error) error
 	// Exists asks whether the table schema_migrations is there; it is needed
 	// with InReadTx.
 	Exists string
 	// After runs in the transaction of each file that was applied; nil does
 	// nothing.
-	After func(ctx context.Context, tx store.Tx) error
+	After func(ctx context.Context, tx store.Queries) error
 	// Now is the clock of the column applied.
 	Now func() time.Time
 }
@@ -90,7 +90,7 @@ func Migrate(ctx context.Context, by Migrator, m store.Migrations) error {
 		}
 	}
 	for done := false; !done; {
-		err := by.InTx(ctx, func(ctx context.Context, tx store.Tx) error {
+		err := by.InTx(ctx, func(ctx context.Context, tx store.Queries) error {
 			var err error
 			done, err = step(ctx, tx, by, m.Component, files)
 			return err
@@ -104,7 +104,7 @@ func Migrate(ctx context.Context, by Migrator, m store.Migrations) error {
 
 // look returns how many of the files are applied.
 func look(ctx context.Context, by Migrator, component string, files []file) (applied int, err error) {
-	err = by.InReadTx(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = by.InReadTx(ctx, func(ctx context.Context, tx store.Queries) error {
 		var there bool
 		if err := tx.NewRaw(by.Exists).Scan(ctx, &there); err != nil || !there {
 			return err
@@ -154,7 +154,7 @@ func readFiles(m store.Migrations, dialect string) ([]file, error) {
 
 // step compares the database with the files and applies the first that is
 // missing. It reports whether none was.
-func step(ctx context.Context, tx store.Tx, by Migrator, component string, files []file) (done bool, err error) {
+func step(ctx context.Context, tx store.Queries, by Migrator, component string, files []file) (done bool, err error) {
 	if _, err := tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS schema_migrations (
 		component TEXT NOT NULL,
 		version   INTEGER NOT NULL,
@@ -183,7 +183,7 @@ func step(ctx context.Context, tx store.Tx, by Migrator, component string, files
 }
 
 // check returns how many of the files are applied.
-func check(ctx context.Context, tx store.Tx, component string, files []file) (applied int, err error) {
+func check(ctx context.Context, tx store.Queries, component string, files []file) (applied int, err error) {
 	rows, err := tx.Query(ctx,
 		"SELECT version, name, checksum FROM schema_migrations WHERE component = ? ORDER BY version", component)
 	if err != nil {

@@ -37,7 +37,7 @@ func insertText(rows int) string {
 		strings.Repeat(row, rows)[2:]
 }
 
-// Emit implements [store.Tx].
+// Emit implements [store.Tx] and [store.CrossTx].
 func (t *Tx) Emit(ctx context.Context, events ...platform.Event) error {
 	if t.cfg.ReadOnly {
 		return fmt.Errorf("emit: %w", ErrReadOnly)
@@ -82,7 +82,7 @@ func (h Held) Inserts() iter.Seq2[string, []any] {
 	}
 }
 
-// Once implements [store.Tx].
+// Once implements [store.Tx] and [store.CrossTx].
 func (t *Tx) Once(ctx context.Context, group string, event platform.Event) (bool, error) {
 	if t.cfg.ReadOnly {
 		return false, fmt.Errorf("once: %w", ErrReadOnly)

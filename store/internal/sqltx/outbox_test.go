@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/store"
 )
 
@@ -30,7 +31,7 @@ func TestEmitWritesTheOutbox(t *testing.T) {
 		time                                           int64
 	}
 	var got []row
-	must(t, db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	must(t, db.AcrossTenants(t.Context(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		rows, err := tx.Query(ctx, "SELECT id, source, type, tenant, subject, time, actor, data FROM outbox ORDER BY seq")
 		must(t, err)
 		defer rows.Close()
@@ -90,7 +91,7 @@ func TestEmitRefuses(t *testing.T) {
 	if n := count(t, db, "outbox"); n != 0 {
 		t.Errorf("%d events of refused calls", n)
 	}
-	must(t, db.AcrossTenants(t.Context(), func(ctx context.Context, tx store.Tx) error {
+	must(t, db.AcrossTenants(t.Context(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		return tx.Emit(ctx, event("acme", "a"), event("globex", "b"))
 	}))
 	if n := count(t, db, "outbox"); n != 2 {

@@ -36,7 +36,7 @@ func must(tb testing.TB, err error) {
 
 func count(tb testing.TB, db store.Relational, query string, args ...any) (n int) {
 	tb.Helper()
-	must(tb, db.AcrossTenants(context.Background(), func(ctx context.Context, tx store.Tx) error {
+	must(tb, db.AcrossTenants(context.Background(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 		return tx.QueryRow(ctx, "SELECT count(*) FROM "+query, args...).Scan(&n)
 	}, store.ReadOnly))
 	return n

@@ -26,8 +26,6 @@ type Config struct {
 	Tenant platform.TenantID
 	// ReadOnly refuses Emit and Once; the driver refuses the rest.
 	ReadOnly bool
-	// Joined says that the transaction is a host's, which commits it.
-	Joined bool
 	// Detach hides the end of the caller's context from database/sql, which
 	// starts a goroutine for each query whose context can end. A context that
 	// is done already still stops a statement before it begins; a driver that
@@ -42,15 +40,18 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Tx implements [store.Tx] on a connection with a transaction in progress.
+// Tx is a transaction in progress on a connection. It has what both kinds of
+// transaction can do; [Func.Call] hands it out as a [store.Tx] or as a
+// [store.CrossTx], of which each has a method that the other lacks.
 type Tx struct {
 	cfg   Config
 	conn  conn
+	by    store.Crossing // of a transaction across tenants
 	held  Held
 	after []func()
 }
 
-var _ store.Tx = (*Tx)(nil)
+var _ store.Queries = (*Tx)(nil)
 
 // New returns a transaction that lives until [Tx.End].
 func New(cfg Config) *Tx {
@@ -65,34 +66,34 @@ func (t *Tx) End() { t.conn.ended = true }
 // Callbacks returns what was given to AfterCommit, in order.
 func (t *Tx) Callbacks() []func() { return t.after }
 
-// NewSelect implements [store.Tx].
+// NewSelect implements [store.Queries].
 func (t *Tx) NewSelect() *bun.SelectQuery { return bun.NewSelectQuery(t.cfg.DB).Conn(&t.conn) }
 
-// NewInsert implements [store.Tx].
+// NewInsert implements [store.Queries].
 func (t *Tx) NewInsert() *bun.InsertQuery { return bun.NewInsertQuery(t.cfg.DB).Conn(&t.conn) }
 
-// NewUpdate implements [store.Tx].
+// NewUpdate implements [store.Queries].
 func (t *Tx) NewUpdate() *bun.UpdateQuery { return bun.NewUpdateQuery(t.cfg.DB).Conn(&t.conn) }
 
-// NewDelete implements [store.Tx].
+// NewDelete implements [store.Queries].
 func (t *Tx) NewDelete() *bun.DeleteQuery { return bun.NewDeleteQuery(t.cfg.DB).Conn(&t.conn) }
 
-// NewRaw implements [store.Tx].
+// NewRaw implements [store.Queries].
 func (t *Tx) NewRaw(query string, args ...any) *bun.RawQuery {
 	return bun.NewRawQuery(t.cfg.DB, query, args...).Conn(&t.conn)
 }
 
-// Exec implements [store.Tx].
+// Exec implements [store.Queries].
 func (t *Tx) Exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	return t.conn.ExecContext(ctx, t.bind(query), args...)
 }
 
-// Query implements [store.Tx].
+// Query implements [store.Queries].
 func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	return t.conn.QueryContext(ctx, t.bind(query), args...)
 }
 
-// QueryRow implements [store.Tx].
+// QueryRow implements [store.Queries].
 func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
 	return t.conn.QueryRowContext(ctx, t.bind(query), args...)
 }
@@ -104,13 +105,10 @@ func (t *Tx) bind(query string) string {
 	return t.cfg.Rebind(query)
 }
 
-// Joined implements what [store.Joined] asks for.
-func (t *Tx) Joined() bool { return t.cfg.Joined }
+// Scope is the tenant that the transaction is bound to, "" across tenants.
+func (t *Tx) Scope() platform.TenantID { return t.cfg.Tenant }
 
-// Tenant implements [store.Tx].
-func (t *Tx) Tenant() platform.TenantID { return t.cfg.Tenant }
-
-// Lock implements [store.Tx].
+// Lock implements [store.Tx] and [store.CrossTx].
 func (t *Tx) Lock(ctx context.Context, name string) error {
 	switch {
 	case t.cfg.ReadOnly:
@@ -121,7 +119,7 @@ func (t *Tx) Lock(ctx context.Context, name string) error {
 	return t.cfg.Lock(ctx, t, name)
 }
 
-// AfterCommit implements [store.Tx].
+// AfterCommit implements [store.Tx] and [store.CrossTx].
 func (t *Tx) AfterCommit(f func()) { t.after = append(t.after, f) }
 
 // conn is the transaction's connection as bun and the Tx see it: it knows when

@@ -1,0 +1,31 @@
+package user
+
+import "github.com/acme/platform/store"
+
+// crossings are the tokens for what the service does across tenants: a person is
+// in several organizations, and some credentials name the organization only once
+// they are found.
+type crossings struct {
+	signIn        store.Crossing
+	account       store.Crossing
+	organizations store.Crossing
+	sessions      store.Crossing
+	apiKey        store.Crossing
+	invitation    store.Crossing
+	suspend       store.Crossing
+	purge         store.Crossing
+}
+
+func newCrossings(db store.Relational) crossings {
+	of := db.Crossings()
+	return crossings{
+		signIn:        of.Grant("user.sign-in", "finds the account of an address and the first organization that is open to it"),
+		account:       of.Grant("user.account", "reads a person's account and password, which belong to no organization"),
+		organizations: of.Grant("user.organizations", "lists the organizations of a person"),
+		sessions:      of.Grant("user.sessions", "finds, lists and ends the sessions of a person in all of their organizations"),
+		apiKey:        of.Grant("user.api-key", "finds an API key, which names its organization, by its id"),
+		invitation:    of.Grant("user.invitation", "finds an invitation, which names its organization, by its token"),
+		suspend:       of.Grant("user.suspend", "suspends a person in all of their organizations at once"),
+		purge:         of.Grant("user.purge", "removes sessions and devices of all persons that ended long ago"),
+	}
+}
