@@ -8,6 +8,7 @@ import (
 	"time"
 )
 
+// The messages of [platform.LogProblem].
 const (
 	msgFailed  = "request failed"
 	msgRefused = "request refused"

@@ -7,8 +7,21 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/acme/platform"
 	"github.com/acme/platform/internal/problem"
 )
+
+// humaProblem is a problem as huma wants an error that brings its own body.
+type humaProblem struct{ *platform.Problem }
+
+// GetStatus returns the HTTP status.
+func (p humaProblem) GetStatus() int { return p.Status }
+
+// ContentType returns the media type.
+func (humaProblem) ContentType(string) string { return platform.ProblemContentType }
+
+// GetHeaders returns the headers that go with the problem.
+func (p humaProblem) GetHeaders() http.Header { return p.Header() }
 
 // fromHuma turns an error that huma found itself, before our handler ran, into
 // a problem. The rejected values stay behind: one may be a password.

@@ -85,7 +85,7 @@ func (a *API) schemaName(t reflect.Type, hint string) string {
 		t = t.Elem()
 	}
 	prefix := strings.ToUpper(a.service[:1]) + a.service[1:]
-	if t.PkgPath() == reflect.TypeFor[problem.Problem]().PkgPath() {
+	if t == reflect.TypeFor[platform.Problem]() || t == reflect.TypeFor[platform.ProblemField]() {
 		prefix = "Problem"
 	}
 	if strings.HasPrefix(name, prefix) {
@@ -119,7 +119,7 @@ func Handle[I, O any](a *API, op Operation, h func(context.Context, *I) (*O, err
 		if err != nil {
 			p := problem.From(ctx, err)
 			problem.Log(ctx, a.log, p.Status, err)
-			return nil, p
+			return nil, humaProblem{p}
 		}
 		return out, nil
 	})

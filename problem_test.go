@@ -1,4 +1,4 @@
-package problem_test
+package platform_test
 
 import (
 	"bytes"
@@ -14,13 +14,12 @@ import (
 	"time"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/problem"
 )
 
 func TestStatusOfEveryKind(t *testing.T) {
 	seen := map[int]bool{}
 	for k := platform.KindInternal; k <= platform.KindNoTenant; k++ {
-		status := problem.Status(k)
+		status := k.Status()
 		if status < 400 || status > 599 {
 			t.Errorf("%v: %d", k, status)
 		}
@@ -29,12 +28,12 @@ func TestStatusOfEveryKind(t *testing.T) {
 		}
 		seen[status] = true
 	}
-	if problem.Status(platform.Kind(99)) != http.StatusInternalServerError {
+	if platform.Kind(99).Status() != http.StatusInternalServerError {
 		t.Error("an unknown kind must be an internal one")
 	}
 }
 
-func TestFrom(t *testing.T) {
+func TestProblemFrom(t *testing.T) {
 	ctx := platform.WithRequestID(t.Context(), "req_1")
 	secret := errors.New("password=hunter2")
 	for name, c := range map[string]struct {
@@ -53,7 +52,7 @@ func TestFrom(t *testing.T) {
 		"limited for a bit": {&platform.Error{Kind: platform.KindLimited, Message: "slow down", RetryAfter: 1500 * time.Millisecond}, 429, "limited"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := problem.From(ctx, c.err)
+			p := platform.ProblemFrom(ctx, c.err)
 			raw, err := json.Marshal(p)
 			if err != nil {
 				t.Fatal(err)
@@ -66,24 +65,24 @@ func TestFrom(t *testing.T) {
 			}
 		})
 	}
-	if p := problem.New(ctx, http.StatusMethodNotAllowed, "method_not_allowed", "no"); problem.From(ctx, fmt.Errorf("wrapped: %w", p)) != p {
+	if p := platform.NewProblem(ctx, http.StatusMethodNotAllowed, "method_not_allowed", "no"); platform.ProblemFrom(ctx, fmt.Errorf("wrapped: %w", p)) != p {
 		t.Error("an error that is a problem must stay the one it is")
 	}
-	if got := problem.From(ctx, &platform.Error{Kind: platform.KindLimited, RetryAfter: 1500 * time.Millisecond}).GetHeaders().Get("Retry-After"); got != "2" {
+	if got := platform.ProblemFrom(ctx, &platform.Error{Kind: platform.KindLimited, RetryAfter: 1500 * time.Millisecond}).Header().Get("Retry-After"); got != "2" {
 		t.Errorf("Retry-After is %q, it must not be early", got)
 	}
 }
 
-func TestWrite(t *testing.T) {
+func TestWriteProblem(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	write := func(err error) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
-		problem.Write(w, httptest.NewRequest("GET", "/", nil), logger, err)
+		platform.WriteProblem(w, httptest.NewRequest("GET", "/", nil), logger, err)
 		return w
 	}
 	w := write(platform.Invalid(platform.Field{Path: "/email", Code: "required", Detail: "an e-mail is needed"}))
-	if w.Code != 422 || w.Header().Get("Content-Type") != problem.ContentType || w.Header().Get("Cache-Control") != "no-store" ||
+	if w.Code != 422 || w.Header().Get("Content-Type") != platform.ProblemContentType || w.Header().Get("Cache-Control") != "no-store" ||
 		!strings.Contains(w.Body.String(), `"errors":[{"path":"/email","code":"required","detail":"an e-mail is needed"}]`) {
 		t.Errorf("got %d %v %s", w.Code, w.Header(), w.Body)
 	}
