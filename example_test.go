@@ -69,7 +69,7 @@ func Example() {
 	check(err)
 	defer os.RemoveAll(dir)
 
-	db, err := sqlite.Open(ctx, filepath.Join(dir, "acme.db"))
+	db, err := sqlite.New(filepath.Join(dir, "acme.db"))
 	check(err)
 	cache := memory.NewCache(1 << 20)
 	users, err := user.New(user.Config{DB: db, Issuer: "https://api.example.com", Cache: cache})

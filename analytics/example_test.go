@@ -32,7 +32,7 @@ func example(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	db, err := sqlite.Open(ctx, filepath.Join(dir, "acme.db"))
+	db, err := sqlite.New(filepath.Join(dir, "acme.db"))
 	if err != nil {
 		return err
 	}

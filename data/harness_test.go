@@ -45,7 +45,10 @@ type bench struct {
 func open(tb testing.TB, path string) *bench {
 	tb.Helper()
 	ctx := context.Background()
-	db, err := sqlite.Open(ctx, path)
+	db, err := sqlite.New(path)
+	if err == nil {
+		err = db.Start(ctx)
+	}
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -20,7 +20,6 @@ import (
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"
 	"github.com/acme/platform/store/mongo"
-	"github.com/acme/platform/store/postgres"
 	"github.com/acme/platform/store/sqldocs"
 )
 
@@ -60,7 +59,7 @@ func documentStores(t *testing.T, clock *testclock.Clock) []namedStore {
 		}
 		return docs
 	}
-	pg, err := postgres.Open(t.Context(), postgres.Config{URL: teststack.Postgres(t)})
+	pg, err := testdb.Connect(t.Context(), teststack.Postgres(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,10 +9,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/internal/teststack"
 	"github.com/acme/platform/store"
-	"github.com/acme/platform/store/postgres"
-	"github.com/acme/platform/store/sqlite"
 )
 
 // place is where servers keep their data, as the flags that say so. What one
@@ -103,13 +102,13 @@ func (p place) of(flag string) string {
 func (p place) relational(t *testing.T) (db store.Relational, done func()) {
 	t.Helper()
 	if dir := p.of("--data"); dir != "" {
-		file, err := sqlite.Open(t.Context(), filepath.Join(dir, "acme.db"))
+		file, err := testdb.Connect(t.Context(), filepath.Join(dir, "acme.db"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return file, func() { file.Close() }
 	}
-	server, err := postgres.Open(t.Context(), postgres.Config{URL: p.of("--postgres")})
+	server, err := testdb.Connect(t.Context(), p.of("--postgres"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,15 +14,14 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/gateway"
+	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/internal/teststack"
 	"github.com/acme/platform/notify"
 	"github.com/acme/platform/store"
 	inmemory "github.com/acme/platform/store/memory"
 	"github.com/acme/platform/store/outbox"
-	"github.com/acme/platform/store/postgres"
 	"github.com/acme/platform/store/queue"
 	"github.com/acme/platform/store/sqlevents"
-	"github.com/acme/platform/store/sqlite"
 	"github.com/acme/platform/user"
 )
 
@@ -154,7 +153,7 @@ func comesTrue(t *testing.T, what string, check func() bool) {
 func TestSuspensionStopsWork(t *testing.T) {
 	for name, open := range map[string]func(t *testing.T) (first, second store.Relational){
 		"sqlite": func(t *testing.T) (store.Relational, store.Relational) {
-			db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "acme.db"))
+			db, err := testdb.Connect(t.Context(), filepath.Join(t.TempDir(), "acme.db"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -165,7 +164,7 @@ func TestSuspensionStopsWork(t *testing.T) {
 			url := teststack.Postgres(t)
 			var dbs [2]store.Relational
 			for i := range dbs {
-				db, err := postgres.Open(t.Context(), postgres.Config{URL: url})
+				db, err := testdb.Connect(t.Context(), url)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -34,7 +34,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	db, err := sqlite.Open(ctx, filepath.Join(folder, "acme.db"))
+	db, err := sqlite.New(filepath.Join(folder, "acme.db"))
 	if err != nil {
 		return err
 	}

@@ -18,8 +18,9 @@ func Example() {
 	check(err)
 	defer os.RemoveAll(dir)
 
-	db, err := sqlite.Open(ctx, filepath.Join(dir, "acme.db"))
+	db, err := sqlite.New(filepath.Join(dir, "acme.db"))
 	check(err)
+	check(db.Start(ctx))
 	defer db.Close()
 	users, err := user.New(user.Config{DB: db, Issuer: "https://api.example.com", Cache: memory.NewCache(1 << 20)})
 	check(err)

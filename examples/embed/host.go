@@ -29,7 +29,7 @@ type host struct {
 }
 
 func newHost(ctx context.Context, issuer, file string, log *slog.Logger) (*host, error) {
-	db, err := sqlite.Open(ctx, file)
+	db, err := sqlite.New(file)
 	if err != nil {
 		return nil, err
 	}

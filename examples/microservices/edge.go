@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"net/http"
 	"time"
 
@@ -20,12 +19,12 @@ import (
 // service as a library, over the same database and Redis: most checks are
 // answered from memory, and none waits for another process. The operations
 // themselves it forwards.
-func (p *process) gateway(ctx context.Context) (http.Handler, error) {
-	db, err := p.openPostgres(ctx)
+func (p *process) gateway() (http.Handler, error) {
+	db, err := p.withPostgres()
 	if err != nil {
 		return nil, err
 	}
-	live, err := p.openRedis(ctx)
+	live, err := p.withRedis()
 	if err != nil {
 		return nil, err
 	}

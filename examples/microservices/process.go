@@ -1,11 +1,8 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store/kafka"
@@ -21,8 +18,6 @@ type process struct {
 	log *slog.Logger
 	// modules are in the order of their start: what others stand on first.
 	modules []platform.Module
-	// opened are connected before their start.
-	opened []platform.Stopper
 
 	platform *platform.Platform
 	handler  http.Handler
@@ -31,53 +26,39 @@ type process struct {
 	endStreams func()
 }
 
-// assemble makes one process. Connections are the platform's to end, once it was
-// started.
-func assemble(ctx context.Context, o options, log *slog.Logger) (*process, error) {
+// assemble makes one process, which connects to nothing before its start.
+func assemble(o options, log *slog.Logger) (*process, error) {
 	p := &process{options: o, log: log}
 	var err error
-	p.handler, err = map[string]func(context.Context) (http.Handler, error){
+	p.handler, err = map[string]func() (http.Handler, error){
 		roleGateway: p.gateway, roleUser: p.user, roleData: p.data, roleAnalytics: p.analytics, roleNotify: p.notify,
-	}[o.role](ctx)
+	}[o.role]()
 	if err == nil {
 		p.platform, err = platform.New(platform.Config{Logger: log}, p.modules...)
 	}
 	if err != nil {
-		return nil, errors.Join(err, p.close(ctx))
+		return nil, err
 	}
 	return p, nil
 }
 
 func (p *process) add(modules ...platform.Module) { p.modules = append(p.modules, modules...) }
 
-// close ends the connections of a process that was never started.
-func (p *process) close(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	var errs []error
-	for _, s := range p.opened {
-		errs = append(errs, s.Stop(ctx))
-	}
-	return errors.Join(errs...)
-}
-
-func (p *process) openPostgres(ctx context.Context) (*postgres.DB, error) {
-	db, err := postgres.Open(ctx, postgres.Config{URL: p.postgres, Logger: p.log})
+func (p *process) withPostgres() (*postgres.DB, error) {
+	db, err := postgres.New(postgres.Config{URL: p.postgres, Logger: p.log})
 	if err != nil {
 		return nil, err
 	}
 	p.add(db)
-	p.opened = append(p.opened, db)
 	return db, nil
 }
 
-func (p *process) openRedis(ctx context.Context) (*redis.Client, error) {
-	client, err := redis.Open(ctx, redis.Config{URL: p.redis, Logger: p.log})
+func (p *process) withRedis() (*redis.Client, error) {
+	client, err := redis.New(redis.Config{URL: p.redis, Logger: p.log})
 	if err != nil {
 		return nil, err
 	}
 	p.add(client)
-	p.opened = append(p.opened, client)
 	return client, nil
 }
 

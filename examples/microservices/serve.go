@@ -24,7 +24,7 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 		return fmt.Errorf("listen on %s: %w", o.addr, err)
 	}
 	defer listener.Close()
-	p, err := assemble(ctx, o, log)
+	p, err := assemble(o, log)
 	if err != nil {
 		return err
 	}

@@ -17,12 +17,12 @@ import (
 )
 
 // user serves accounts and access.
-func (p *process) user(ctx context.Context) (http.Handler, error) {
-	db, err := p.openPostgres(ctx)
+func (p *process) user() (http.Handler, error) {
+	db, err := p.withPostgres()
 	if err != nil {
 		return nil, err
 	}
-	live, err := p.openRedis(ctx)
+	live, err := p.withRedis()
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (p *process) user(ctx context.Context) (http.Handler, error) {
 }
 
 // data serves documents. Their events leave MongoDB for Kafka by themselves.
-func (p *process) data(context.Context) (http.Handler, error) {
+func (p *process) data() (http.Handler, error) {
 	events, err := p.stream()
 	if err != nil {
 		return nil, err
@@ -74,8 +74,8 @@ func (p *process) data(context.Context) (http.Handler, error) {
 }
 
 // analytics serves events and questions about them.
-func (p *process) analytics(ctx context.Context) (http.Handler, error) {
-	db, err := p.openPostgres(ctx)
+func (p *process) analytics() (http.Handler, error) {
+	db, err := p.withPostgres()
 	if err != nil {
 		return nil, err
 	}
@@ -89,12 +89,12 @@ func (p *process) analytics(ctx context.Context) (http.Handler, error) {
 
 // notify serves messages, makes them of the events of all services, and
 // delivers them.
-func (p *process) notify(ctx context.Context) (http.Handler, error) {
-	db, err := p.openPostgres(ctx)
+func (p *process) notify() (http.Handler, error) {
+	db, err := p.withPostgres()
 	if err != nil {
 		return nil, err
 	}
-	live, err := p.openRedis(ctx)
+	live, err := p.withRedis()
 	if err != nil {
 		return nil, err
 	}

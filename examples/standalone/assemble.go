@@ -25,22 +25,13 @@ type assembly struct {
 	endStreams func()
 }
 
-// assemble opens the stores and wires the modules. Closing the stores is the
-// platform's, once it was started.
-func assemble(ctx context.Context, o options, log *slog.Logger) (assembly, error) {
-	s, err := openStores(ctx, o, log)
+// assemble makes the stores and wires the modules. It does no I/O: that begins
+// with the start of the platform.
+func assemble(o options, log *slog.Logger) (assembly, error) {
+	s, err := newStores(o, log)
 	if err != nil {
 		return assembly{}, err
 	}
-	a, err := wire(o, log, s)
-	if err != nil {
-		s.close(ctx)
-		return assembly{}, err
-	}
-	return a, nil
-}
-
-func wire(o options, log *slog.Logger, s *stores) (assembly, error) {
 	relay, err := outbox.New(outbox.Config{DB: s.db, Events: s.events, Logger: log})
 	if err != nil {
 		return assembly{}, err

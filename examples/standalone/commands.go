@@ -2,30 +2,22 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"time"
 )
 
-// printOpenAPI describes the routes without serving them. It needs a store to
-// assemble the services over, so it makes one that is thrown away.
+// printOpenAPI describes the routes without serving them. The platform that it
+// assembles for that is never started and touches no file.
 func printOpenAPI(ctx context.Context, o options, stdout, _ io.Writer) (err error) {
-	dir, err := os.MkdirTemp("", "acme-openapi-")
+	o.stores = storeURLs{}
+	a, err := assemble(o, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	o.data, o.stores = dir, storeURLs{}
-	a, err := assemble(ctx, o, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	defer a.stores.close(ctx)
 	w := httptest.NewRecorder()
 	a.gateway.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/openapi.json", nil))
 	if w.Code != http.StatusOK {

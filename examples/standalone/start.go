@@ -17,7 +17,7 @@ const (
 	lastPause  = 5 * time.Second
 )
 
-// start assembles and starts the platform. What fails because a store does not
+// start assembles and starts the platform, a new one each time. What fails because a store does not
 // answer is tried again until timeout is over: a container may be started
 // before its database. What is wrong stays wrong and fails at once.
 func start(ctx context.Context, timeout time.Duration, log *slog.Logger, try func(context.Context) (assembly, error)) (assembly, error) {
@@ -49,12 +49,11 @@ func away(err error) bool {
 
 // assembleAndStart is one try.
 func assembleAndStart(ctx context.Context, o options, log *slog.Logger) (assembly, error) {
-	a, err := assemble(ctx, o, log)
+	a, err := assemble(o, log)
 	if err != nil {
 		return assembly{}, err
 	}
 	if err := a.platform.Start(ctx); err != nil {
-		a.stores.close(ctx)
 		return assembly{}, err
 	}
 	return a, nil

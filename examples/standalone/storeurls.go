@@ -1,12 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"flag"
 	"fmt"
-	"net/url"
 	"strings"
+
+	"github.com/acme/platform/store/kafka"
 )
 
 // storeURLs name the servers that keep the data. What none is named for is
@@ -49,7 +49,7 @@ func (s *storeURLs) validate() (errs []error) {
 		errs = append(errs, errors.New("--postgres-runtime: needs --postgres, the login of the tables' owner"))
 	}
 	if s.kafka != "" && hasScheme(s.kafka, []string{"kafka", "kafkas"}) {
-		if _, err := kafkaConfig(s.kafka); err != nil {
+		if _, err := kafka.ParseURL(s.kafka); err != nil {
 			errs = append(errs, fmt.Errorf("--kafka: %w", err))
 		}
 	}
@@ -63,71 +63,4 @@ func hasScheme(raw string, schemes []string) bool {
 		}
 	}
 	return false
-}
-
-// serverURL is a URL that may name several hosts, which net/url does not read.
-type serverURL struct {
-	scheme         string
-	user, password string
-	hosts          []string
-	path           string // without the slash in front
-	query          url.Values
-}
-
-// errURL shows nothing of the URL.
-var errURL = errors.New("the URL cannot be read; what is special in a password must be escaped")
-
-func parseServerURL(raw string) (u serverURL, err error) {
-	var rest, query, user string
-	u.scheme, rest, _ = strings.Cut(raw, "://")
-	rest, query, _ = strings.Cut(rest, "?")
-	if u.query, err = url.ParseQuery(query); err != nil {
-		return serverURL{}, errURL
-	}
-	rest, path, _ := strings.Cut(rest, "/")
-	if u.path, err = url.PathUnescape(path); err != nil {
-		return serverURL{}, errURL
-	}
-	if before, after, found := strings.Cut(rest, "@"); found {
-		user, rest = before, after
-	}
-	user, password, _ := strings.Cut(user, ":")
-	if u.user, err = url.PathUnescape(user); err != nil {
-		return serverURL{}, errURL
-	}
-	if u.password, err = url.PathUnescape(password); err != nil {
-		return serverURL{}, errURL
-	}
-	u.hosts = strings.Split(rest, ",")
-	if rest == "" || strings.ContainsAny(rest, "@ ") {
-		return serverURL{}, errURL
-	}
-	return u, nil
-}
-
-// redisPrefix takes the parameter prefix, which is ours, out of the URL.
-func redisPrefix(raw string) (address, prefix string, err error) {
-	address, query, found := strings.Cut(raw, "?")
-	if !found {
-		return address, "", nil
-	}
-	params, err := url.ParseQuery(query)
-	if err != nil {
-		return "", "", errURL
-	}
-	prefix = params.Get("prefix")
-	params.Del("prefix")
-	if len(params) > 0 {
-		address += "?" + params.Encode()
-	}
-	return address, prefix, nil
-}
-
-// mongoDatabase is the one that the URL names, or "platform".
-func mongoDatabase(raw string) (string, error) {
-	u, err := parseServerURL(raw)
-	if err != nil {
-		return "", err
-	}
-	return cmp.Or(u.path, "platform"), nil
 }

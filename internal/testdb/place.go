@@ -80,13 +80,26 @@ func OnServer(tb testing.TB) *Place {
 // Name is what [Connect] takes.
 func (p *Place) Name() string { return p.path + p.url }
 
-// Connect opens the store over the place of that name, in another process too.
-// The caller closes it.
+// Connect makes and starts the store over the place of that name, in another
+// process too. The caller closes it.
 func Connect(ctx context.Context, name string) (DB, error) {
 	if strings.HasPrefix(name, "postgres://") {
-		return postgres.Open(ctx, postgres.Config{URL: name})
+		db, err := postgres.New(postgres.Config{URL: name})
+		return started(ctx, db, err)
 	}
-	return sqlite.Open(ctx, name)
+	db, err := sqlite.New(name)
+	return started(ctx, db, err)
+}
+
+// started starts what New has returned. Where that fails there is nothing to close.
+func started[S interface {
+	DB
+	platform.Starter
+}](ctx context.Context, db S, err error) (S, error) {
+	if err == nil {
+		err = db.Start(ctx)
+	}
+	return db, err
 }
 
 // Open opens the store, and closes it at the end of the test. A test may close it

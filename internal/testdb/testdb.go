@@ -20,8 +20,8 @@ func New(tb testing.TB, options ...sqlite.Option) *sqlite.DB {
 // end of the test. A test may close it earlier, for a restart.
 func Open(tb testing.TB, path string, options ...sqlite.Option) *sqlite.DB {
 	tb.Helper()
-	db, err := sqlite.Open(context.Background(), path, options...)
-	if err != nil {
+	db, err := sqlite.New(path, options...)
+	if db, err = started(context.Background(), db, err); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {

@@ -16,6 +16,10 @@ import (
 // errStopped is what Consume returns when the stream was stopped under it.
 var errStopped = errors.New("kafka: stopped")
 
+// errNotStarted is what a caller gets before Start.
+var errNotStarted = platform.Errorf(platform.KindUnavailable, "store_not_started",
+	"the event stream is not started: start the platform, or call Start of the stream")
+
 // unavailable is what a caller gets when the cluster does not do what it was
 // asked.
 func unavailable(what string, cause error) error {

@@ -15,7 +15,7 @@ import (
 // its id is not UTF-8, or it has too many combinations for an index; or
 // KindTooLarge.
 func (d *Documents) Apply(ctx context.Context, tenant platform.TenantID, name string, changes []store.Change, build store.EventsBuilder) ([]store.Document, error) {
-	if err := tenant.Validate(); err != nil {
+	if err := d.enter(tenant); err != nil {
 		return nil, err
 	}
 	changes, err := docchange.Normalize(changes)
@@ -31,7 +31,7 @@ func (d *Documents) Apply(ctx context.Context, tenant platform.TenantID, name st
 
 // Get implements [store.Documents].
 func (d *Documents) Get(ctx context.Context, tenant platform.TenantID, name, id string) (store.Document, error) {
-	if err := tenant.Validate(); err != nil {
+	if err := d.enter(tenant); err != nil {
 		return store.Document{}, err
 	}
 	sc := scope{tenant}

@@ -102,7 +102,7 @@ func (h *head) public(name, schema string) (store.Collection, error) {
 
 // Collections implements [store.Documents].
 func (d *Documents) Collections(ctx context.Context, tenant platform.TenantID, names ...string) ([]store.Collection, error) {
-	if err := tenant.Validate(); err != nil {
+	if err := d.enter(tenant); err != nil {
 		return nil, err
 	}
 	sc := scope{tenant}

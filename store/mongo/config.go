@@ -2,28 +2,33 @@ package mongo
 
 import (
 	"cmp"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"github.com/acme/platform/internal/serverurl"
 	"github.com/acme/platform/internal/setting"
 	"github.com/acme/platform/store"
 )
 
-// Config configures [Documents]. Database, Events and one of URL and Client are
-// required.
+// Config configures [Documents]. Events and one of URL and Client are required,
+// and Database beside Client.
 type Config struct {
-	// URL is where the servers are: "mongodb://host:27017". Credentials and
-	// TLS are part of it.
+	// URL is where the servers are: "mongodb://user@host:27017/database?tls=true"
+	// or mongodb+srv://. Credentials, TLS and the default of Database are part of
+	// it.
 	URL string
 	// Client is a client of the host's own, instead of URL. Where the server is
 	// not a member of a replica set it must be made with retryWrites=false, and
 	// it should have a timeout. It stays the host's.
 	Client *mongo.Client
-	// Database is the name of the database. It holds a dozen collections,
-	// however many tenants there are.
+	// Database is the name of the database; empty is the one that URL names, or
+	// "platform". It holds a dozen collections, however many tenants there are.
 	Database string
 	// Events is where the events of changes are published.
 	Events store.Events
@@ -84,6 +89,9 @@ func (c *Config) setDefaults() {
 
 func (c *Config) validate() error {
 	check := setting.For("mongo")
+	if c.URL != "" && !strings.HasPrefix(c.URL, srv) { // which asks a name server
+		check.Need(c.options().Validate() == nil, "URL", "must be one of MongoDB, such as mongodb://host:27017/database")
+	}
 	check.Need((c.URL == "") != (c.Client == nil), "URL", "or Config.Client must be set, and not both")
 	check.Need(c.Database != "", "Database", "must be set")
 	check.Need(c.Events != nil, "Events", "must be set")
@@ -96,4 +104,28 @@ func (c *Config) validate() error {
 	check.Need(c.MaxBackoff >= c.MinBackoff, "MaxBackoff", "must be at least MinBackoff")
 	check.Need(c.DeadRetention > 0, "DeadRetention", "must be positive")
 	return check.Err()
+}
+
+// srv begins a URL whose servers a name server tells.
+const srv = "mongodb+srv://"
+
+// readDatabase fills in the database from the URL.
+func (c *Config) readDatabase() error {
+	if c.URL == "" || c.Database != "" {
+		return nil
+	}
+	u, err := serverurl.Parse(c.URL)
+	if err != nil {
+		return fmt.Errorf("mongo: Config.URL: %w", err)
+	}
+	c.Database = cmp.Or(u.Path, "platform")
+	return nil
+}
+
+// options are those of the client for URL. Writes are not retried by the driver,
+// which only a replica set could bear: the protocol has its own way to find out
+// what became of one.
+func (c *Config) options() *options.ClientOptions {
+	return options.Client().SetServerSelectionTimeout(c.Timeout).
+		SetAppName("platform-documents").ApplyURI(c.URL).SetRetryWrites(false)
 }

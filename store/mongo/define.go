@@ -19,7 +19,7 @@ var (
 // PutCollection implements [store.Documents]. Changes of documents go on while
 // it fills new indexes.
 func (d *Documents) PutCollection(ctx context.Context, tenant platform.TenantID, c store.Collection, events ...platform.Event) (store.Collection, error) {
-	if err := tenant.Validate(); err != nil {
+	if err := d.enter(tenant); err != nil {
 		return store.Collection{}, err
 	}
 	sc := scope{tenant}
@@ -250,7 +250,7 @@ func (d *Documents) abandon(ctx context.Context, sc scope, name, build string) {
 
 // DropCollection implements [store.Documents].
 func (d *Documents) DropCollection(ctx context.Context, tenant platform.TenantID, name string, version int64, events ...platform.Event) error {
-	if err := tenant.Validate(); err != nil {
+	if err := d.enter(tenant); err != nil {
 		return err
 	}
 	sc := scope{tenant}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
@@ -14,6 +15,7 @@ var (
 	errNoCollection = platform.NotFound("collection")
 	errBusy         = platform.Errorf(platform.KindUnavailable, "busy", "too many change the collection at the same time")
 	errAway         = platform.Errorf(platform.KindUnavailable, "unavailable", "the store does not answer")
+	errNotStarted   = platform.Errorf(platform.KindUnavailable, "store_not_started", "the store is not started: start the platform, or call Start of the store")
 	errStopped      = platform.Errorf(platform.KindUnavailable, "stopped", "the store is stopped")
 )
 
@@ -22,6 +24,16 @@ var (
 var awayCodes = map[int]bool{
 	6: true, 7: true, 89: true, 91: true, 189: true, 262: true, 9001: true, 10107: true, 11600: true, 11602: true,
 	13435: true, 13436: true, 14031: true,
+}
+
+// connectFault says what an error of making the client means: it looks up the
+// servers of a mongodb+srv URL.
+func connectFault(err error) error {
+	var lookup *net.DNSError
+	if errors.As(err, &lookup) {
+		return errAway.Because(fmt.Errorf("mongo: connect: %w", err))
+	}
+	return fmt.Errorf("mongo: connect: %w", err)
 }
 
 // fault says what an error of the driver means: a server that is away is

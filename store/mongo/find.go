@@ -16,7 +16,7 @@ import (
 // read: then each document in it is as some commit left it, and one whose place
 // changes meanwhile may be missed.
 func (d *Documents) Find(ctx context.Context, tenant platform.TenantID, name string, q store.Query) (store.Page, error) {
-	if err := tenant.Validate(); err != nil {
+	if err := d.enter(tenant); err != nil {
 		return store.Page{}, err
 	}
 	query, err := docquery.NewQuery(q)
@@ -37,7 +37,7 @@ func (d *Documents) Find(ctx context.Context, tenant platform.TenantID, name str
 
 // Count implements [store.Documents].
 func (d *Documents) Count(ctx context.Context, tenant platform.TenantID, name string, filter document.Filter, budget *store.Budget) (int64, error) {
-	if err := tenant.Validate(); err != nil {
+	if err := d.enter(tenant); err != nil {
 		return 0, err
 	}
 	sc := scope{tenant}

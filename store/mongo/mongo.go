@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -20,14 +21,17 @@ import (
 	"github.com/acme/platform/store"
 )
 
-// Documents implements [store.Documents]. It is made by [New]; its methods may
-// be called by many goroutines at once, between [Documents.Start] and
-// [Documents.Stop].
+// Documents implements [store.Documents]. It is made by [New] and connected by
+// [Documents.Start]; its methods may be called by many goroutines at once. Before
+// the start they fail with an error of [platform.KindUnavailable] and the code
+// "store_not_started".
 type Documents struct {
-	cfg    Config
-	log    *slog.Logger
-	client *mongo.Client
-	owned  bool // client is ours to end
+	cfg Config
+	log *slog.Logger
+
+	lifecycle sync.Mutex  // held by Start and Stop
+	started   atomic.Bool // client and the collections are there
+	client    *mongo.Client
 
 	heads, schemas     table
 	documents          table
@@ -54,28 +58,45 @@ var (
 	_ platform.Checker = (*Documents)(nil)
 )
 
-// New returns documents in a MongoDB. It does not wait for the server.
+// New returns documents in a MongoDB. It connects to nothing and asks no name
+// server before [Documents.Start]; of the URL it reads the files that it names.
 func New(cfg Config) (*Documents, error) {
+	if err := cfg.readDatabase(); err != nil {
+		return nil, err
+	}
 	cfg.setDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	d := &Documents{
-		cfg: cfg, log: cfg.Logger.With(slog.String("module", "documents")), client: cfg.Client,
+	return &Documents{
+		cfg: cfg, log: cfg.Logger.With(slog.String("module", "documents")),
 		fillPiece: fillPiece, emitted: background.NewSignal(), lanes: make(map[laneKey]*lane),
-	}
-	if d.client == nil {
-		// Writes are not retried by the driver, which only a replica set could
-		// bear: the protocol has its own way to find out what became of one.
-		client, err := mongo.Connect(options.Client().SetServerSelectionTimeout(cfg.Timeout).
-			SetAppName("platform-documents").ApplyURI(cfg.URL).SetRetryWrites(false))
+	}, nil
+}
+
+// connect makes the client, which connects in the background, and names the
+// collections.
+func (d *Documents) connect() error {
+	if d.client = d.cfg.Client; d.client == nil {
+		client, err := mongo.Connect(d.cfg.options())
 		if err != nil {
-			return nil, fmt.Errorf("mongo: %w", err)
+			return connectFault(err)
 		}
-		d.client, d.owned = client, true
+		d.client = client
 	}
 	d.bind()
-	return d, nil
+	return nil
+}
+
+// disconnect ends the client unless it is the host's.
+func (d *Documents) disconnect(ctx context.Context) error {
+	if d.cfg.Client != nil || d.client == nil {
+		return nil
+	}
+	if err := d.client.Disconnect(ctx); err != nil && !errors.Is(err, mongo.ErrClientDisconnected) {
+		return fmt.Errorf("mongo: disconnect: %w", err)
+	}
+	return nil
 }
 
 // bind names the collections. An acknowledged write is on disk, and where there
@@ -103,37 +124,72 @@ func (d *Documents) bind() {
 // Name implements [platform.Module].
 func (*Documents) Name() string { return "documents" }
 
-// Start waits until the server answers, makes the few indexes that the
-// background work needs, and begins that. It must be called once.
+// Start connects, waits until the server answers, makes the few indexes that the
+// background work needs, and begins that. A server that does not answer is an
+// error of [platform.KindUnavailable]. The caller must call [Documents.Stop] then.
+// A Start that fails leaves no connection open and may be repeated; where it has
+// succeeded before it does nothing.
 func (d *Documents) Start(ctx context.Context) error {
-	if err := d.Ping(ctx); err != nil {
-		return err
+	d.lifecycle.Lock()
+	defer d.lifecycle.Unlock()
+	d.mu.Lock()
+	stopped := d.stopped
+	d.mu.Unlock()
+	switch {
+	case stopped:
+		return errStopped
+	case d.started.Load():
+		return nil
 	}
-	if err := d.everyTenant.prepare(ctx); err != nil {
-		return err
+	err := d.connect()
+	if err == nil {
+		err = d.ping(ctx)
 	}
+	if err == nil {
+		err = d.everyTenant.prepare(ctx)
+	}
+	if err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.cfg.Timeout)
+		defer cancel()
+		return errors.Join(err, d.disconnect(ctx))
+	}
+	d.started.Store(true)
 	d.background.Go(d.work) //nolint:contextcheck // it must not end with the context of the start
 	return nil
 }
 
 // Stop ends the background work and waits for calls whose commit has begun.
 // Events that are left wait for the next start, here or in another process. It
-// may be called again.
+// may be called again, and on documents that were never started.
 func (d *Documents) Stop(ctx context.Context) error {
+	d.lifecycle.Lock()
+	defer d.lifecycle.Unlock()
 	d.mu.Lock()
 	d.stopped = true
 	d.mu.Unlock()
-	err := errors.Join(background.Wait(ctx, &d.working), d.background.Stop(ctx))
-	if d.owned {
-		if end := d.client.Disconnect(ctx); end != nil && !errors.Is(end, mongo.ErrClientDisconnected) {
-			err = errors.Join(err, fmt.Errorf("mongo: disconnect: %w", end))
-		}
+	if !d.started.Load() {
+		return nil
 	}
-	return err
+	return errors.Join(background.Wait(ctx, &d.working), d.background.Stop(ctx), d.disconnect(ctx))
+}
+
+// enter is the beginning of every call for a tenant.
+func (d *Documents) enter(tenant platform.TenantID) error {
+	if !d.started.Load() {
+		return errNotStarted
+	}
+	return tenant.Validate()
 }
 
 // Ping checks that the server answers.
 func (d *Documents) Ping(ctx context.Context) error {
+	if !d.started.Load() {
+		return errNotStarted
+	}
+	return d.ping(ctx)
+}
+
+func (d *Documents) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
 	defer cancel()
 	return fault("ping", d.client.Database(d.cfg.Database).RunCommand(ctx, bson.D{{Key: "ping", Value: 1}}).Err())

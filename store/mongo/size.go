@@ -13,7 +13,7 @@ var _ store.Sizer = (*Documents)(nil)
 // which count with each change. What was written before heads counted bytes is
 // not in them.
 func (d *Documents) Size(ctx context.Context, tenant platform.TenantID) (size store.Size, err error) {
-	if err := tenant.Validate(); err != nil {
+	if err := d.enter(tenant); err != nil {
 		return store.Size{}, err
 	}
 	heads, _, err := d.listHeads(ctx, scope{tenant}, nil)

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/acme/platform/internal/setting"
 )
 
@@ -73,6 +75,9 @@ func (c *Config) setDefaults() {
 	}
 }
 
+// migrates reports whether there are sessions of the owner.
+func (c *Config) migrates() bool { return c.URL != "" || c.Owner != nil }
+
 // identifier is what needs no quotes in SQL.
 var identifier = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 
@@ -91,5 +96,11 @@ func (c *Config) validate() error {
 	check.Need(c.MaxConns > 0, "MaxConns", "must be positive")
 	check.Need(c.SystemConns > 0, "SystemConns", "must be positive")
 	check.Need(c.Timeout > 0, "Timeout", "must be positive")
+	for _, u := range []struct{ name, url string }{{"URL", c.URL}, {"RuntimeURL", c.RuntimeURL}, {"SystemURL", c.SystemURL}} {
+		if u.url != "" {
+			_, err := pgx.ParseConfig(u.url) // whose error may show the URL with its password
+			check.Need(err == nil, u.name, "is not one of PostgreSQL")
+		}
+	}
 	return check.Err()
 }

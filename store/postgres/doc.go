@@ -8,7 +8,7 @@
 // security, enabled and forced, and what [DB.InTenant] does runs as a role for
 // which only the rows exist whose tenant is the transaction's. A forgotten WHERE
 // finds nothing; a row of another tenant cannot be written. [DB.Migrate] puts the
-// wall up for each new table, and [Open] and [DB.Migrate] refuse to go on where
+// wall up for each new table, and [DB.Start] and [DB.Migrate] refuse to go on where
 // it has a hole: a role that is a superuser, may bypass row-level security or
 // owns a table; a table that is not protected; a policy that is not ours; a
 // view, which would read as its owner. The wall stops forgotten conditions. It

@@ -21,7 +21,7 @@ func open(tb testing.TB) *postgres.DB {
 
 func openWith(tb testing.TB, cfg postgres.Config) *postgres.DB {
 	tb.Helper()
-	db, err := postgres.Open(context.Background(), cfg)
+	db, err := started(context.Background(), cfg)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -31,6 +31,18 @@ func openWith(tb testing.TB, cfg postgres.Config) *postgres.DB {
 		}
 	})
 	return db
+}
+
+// started connects.
+func started(ctx context.Context, cfg postgres.Config) (*postgres.DB, error) {
+	db, err := postgres.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Start(ctx); err != nil {
+		return nil, err
+	}
+	return db, nil
 }
 
 func must(tb testing.TB, err error) {

@@ -24,7 +24,7 @@ func (db *DB) Migrate(ctx context.Context, m store.Migrations) error {
 		Exists: `SELECT to_regclass('schema_migrations') IS NOT NULL`,
 		After:  db.protect,
 	}
-	if db.pools.owner == nil {
+	if !db.cfg.migrates() {
 		by.InTx = nil
 	}
 	if err := sqltx.Migrate(ctx, by, m); err != nil {
@@ -39,7 +39,7 @@ func (db *DB) Migrate(ctx context.Context, m store.Migrations) error {
 // asOwner runs fn in a transaction of the owner beside which no other process
 // migrates. It has no time limit of its own: a new index may take long.
 func (db *DB) asOwner(ctx context.Context, fn func(context.Context, store.Queries) error) error {
-	if err := db.enter(); err != nil {
+	if err := db.enter(ctx); err != nil {
 		return err
 	}
 	defer db.running.Done()

@@ -18,12 +18,13 @@ import (
 	"github.com/acme/platform/store/internal/sqltx"
 )
 
-// DB is a PostgreSQL database. It is made by [Open]; its methods are safe for
-// concurrent use.
+// DB is a PostgreSQL database. It is made by [New] and connected by [DB.Start];
+// its methods are safe for concurrent use. Before the start its calls fail with
+// an error of [platform.KindUnavailable] and the code "store_not_started".
 type DB struct {
 	cfg    Config
 	log    *slog.Logger
-	pools  *pools
+	pools  *pools  // nil before Start
 	bun    *bun.DB // builds queries; never runs one
 	binder *binder
 	emit   sqltx.Notifier
@@ -31,7 +32,10 @@ type DB struct {
 	crossings store.Crossings
 	cross     crossings
 
+	lifecycle sync.Mutex // held by Start
+
 	mu      sync.Mutex
+	started bool
 	stopped bool
 	running sync.WaitGroup
 }
@@ -41,17 +45,15 @@ var (
 	_ store.Emitter    = (*DB)(nil)
 	_ store.RowReader  = (*DB)(nil)
 	_ platform.Module  = (*DB)(nil)
+	_ platform.Starter = (*DB)(nil)
 	_ platform.Stopper = (*DB)(nil)
 	_ platform.Checker = (*DB)(nil)
 )
 
-// Open connects, makes the schema and the roles where the owner is at hand and
-// they are missing, brings the tables of the outbox to their newest form, and
-// checks the walls between tenants; a hole is a [*WallError]. The caller must
-// call [DB.Close] or [DB.Stop].
-//
-// No error shows a password.
-func Open(ctx context.Context, cfg Config) (*DB, error) {
+// New returns a store that connects to nothing before [DB.Start]. It reads the
+// files that a URL names, such as the certificate of an authority. No error shows
+// a password.
+func New(cfg Config) (*DB, error) {
 	cfg.setDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -60,19 +62,47 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	pools, err := cfg.connect()
-	if err != nil {
-		return nil, fmt.Errorf("postgres: %w", err)
-	}
 	db := &DB{
-		cfg: cfg, log: cfg.Logger.With(slog.String("module", "postgres")), pools: pools, binder: binder,
-		bun: bun.NewDB(sql.OpenDB(noConnector{}), pgdialect.New()),
+		cfg: cfg, log: cfg.Logger.With(slog.String("module", "postgres")), binder: binder,
+		bun: bun.NewDB(noPool(), pgdialect.New()),
 	}
 	db.cross = newCrossings(&db.crossings)
-	if err := db.prepare(ctx); err != nil {
-		return nil, fmt.Errorf("postgres: open: %w", errors.Join(translate(ctx, err), db.Close()))
-	}
 	return db, nil
+}
+
+// Start connects, makes the schema and the roles where the owner is at hand and
+// they are missing, brings the tables of the outbox to their newest form, and
+// checks the row-level security of the tables; a hole is a [*WallError]. The
+// caller must call [DB.Stop] or [DB.Close] then. A Start that fails leaves no
+// connection open and may be repeated; on a store that is started it does
+// nothing. A server that does not answer is an error of
+// [platform.KindUnavailable]. No error shows a password.
+func (db *DB) Start(ctx context.Context) error {
+	db.lifecycle.Lock()
+	defer db.lifecycle.Unlock()
+	db.mu.Lock()
+	started, stopped := db.started, db.stopped
+	db.mu.Unlock()
+	switch {
+	case stopped:
+		return unavailable("store_closed", "the store is closed")
+	case started:
+		return nil
+	}
+	pools, err := db.cfg.connect()
+	if err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	db.pools = pools
+	if err := db.prepare(context.WithValue(ctx, startingKey{db}, true)); err != nil {
+		db.running.Wait()
+		db.pools = nil
+		return fmt.Errorf("postgres: open: %w", errors.Join(translate(ctx, err), pools.close()))
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.started = true
+	return nil
 }
 
 func (db *DB) prepare(ctx context.Context) error {
@@ -107,12 +137,18 @@ func (db *DB) Check(ctx context.Context) error { return db.Ping(ctx) }
 // OnEmit implements [store.Emitter].
 func (db *DB) OnEmit(f func()) (remove func()) { return db.emit.Add(f) }
 
+// startingKey marks the context of what Start itself runs.
+type startingKey struct{ db *DB }
+
 // enter counts a transaction in.
-func (db *DB) enter() error {
+func (db *DB) enter(ctx context.Context) error {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if db.stopped {
 		return unavailable("store_closed", "the store is closed")
+	}
+	if !db.started && ctx.Value(startingKey{db}) == nil {
+		return unavailable("store_not_started", "the store is not started: start the platform, or call Start of the store")
 	}
 	db.running.Add(1)
 	return nil
@@ -120,7 +156,8 @@ func (db *DB) enter() error {
 
 // Stop refuses new transactions, waits for those that run, and closes the
 // connections that are the store's own. Where ctx ends first the connections
-// stay open, and Stop or [DB.Close] may be called again.
+// stay open, and Stop or [DB.Close] may be called again. A store that was never
+// started is closed by it as well.
 func (db *DB) Stop(ctx context.Context) error {
 	db.mu.Lock()
 	db.stopped = true
@@ -135,7 +172,12 @@ func (db *DB) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("postgres: stop: transactions are still running: %w", ctx.Err())
 	}
-	if err := errors.Join(db.bun.Close(), db.pools.close()); err != nil {
+	db.lifecycle.Lock() // a Start that is under way fails soon: its transactions are refused
+	defer db.lifecycle.Unlock()
+	if db.pools == nil {
+		return nil
+	}
+	if err := db.pools.close(); err != nil {
 		return fmt.Errorf("postgres: stop: %w", err)
 	}
 	return nil
@@ -144,8 +186,14 @@ func (db *DB) Stop(ctx context.Context) error {
 // Close is [DB.Stop] that waits as long as it takes.
 func (db *DB) Close() error { return db.Stop(context.Background()) }
 
-// noConnector is behind the bun.DB that only builds queries: one that escapes
-// its transaction fails.
+// noPool is behind the bun.DB that only builds queries: one that escapes its
+// transaction fails. It is closed, so that it has nothing in the background.
+func noPool() *sql.DB {
+	db := sql.OpenDB(noConnector{})
+	_ = db.Close() // of nothing
+	return db
+}
+
 type noConnector struct{}
 
 func (noConnector) Connect(context.Context) (driver.Conn, error) {

@@ -29,7 +29,7 @@ func TestConfig(t *testing.T) {
 		"nobody there": {postgres.Config{URL: "postgres://user:hunter2@127.0.0.1:1/d"}, "store is away"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := postgres.Open(t.Context(), c.cfg)
+			_, err := started(t.Context(), c.cfg)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v; want %q in it", err, c.want)
 			}
@@ -46,7 +46,7 @@ func TestManyMigrateAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			db, err := postgres.Open(t.Context(), postgres.Config{URL: url, MaxConns: 2, SystemConns: 2})
+			db, err := started(t.Context(), postgres.Config{URL: url, MaxConns: 2, SystemConns: 2})
 			if err != nil {
 				t.Error(err)
 				return

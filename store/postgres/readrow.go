@@ -31,7 +31,7 @@ func (db *DB) ReadRow(ctx context.Context, tenant platform.TenantID, query strin
 			return tx.QueryRow(ctx, query, args...).Scan(dest...)
 		}, store.ReadOnly)
 	}
-	if err := db.enter(); err != nil {
+	if err := db.enter(ctx); err != nil {
 		return err
 	}
 	defer db.running.Done()

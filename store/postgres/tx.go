@@ -23,7 +23,7 @@ func (db *DB) InTenant(ctx context.Context, tenant platform.TenantID, fn func(co
 	if err := tenant.Validate(); err != nil {
 		return err
 	}
-	return db.run(ctx, db.pools.runtime, sqltx.InTenant(tenant, fn), store.NewTxOptions(opts))
+	return db.run(ctx, sqltx.InTenant(tenant, fn), store.NewTxOptions(opts))
 }
 
 // AcrossTenants implements [store.Relational].
@@ -31,7 +31,7 @@ func (db *DB) AcrossTenants(ctx context.Context, by store.Crossing, fn func(cont
 	if err := db.crossings.Check(by); err != nil {
 		return err
 	}
-	return db.run(ctx, db.pools.system, sqltx.AcrossTenants(by, fn), store.NewTxOptions(opts))
+	return db.run(ctx, sqltx.AcrossTenants(by, fn), store.NewTxOptions(opts))
 }
 
 // Crossings implements [store.Relational].
@@ -57,17 +57,22 @@ var errSilent = errors.New("postgres: no answer in time")
 // maxRuns is how often a function is run that others keep getting in the way of.
 const maxRuns = 10
 
-func (db *DB) run(ctx context.Context, pool *sql.DB, fn sqltx.Func, o store.TxOptions) error {
+// run runs fn as the runtime role for a tenant, and as the system role for none.
+func (db *DB) run(ctx context.Context, fn sqltx.Func, o store.TxOptions) error {
 	if ctx.Value(insideKey{db}) != nil {
 		return ErrNested
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("postgres: %w", err)
 	}
-	if err := db.enter(); err != nil {
+	if err := db.enter(ctx); err != nil {
 		return err
 	}
 	defer db.running.Done()
+	pool := db.pools.runtime
+	if fn.Scope() == "" {
+		pool = db.pools.system
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, db.cfg.Timeout, errSilent)
 	defer cancel()
 	pause := background.Backoff{Min: 2 * time.Millisecond, Max: 200 * time.Millisecond, Rand: db.cfg.Rand}

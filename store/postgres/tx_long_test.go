@@ -11,7 +11,7 @@ import (
 
 // TestALongReadHasOneCore has the server use no workers for it.
 func TestALongReadHasOneCore(t *testing.T) {
-	db, err := postgres.Open(t.Context(), postgres.Config{URL: teststack.Postgres(t)})
+	db, err := started(t.Context(), postgres.Config{URL: teststack.Postgres(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -157,7 +157,7 @@ func TestHolesAreRefused(t *testing.T) {
 				_, _ = su.Exec("ALTER ROLE " + cfg.RuntimeRole + " NOSUPERUSER NOBYPASSRLS")
 			})
 
-			again, err := postgres.Open(t.Context(), cfg)
+			again, err := started(t.Context(), cfg)
 			if err == nil {
 				err = errors.Join(errors.New("it opens"), again.Close())
 			}
@@ -267,7 +267,7 @@ func TestThreeLoginsAndPoolsOfTheHost(t *testing.T) {
 	swapped := hosted
 	swapped.Runtime, swapped.System = hosted.System, hosted.Runtime
 	var wall *postgres.WallError
-	if _, err := postgres.Open(t.Context(), swapped); !errors.As(err, &wall) {
+	if _, err := started(t.Context(), swapped); !errors.As(err, &wall) {
 		t.Errorf("the pools are swapped: %v", err)
 	}
 }
@@ -290,7 +290,7 @@ func TestAnOwnerWithoutPowers(t *testing.T) {
 	u.User = url.UserPassword(owner, "secret")
 	cfg := postgres.Config{URL: u.String(), RuntimeRole: "rt_" + database, SystemRole: "sys_" + database}
 	for range 2 { // the second finds all in place
-		db, err := postgres.Open(t.Context(), cfg)
+		db, err := started(t.Context(), cfg)
 		must(t, err)
 		must(t, db.Migrate(t.Context(), things()))
 		must(t, execute(db, acme, insertThing+" ON CONFLICT DO NOTHING", acme, "x", "mine"))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -18,7 +19,8 @@ import (
 type Config struct {
 	// URL names the server: redis://user:password@host:6379/0, rediss:// with
 	// TLS, or unix:///path. Its parameters set options of go-redis by their
-	// names in snake case, such as pool_size=50 or read_timeout=300ms.
+	// names in snake case, such as pool_size=50 or read_timeout=300ms; prefix is
+	// ours, and sets Prefix where that is empty.
 	URL string
 	// Cluster says that URL names a node of a cluster; the parameter addr,
 	// host:port, names further ones. A cluster has no database number.
@@ -85,8 +87,50 @@ func heedsContexts(c goredis.UniversalClient) bool {
 	return true
 }
 
-// client returns the client for URL.
-func (c *Config) client() (goredis.UniversalClient, error) {
+// readPrefix takes the parameter prefix out of the URL.
+func (c *Config) readPrefix() error {
+	address, query, found := strings.Cut(c.URL, "?")
+	if !found {
+		return nil
+	}
+	params, err := url.ParseQuery(query)
+	if err != nil {
+		return errors.New("redis: Config.URL cannot be read")
+	}
+	if !params.Has("prefix") {
+		return nil
+	}
+	c.Prefix = cmp.Or(c.Prefix, params.Get("prefix"))
+	params.Del("prefix")
+	c.URL = address
+	if len(params) > 0 {
+		c.URL += "?" + params.Encode()
+	}
+	return nil
+}
+
+// clientSettings are the options of one of go-redis's clients.
+type clientSettings interface {
+	client() goredis.UniversalClient
+}
+
+type (
+	singleSettings  goredis.Options
+	clusterSettings goredis.ClusterOptions
+)
+
+func (s *singleSettings) client() goredis.UniversalClient {
+	o := goredis.Options(*s)
+	return goredis.NewClient(&o)
+}
+
+func (s *clusterSettings) client() goredis.UniversalClient {
+	o := goredis.ClusterOptions(*s)
+	return goredis.NewClusterClient(&o)
+}
+
+// settings reads URL.
+func (c *Config) settings() (clientSettings, error) {
 	if c.Cluster {
 		o, err := goredis.ParseClusterURL(c.URL)
 		if err != nil {
@@ -97,7 +141,7 @@ func (c *Config) client() (goredis.UniversalClient, error) {
 		}
 		o.ContextTimeoutEnabled = true
 		c.bound(&o.MaxRetries, &o.DialerRetries, &o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
-		return goredis.NewClusterClient(o), nil
+		return (*clusterSettings)(o), nil
 	}
 	o, err := goredis.ParseURL(c.URL)
 	if err != nil {
@@ -108,7 +152,7 @@ func (c *Config) client() (goredis.UniversalClient, error) {
 	}
 	o.ContextTimeoutEnabled = true
 	c.bound(&o.MaxRetries, &o.DialerRetries, &o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
-	return goredis.NewClient(o), nil
+	return (*singleSettings)(o), nil
 }
 
 // bound fills what the URL leaves open: no wait is longer than Timeout, and

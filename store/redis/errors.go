@@ -23,6 +23,12 @@ func unavailable(code, message string, cause error) error {
 // errAway is the cause of a call that was not made.
 var errAway = errors.New("redis: the server does not answer; it is being asked whether it is back")
 
+// errNotStarted is the error of a call before Start.
+func errNotStarted() error {
+	return platform.Errorf(platform.KindUnavailable, "store_not_started",
+		"the store is not started: start the platform, or call Start of the store")
+}
+
 func errClosed() error {
 	return unavailable("store_closed", "the store is closed", goredis.ErrClosed)
 }

@@ -12,7 +12,7 @@ import (
 
 func Example() { //nolint:testableexamples // it needs a server
 	ctx := context.Background()
-	client, err := redis.Open(ctx, redis.Config{
+	client, err := redis.New(redis.Config{
 		URL:    "rediss://platform:secret@redis.example.com:6379/0",
 		Prefix: "acme",
 		Logger: slog.Default(),
@@ -20,7 +20,10 @@ func Example() { //nolint:testableexamples // it needs a server
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer client.Stop(ctx) // or give it to platform.New, which stops it
+	if err := client.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+	defer client.Stop(ctx) // or give it to platform.New, which starts and stops it
 
 	count, left, err := client.Cache().Increment(ctx, "org_1", "calls", 1, time.Minute)
 	if err != nil {
@@ -44,12 +47,15 @@ func Example() { //nolint:testableexamples // it needs a server
 // A cluster, by two of its nodes.
 func ExampleConfig_cluster() { //nolint:testableexamples // it needs a cluster
 	ctx := context.Background()
-	client, err := redis.Open(ctx, redis.Config{
+	client, err := redis.New(redis.Config{
 		URL:     "redis://platform:secret@10.0.0.1:6379?addr=10.0.0.2:6379",
 		Cluster: true,
 		Timeout: 300 * time.Millisecond,
 	})
 	if err != nil {
+		log.Fatal(err)
+	}
+	if err := client.Start(ctx); err != nil {
 		log.Fatal(err)
 	}
 	defer client.Stop(ctx)

@@ -134,7 +134,7 @@ func TestTenantsAreApartAtRandom(t *testing.T) {
 func TestPrefixes(t *testing.T) {
 	url := server(t)
 	for _, prefix := range []string{"a:b", "{a}", "a b", "é", strings.Repeat("a", 65), "a\x00"} {
-		if _, err := redis.Open(t.Context(), redis.Config{URL: url, Prefix: prefix}); err == nil {
+		if _, err := started(t.Context(), redis.Config{URL: url, Prefix: prefix}); err == nil {
 			t.Errorf("the prefix %q is taken", prefix)
 		}
 	}

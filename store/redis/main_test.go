@@ -56,7 +56,7 @@ func open(tb testing.TB) *redis.Client {
 func openWith(tb testing.TB, cfg redis.Config) *redis.Client {
 	tb.Helper()
 	cfg.Timeout = cmp.Or(cfg.Timeout, 20*time.Second) // a busy machine is no outage
-	c, err := redis.Open(tb.Context(), cfg)
+	c, err := started(tb.Context(), cfg)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -66,6 +66,18 @@ func openWith(tb testing.TB, cfg redis.Config) *redis.Client {
 		}
 	})
 	return c
+}
+
+// started connects.
+func started(ctx context.Context, cfg redis.Config) (*redis.Client, error) {
+	c, err := redis.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Start(ctx); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // until waits for what must come.

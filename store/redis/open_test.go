@@ -50,7 +50,7 @@ func TestConfig(t *testing.T) {
 		{redis.Config{URL: "redis://u:secret@127.0.0.1:1"}, "refused"},
 		{redis.Config{URL: "redis://u:secret@127.0.0.1:1", Cluster: true}, "refused"},
 	} {
-		_, err := redis.Open(t.Context(), c.cfg)
+		_, err := started(t.Context(), c.cfg)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: got %v, want %q", c.cfg, err, c.want)
 		}
@@ -88,7 +88,7 @@ func TestHostsClientStaysOpen(t *testing.T) {
 	o.ContextTimeoutEnabled = true
 	host := goredis.NewClient(o)
 	defer host.Close()
-	c, err := redis.Open(t.Context(), redis.Config{Client: host, Prefix: newPrefix()})
+	c, err := started(t.Context(), redis.Config{Client: host, Prefix: newPrefix()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestAccessList(t *testing.T) {
 		}
 	}
 	wrong := strings.Replace(url, "pass@", "wrong@", 1)
-	if _, err := redis.Open(t.Context(), redis.Config{URL: wrong}); err == nil || !strings.Contains(err.Error(), "WRONGPASS") {
+	if _, err := started(t.Context(), redis.Config{URL: wrong}); err == nil || !strings.Contains(err.Error(), "WRONGPASS") {
 		t.Errorf("a wrong password: %v", err)
 	}
 }
@@ -169,7 +169,7 @@ func TestTLS(t *testing.T) {
 		"an unknown authority": {URL: url},
 		"another name":         {URL: url, TLS: &tls.Config{RootCAs: authority, ServerName: "other.test", MinVersion: tls.VersionTLS12}},
 	} {
-		if _, err := redis.Open(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "certificate") {
+		if _, err := started(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "certificate") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -39,6 +39,9 @@ func (p pubSub) Subscribe(ctx context.Context, tenant platform.TenantID, topic s
 	if err := tenant.Validate(); err != nil {
 		return nil, err
 	}
+	if !p.started.Load() {
+		return nil, errNotStarted()
+	}
 	s, err := p.hub.subscribe(ctx, p.key(tenant, topic))
 	if err != nil { // or it would be a Subscription that is not nil
 		return nil, err

@@ -28,8 +28,11 @@ func example(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	db, err := sqlite.Open(ctx, filepath.Join(dir, "acme.db"))
+	db, err := sqlite.New(filepath.Join(dir, "acme.db"))
 	if err != nil {
+		return err
+	}
+	if err := db.Start(ctx); err != nil {
 		return err
 	}
 	defer db.Close()

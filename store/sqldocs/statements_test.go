@@ -123,8 +123,11 @@ var wantedPlans = []struct{ part, plan string }{
 // statistics here, and a guess of its own may read a collection as a whole.
 func TestStatementsUseTheirIndex(t *testing.T) {
 	testdb.SQLiteOnly(t)
-	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
+	db, err := sqlite.New(filepath.Join(t.TempDir(), "test.db"))
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()

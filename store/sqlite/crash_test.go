@@ -25,7 +25,7 @@ func child(role string) int {
 	if role == "cycle" {
 		return cycle(ctx, os.Getenv("SQLITE_TEST_PATH"))
 	}
-	db, err := sqlite.Open(ctx, os.Getenv("SQLITE_TEST_PATH"))
+	db, err := started(ctx, os.Getenv("SQLITE_TEST_PATH"))
 	if err != nil {
 		fmt.Println("open:", err)
 		return 2
@@ -73,7 +73,7 @@ func child(role string) int {
 func cycle(ctx context.Context, path string) int {
 	for i := 0; ; i++ {
 		fmt.Println("opening")
-		db, err := sqlite.Open(ctx, path)
+		db, err := started(ctx, path)
 		if err != nil {
 			fmt.Println("open:", err)
 			return 2
@@ -116,7 +116,7 @@ func TestSecondProcessIsRefused(t *testing.T) {
 	if !lines.Scan() || lines.Text() != "open" {
 		t.Fatalf("the child says %q", lines.Text())
 	}
-	if _, err := sqlite.Open(t.Context(), path); !errors.Is(err, sqlite.ErrOpen) {
+	if _, err := started(t.Context(), path); !errors.Is(err, sqlite.ErrOpen) {
 		t.Errorf("error %v, want ErrOpen", err)
 	}
 	must(t, cmd.Process.Kill())
@@ -126,7 +126,7 @@ func TestSecondProcessIsRefused(t *testing.T) {
 
 func TestKillLosesNothingAcknowledged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
-	db, err := sqlite.Open(t.Context(), path)
+	db, err := started(t.Context(), path)
 	must(t, err)
 	table(t, db)
 	must(t, db.Close())
@@ -142,7 +142,7 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 		}
 		_ = cmd.Wait()
 
-		db, err := sqlite.Open(t.Context(), path)
+		db, err := started(t.Context(), path)
 		must(t, err)
 		lost := lostOf(t, db, acknowledged)
 		orphans := count(t, db, "outbox WHERE id NOT IN (SELECT id FROM things)") +
@@ -159,7 +159,7 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 // A disk that refuses to take more gives errors, not false acknowledgements.
 func TestDiskThatRefuses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
-	db, err := sqlite.Open(t.Context(), path)
+	db, err := started(t.Context(), path)
 	must(t, err)
 	table(t, db)
 	must(t, db.Close())

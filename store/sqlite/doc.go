@@ -40,7 +40,7 @@
 // # What must be there
 //
 // Beside the file lie its write-ahead log (file-wal) while it is open or after a
-// crash, and a small file (file.state) that says what must be there. [Open]
+// crash, and a small file (file.state) that says what must be there. [DB.Start]
 // refuses a database of which a part was removed, emptied or replaced since,
 // with [ErrLost], rather than beginning a new one. The four belong together: a
 // backup by copying is one of the whole folder, while it is not open.

@@ -20,8 +20,11 @@ func Example() {
 	}
 	defer os.RemoveAll(dir)
 
-	db, err := sqlite.Open(ctx, filepath.Join(dir, "app.db"))
+	db, err := sqlite.New(filepath.Join(dir, "app.db"))
 	if err != nil {
+		log.Fatal(err)
+	}
+	if err := db.Start(ctx); err != nil {
 		log.Fatal(err)
 	}
 	defer db.Close()

@@ -12,9 +12,6 @@ import (
 // prepareFolder makes the folder of path where it is missing, and returns
 // path with its links resolved, so that one file has one lock.
 func prepareFolder(path string) (string, error) {
-	if path == "" || path == ":memory:" {
-		return "", errors.New("a path to a file is needed")
-	}
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", err

@@ -11,7 +11,7 @@ import (
 	"github.com/acme/platform/store"
 )
 
-// ErrLost is the cause of the error of [Open] for a database that is not all
+// ErrLost is the cause of the error of [DB.Start] for a database that is not all
 // there: since it was last open its file, or its write-ahead log after a crash,
 // was removed, emptied or replaced. To open it would make a new installation
 // of what is left. The error says what is missing and what to do.

@@ -16,7 +16,7 @@ import (
 func used(t *testing.T, crashed bool) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "test.db")
-	db, err := sqlite.Open(t.Context(), path)
+	db, err := started(t.Context(), path)
 	must(t, err)
 	table(t, db)
 	must(t, insert(t.Context(), db, "acme", "one"))
@@ -107,7 +107,7 @@ func TestLostFiles(t *testing.T) {
 			c.lose(t, path)
 			state, _ := os.ReadFile(path + ".state")
 			for range 2 { // the refusal does not heal it
-				db, err := sqlite.Open(t.Context(), path)
+				db, err := started(t.Context(), path)
 				if err == nil {
 					_ = db.Close()
 					t.Fatal("it was opened")
@@ -144,7 +144,7 @@ func remove(path string) error {
 func TestTruncatedFile(t *testing.T) {
 	path := used(t, false)
 	must(t, os.Truncate(path, 4096))
-	if db, err := sqlite.Open(t.Context(), path); err == nil {
+	if db, err := started(t.Context(), path); err == nil {
 		_ = db.Close()
 		t.Error("it was opened")
 	}
@@ -202,7 +202,7 @@ func TestNothingIsLost(t *testing.T) {
 			path := used(t, c.crashed)
 			c.change(t, path)
 			for range 2 {
-				db, err := sqlite.Open(t.Context(), path)
+				db, err := started(t.Context(), path)
 				must(t, err)
 				if n := count(t, db, "things"); n != 1 {
 					t.Errorf("%d rows, want 1", n)
@@ -247,7 +247,7 @@ func TestKillWhileOpeningAndClosing(t *testing.T) {
 			}
 		}
 		_ = cmd.Wait()
-		db, err := sqlite.Open(t.Context(), path)
+		db, err := started(t.Context(), path)
 		if err != nil {
 			t.Fatalf("killed at %q in run %d: %v", step, run, err)
 		}

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 // open opens a file and closes it with the test.
 func open(tb testing.TB, path string, opts ...sqlite.Option) *sqlite.DB {
 	tb.Helper()
-	db, err := sqlite.Open(context.Background(), path, opts...)
+	db, err := started(context.Background(), path, opts...)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -34,6 +34,18 @@ func open(tb testing.TB, path string, opts ...sqlite.Option) *sqlite.DB {
 		}
 	})
 	return db
+}
+
+// started opens a file.
+func started(ctx context.Context, path string, opts ...sqlite.Option) (*sqlite.DB, error) {
+	db, err := sqlite.New(path, opts...)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Start(ctx); err != nil {
+		return nil, err
+	}
+	return db, nil
 }
 
 func must(tb testing.TB, err error) {

@@ -63,7 +63,7 @@ func TestOpenRefusals(t *testing.T) {
 		"a folder that takes no file": "/proc/sqlite-test/x.db",
 	} {
 		t.Run(name, func(t *testing.T) {
-			db, err := sqlite.Open(t.Context(), path)
+			db, err := started(t.Context(), path)
 			if err == nil {
 				_ = db.Close()
 				t.Fatal("it was opened")
@@ -87,7 +87,7 @@ func TestOpenRefusesBadOptions(t *testing.T) {
 		"Readers":     sqlite.Readers(0),
 		"Clock":       sqlite.Clock(nil),
 	} {
-		_, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), opt)
+		_, err := started(t.Context(), filepath.Join(t.TempDir(), "test.db"), opt)
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("error %v, want one that names %s", err, name)
 		}
@@ -98,7 +98,7 @@ func TestOpenWithDoneContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	path := filepath.Join(t.TempDir(), "test.db")
-	if _, err := sqlite.Open(ctx, path); !errors.Is(err, context.Canceled) {
+	if _, err := started(ctx, path); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want context.Canceled", err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
@@ -114,7 +114,7 @@ func TestOpenTwice(t *testing.T) {
 	table(t, db)
 	must(t, os.Symlink(path, link))
 	for _, path := range []string{path, link} {
-		if _, err := sqlite.Open(t.Context(), path); !errors.Is(err, sqlite.ErrOpen) {
+		if _, err := started(t.Context(), path); !errors.Is(err, sqlite.ErrOpen) {
 			t.Errorf("opened again through %s: error %v, want ErrOpen", path, err)
 		}
 	}
@@ -127,7 +127,7 @@ func TestOpenTwice(t *testing.T) {
 func TestOpenRepairsNothingOfACorruptFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	must(t, os.WriteFile(path, []byte("SQLite format 3\x00"+strings.Repeat("garbage", 1000)), 0o600))
-	db, err := sqlite.Open(t.Context(), path)
+	db, err := started(t.Context(), path)
 	if err == nil {
 		_ = db.Close()
 		t.Fatal("it was opened")

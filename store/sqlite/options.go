@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Option changes how [Open] opens a file.
+// Option changes how the file of [New] is opened.
 type Option func(*options)
 
 type options struct {

@@ -126,8 +126,14 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 
 func (c connector) Driver() driver.Driver { return c.pool.base.Driver() }
 
-// noConnector is behind the bun.DB that only builds queries: one that escapes
-// its transaction fails.
+// noPool is behind the bun.DB that only builds queries: one that escapes its
+// transaction fails. It is closed, so that it has nothing in the background.
+func noPool() *sql.DB {
+	db := sql.OpenDB(noConnector{})
+	_ = db.Close() // of nothing
+	return db
+}
+
 type noConnector struct{}
 
 func (noConnector) Connect(context.Context) (driver.Conn, error) {

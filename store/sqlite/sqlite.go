@@ -2,11 +2,11 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -18,11 +18,13 @@ import (
 	"github.com/acme/platform/store/internal/sqltx"
 )
 
-// DB is a SQLite file. It is made by [Open]; its methods are safe for
-// concurrent use.
+// DB is a SQLite file. It is made by [New] and opened by [DB.Start]; its methods
+// are safe for concurrent use. Before the start its calls fail with an error of
+// [platform.KindUnavailable] and the code "store_not_started".
 type DB struct {
-	path string
-	lock *os.File
+	options options
+	path    string // as given, and once it is open with its links resolved
+	lock    *os.File
 	// state says what must be beside the file; begun is that it says running.
 	state *state
 	begun bool
@@ -40,43 +42,70 @@ type DB struct {
 	crossings store.Crossings
 	cross     crossings
 
-	closing sync.Mutex
-	closed  bool
+	// started says that the fields above are there. Stop leaves it set.
+	started atomic.Bool
+
+	lifecycle sync.Mutex // held by Start and Stop
+	closed    bool
 }
 
 var (
 	_ store.Relational = (*DB)(nil)
 	_ store.Emitter    = (*DB)(nil)
+	_ platform.Starter = (*DB)(nil)
 	_ platform.Module  = (*DB)(nil)
 	_ platform.Stopper = (*DB)(nil)
 	_ platform.Checker = (*DB)(nil)
 )
 
-// Open opens the file, or makes it with the mode 0600, in a folder that is
-// made with 0700 if it is missing, and brings the tables of the outbox to
-// their newest form. The caller must call [DB.Close] or [DB.Stop].
-//
-// The error names the path. It wraps [ErrOpen] where the file is open
-// already, in this process or another, and [ErrLost] where a part of what was
-// there is missing.
-func Open(ctx context.Context, path string, opts ...Option) (*DB, error) {
+// New returns the store of a file, which it does not touch: that begins with
+// [DB.Start].
+func New(path string, opts ...Option) (*DB, error) {
 	o, err := newOptions(opts)
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
-	db := &DB{now: o.now}
-	db.cross = newCrossings(&db.crossings)
-	if err := db.open(ctx, path, o); err != nil {
-		return nil, fmt.Errorf("sqlite: open %s: %w", path, errors.Join(err, db.Close()))
+	if path == "" || path == ":memory:" {
+		return nil, fmt.Errorf("sqlite: open %s: a path to a file is needed", path)
 	}
+	db := &DB{options: o, path: path, now: o.now, bun: bun.NewDB(noPool(), sqlitedialect.New())}
+	db.cross = newCrossings(&db.crossings)
 	return db, nil
 }
 
-func (db *DB) open(ctx context.Context, path string, o options) (err error) {
+// Start opens the file, or makes it with the mode 0600, in a folder that is
+// made with 0700 if it is missing, and brings the tables of the outbox to
+// their newest form. The caller must call [DB.Stop] or [DB.Close] then. A Start
+// that fails leaves nothing open and may be repeated; on a store that is started
+// it does nothing.
+//
+// The error names the path. It wraps [ErrOpen] where the file is open
+// already, in this process or another, and [ErrLost] where a part of what was
+// there is missing.
+func (db *DB) Start(ctx context.Context) error {
+	db.lifecycle.Lock()
+	defer db.lifecycle.Unlock()
+	if db.closed {
+		return errClosed()
+	}
+	if db.started.Load() {
+		return nil
+	}
+	given := db.path
+	if err := db.open(context.WithValue(ctx, startingKey{db}, true)); err != nil {
+		err = errors.Join(err, db.release(context.WithoutCancel(ctx)))
+		db.path = given
+		return fmt.Errorf("sqlite: open %s: %w", given, err)
+	}
+	db.started.Store(true)
+	return nil
+}
+
+func (db *DB) open(ctx context.Context) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if db.path, err = prepareFolder(path); err != nil {
+	if db.path, err = prepareFolder(db.path); err != nil {
 		return err
 	}
 	// The lock comes before the file is touched: closing any descriptor of
@@ -94,16 +123,15 @@ func (db *DB) open(ctx context.Context, path string, o options) (err error) {
 	if err := prepareFile(db.path); err != nil {
 		return err
 	}
-	pool, err := newPool(ctx, db.path, o)
+	pool, err := newPool(ctx, db.path, db.options)
 	if err != nil {
 		return err
 	}
-	db.bun = bun.NewDB(sql.OpenDB(noConnector{}), sqlitedialect.New())
 	db.writer = newWriter(db, pool)
 	if err := db.writer.connect(); err != nil {
 		return err
 	}
-	db.readers = newReaders(db, pool, o.readers)
+	db.readers = newReaders(db, pool, db.options.readers)
 	db.long = newReaders(db, pool, longReaders)
 	if err := db.begin(ctx); err != nil {
 		return err
@@ -148,12 +176,18 @@ func newCrossings(of *store.Crossings) crossings {
 	}
 }
 
+// startingKey marks the context of what Start itself runs.
+type startingKey struct{ db *DB }
+
 // insideKey marks the context inside a transaction of the DB.
 type insideKey struct{ db *DB }
 
 func (db *DB) run(ctx context.Context, fn sqltx.Func, o store.TxOptions) error {
 	if ctx.Value(insideKey{db}) != nil {
 		return ErrNested
+	}
+	if !db.started.Load() && ctx.Value(startingKey{db}) == nil {
+		return errNotStarted()
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("sqlite: %w", err)
@@ -212,42 +246,67 @@ func (db *DB) OnEmit(f func()) (remove func()) { return db.emit.Add(f) }
 // Stop refuses new transactions, waits for those that run, moves what is in
 // the write-ahead log into the file, and closes it. Where ctx ends first the
 // file stays open, new transactions stay refused, and Stop or [DB.Close] may
-// be called again.
+// be called again. A store that was never started is closed by it as well.
 func (db *DB) Stop(ctx context.Context) error {
-	db.closing.Lock()
-	defer db.closing.Unlock()
+	db.lifecycle.Lock()
+	defer db.lifecycle.Unlock()
 	if db.closed {
 		return nil
 	}
+	if !db.started.Load() {
+		db.closed = true
+		return nil
+	}
 	db.refuse()
+	if err := db.drain(ctx); err != nil {
+		return fmt.Errorf("sqlite: stop: %w", err)
+	}
+	db.closed = true
+	if err := db.disconnect(); err != nil {
+		return fmt.Errorf("sqlite: stop: %w", err)
+	}
+	return nil
+}
+
+// release closes what a Start that failed has opened, and forgets it.
+func (db *DB) release(ctx context.Context) error {
+	db.refuse()
+	err := errors.Join(db.drain(ctx), db.disconnect())
+	db.lock, db.state, db.begun = nil, nil, false
+	db.writer, db.readers, db.long = nil, nil, nil
+	return err
+}
+
+// drain waits for the transactions that run.
+func (db *DB) drain(ctx context.Context) error {
 	// The readers go first: the last connection that closes cleans up.
 	for _, r := range []*readers{db.readers, db.long} {
 		if r == nil {
 			continue
 		}
 		if err := r.close(ctx); err != nil {
-			return fmt.Errorf("sqlite: stop: read-only transactions are still running: %w", err)
+			return fmt.Errorf("read-only transactions are still running: %w", err)
 		}
 	}
-	var errs []error
 	if db.writer != nil {
 		if err := db.writer.drain(ctx); err != nil {
-			return fmt.Errorf("sqlite: stop: a transaction is still running: %w", err)
+			return fmt.Errorf("a transaction is still running: %w", err)
 		}
+	}
+	return nil
+}
+
+// disconnect, after drain, closes the files.
+func (db *DB) disconnect() error {
+	var errs []error
+	if db.writer != nil {
 		errs = append(errs, db.writer.disconnect())
 	}
 	errs = append(errs, db.state.close())
-	if db.bun != nil {
-		errs = append(errs, db.bun.Close())
-	}
 	if db.lock != nil {
 		errs = append(errs, db.lock.Close())
 	}
-	db.closed = true
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("sqlite: stop: %w", err)
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (db *DB) refuse() {
@@ -263,6 +322,12 @@ func (db *DB) refuse() {
 
 // Close is [DB.Stop] that waits as long as it takes.
 func (db *DB) Close() error { return db.Stop(context.Background()) }
+
+// errNotStarted is the error of a transaction on a file that is not open yet.
+func errNotStarted() error {
+	return platform.Errorf(platform.KindUnavailable, "store_not_started",
+		"the store is not started: start the platform, or call Start of the store")
+}
 
 // errClosed is the error of a transaction on a file that is closed or closing.
 func errClosed() error {

@@ -5,13 +5,12 @@ import (
 	"testing"
 
 	"github.com/acme/platform/store"
-	"github.com/acme/platform/store/sqlite"
 	"github.com/acme/platform/store/storetest"
 )
 
 func TestRelationalSuite(t *testing.T) {
 	storetest.Relational(t, func(tb testing.TB) store.Relational {
-		db, err := sqlite.Open(tb.Context(), filepath.Join(tb.TempDir(), "test.db"))
+		db, err := started(tb.Context(), filepath.Join(tb.TempDir(), "test.db"))
 		if err != nil {
 			tb.Fatal(err)
 		}
