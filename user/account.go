@@ -8,6 +8,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/idempotency"
 )
 
 // User is a person with an account. One user can be in many organizations.
@@ -55,8 +56,9 @@ type SignedUp struct {
 // one transaction. An e-mail that has an account is [platform.KindConflict]
 // "email_taken": a sign-up that answers with tokens at once cannot hide that an
 // address is known. The rate limit of the gateway bounds how fast addresses
-// can be tried; the login tells nothing.
-func (s *Service) SignUp(ctx context.Context, in SignUp) (SignedUp, error) {
+// can be tried; the login tells nothing. An idempotency key belongs to the address:
+// a second call with it and the same input returns the first tokens.
+func (s *Service) SignUp(ctx context.Context, in SignUp, keys ...*platform.IdempotencyKey) (SignedUp, error) {
 	var fields []platform.Field
 	email, ok := normalizeEmail(in.Email)
 	if !ok {
@@ -77,7 +79,32 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (SignedUp, error) {
 	if fields != nil {
 		return SignedUp{}, platform.Invalid(fields...)
 	}
-	hash, err := s.passwords.hash(ctx, "", password)
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), platform.Principal{Subject: email}, "auth.signup",
+		[]string{email, password, name, orgName})
+	if err != nil {
+		return SignedUp{}, err
+	}
+	if out, found, err := s.signedUp(ctx, call, email); err != nil || found {
+		return out, err
+	}
+	out, err := s.signUp(ctx, signUp{email: email, password: password, name: name, organization: orgName}, call)
+	if call != nil && errors.Is(err, errEmailTaken()) { // perhaps by a call with this key, meanwhile
+		if out, found, err := s.signedUp(ctx, call, email); err != nil || found {
+			return out, err
+		}
+	}
+	return out, err
+}
+
+func errEmailTaken() error {
+	return platform.Errorf(platform.KindConflict, "email_taken", "there is an account with this e-mail address")
+}
+
+// signUp is what a new user gives, checked and in its normal form.
+type signUp struct{ email, password, name, organization string }
+
+func (s *Service) signUp(ctx context.Context, in signUp, call *idempotency.Call) (SignedUp, error) {
+	hash, err := s.passwords.hash(ctx, "", in.password)
 	if err != nil {
 		return SignedUp{}, err
 	}
@@ -86,14 +113,13 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (SignedUp, error) {
 		return SignedUp{}, err
 	}
 	tenant := platform.TenantID(s.newID("org"))
-	var (
-		out     SignedUp
-		session string
-		refresh Secret
-	)
+	var out SignedUp
 	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		if _, err := call.Begin(ctx, tx, &keptSignUp{}); err != nil { // the tenant is new: there is no answer in it
+			return err
+		}
 		now := fromMicros(micros(s.now()))
-		u := User{ID: s.newID("usr"), Email: email, Name: name, CreatedAt: now, UpdatedAt: now}
+		u := User{ID: s.newID("usr"), Email: in.email, Name: in.name, CreatedAt: now, UpdatedAt: now}
 		made, err := changedOne(ctx, tx, `INSERT INTO user_accounts (id, email, name, status, created_at, updated_at, organizations_created)
 			VALUES (?, ?, ?, ?, ?, ?, 1) ON CONFLICT (email) DO NOTHING`,
 			u.ID, u.Email, u.Name, string(Active), micros(now), micros(now))
@@ -101,16 +127,17 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (SignedUp, error) {
 			return err
 		}
 		if !made {
-			return platform.Errorf(platform.KindConflict, "email_taken", "there is an account with this e-mail address")
+			return errEmailTaken()
 		}
 		if _, err := tx.Exec(ctx, `INSERT INTO user_passwords (user_id, hash, changed_at) VALUES (?, ?, ?)`, u.ID, hash, micros(now)); err != nil {
 			return err
 		}
-		org, membership, err := s.insertOrganization(ctx, tx, tenant, orgName, u.ID)
+		org, membership, err := s.insertOrganization(ctx, tx, tenant, in.organization, u.ID)
 		if err != nil {
 			return err
 		}
-		if session, refresh, err = s.openSession(ctx, tx, u.ID, tenant, now.Add(s.cfg.RefreshMax)); err != nil {
+		session, refresh, err := s.openSession(ctx, tx, u.ID, tenant, now.Add(s.cfg.RefreshMax))
+		if err != nil {
 			return err
 		}
 		if err := s.rememberDevice(ctx, tx, u.ID, now); err != nil {
@@ -124,14 +151,20 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (SignedUp, error) {
 		}); err != nil {
 			return err
 		}
-		out.User, out.Organization = u, org
-		return s.emitFounded(ctx, tx, org, membership, u.ID)
+		if err := s.emitFounded(ctx, tx, org, membership, u.ID); err != nil {
+			return err
+		}
+		tokens, err := s.tokens(key, u.ID, session, tenant, refresh)
+		if err != nil {
+			return err
+		}
+		out = SignedUp{User: u, Organization: org, Tokens: tokens}
+		return call.Keep(ctx, tx, keptSignUp{u, org, keepTokens(tokens)})
 	})
 	if err != nil {
 		return SignedUp{}, err
 	}
-	out.Tokens, err = s.tokens(key, out.User.ID, session, tenant, refresh)
-	return out, err
+	return out, nil
 }
 
 // Profile is a user as they see themselves.

@@ -11,6 +11,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/page"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/idempotency"
 )
 
 // An API key is "<prefix>_<id>_<secret><checksum>": the id of its row in 26
@@ -79,8 +80,9 @@ func (s *Service) parseKey(credential string) (id string, secret []byte, ok bool
 }
 
 // CreateAPIKey makes a key for the principal's user and returns it with the
-// credential, which is not kept: only the SHA-256 of its secret is.
-func (s *Service) CreateAPIKey(ctx context.Context, p platform.Principal, in NewAPIKey) (APIKey, Secret, error) {
+// credential, which is not kept: only the SHA-256 of its secret is. A second call
+// with the same idempotency key returns the same credential.
+func (s *Service) CreateAPIKey(ctx context.Context, p platform.Principal, in NewAPIKey, keys ...*platform.IdempotencyKey) (APIKey, Secret, error) {
 	if err := s.Authorize(ctx, p, permAPIKeysWrite); err != nil {
 		return APIKey{}, "", err
 	}
@@ -91,11 +93,16 @@ func (s *Service) CreateAPIKey(ctx context.Context, p platform.Principal, in New
 	if err != nil {
 		return APIKey{}, "", err
 	}
-	var (
-		key        APIKey
-		credential Secret
-	)
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "apiKeys.create", in)
+	if err != nil {
+		return APIKey{}, "", err
+	}
+	var out keptKey
 	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		replayed, err := call.Begin(ctx, tx, &out)
+		if err != nil {
+			return err
+		}
 		rights, err := s.holdRights(ctx, tx, p)
 		if err != nil {
 			return err
@@ -106,6 +113,9 @@ func (s *Service) CreateAPIKey(ctx context.Context, p platform.Principal, in New
 		if err := s.endsWithin(ctx, tx, p, in.ExpiresAt); err != nil {
 			return err
 		}
+		if replayed {
+			return nil
+		}
 		var living int
 		if err := tx.QueryRow(ctx, `SELECT count(*) FROM user_api_keys WHERE tenant = ? AND revoked_at = 0`, string(p.Tenant)).Scan(&living); err != nil {
 			return err
@@ -114,21 +124,24 @@ func (s *Service) CreateAPIKey(ctx context.Context, p platform.Principal, in New
 			return platform.Errorf(platform.KindConflict, "too_many_keys", "an organization has at most %d API keys; revoke some", maxKeys)
 		}
 		secret, now := randomBytes(), fromMicros(micros(s.now()))
-		key = APIKey{ID: s.newID("key"), UserID: p.Subject, Name: name, Scopes: tidy(in.Scopes), CreatedAt: now, ExpiresAt: fromMicros(micros(in.ExpiresAt))}
+		key := APIKey{ID: s.newID("key"), UserID: p.Subject, Name: name, Scopes: tidy(in.Scopes), CreatedAt: now, ExpiresAt: fromMicros(micros(in.ExpiresAt))}
 		key.Prefix = s.keyStart(key.ID)
-		credential = s.formatKey(key.ID, secret)
+		out = keptKey{key, string(s.formatKey(key.ID, secret))}
 		if _, err := tx.Exec(ctx, `INSERT INTO user_api_keys (tenant, id, user_id, name, scopes, hash, previous_hash, previous_until,
 			created_at, expires_at, last_used_at, revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0, 0)`,
 			string(p.Tenant), key.ID, key.UserID, key.Name, encodeList(key.Scopes), hashSecret(secret), []byte{},
 			micros(now), micros(in.ExpiresAt)); err != nil {
 			return err
 		}
-		return s.keyChanged(ctx, tx, p, "created", key, map[string]string{"scopes": strings.Join(key.Scopes, " ")})
+		if err := s.keyChanged(ctx, tx, p, "created", key, map[string]string{"scopes": strings.Join(key.Scopes, " ")}); err != nil {
+			return err
+		}
+		return call.Keep(ctx, tx, out)
 	})
 	if err != nil {
 		return APIKey{}, "", err
 	}
-	return key, credential, nil
+	return out.Key, Secret(out.Credential), nil
 }
 
 // endsWithin refuses a credential that would outlive the key that asks for it:
@@ -233,20 +246,25 @@ func (s *Service) APIKey(ctx context.Context, p platform.Principal, id string) (
 // RotateAPIKey gives a key a new secret and returns it with the credential.
 // The old one stays valid for grace, at most [MaxKeyGrace]; zero ends it now.
 // Only the owner can: whoever has the credential acts as the owner.
-func (s *Service) RotateAPIKey(ctx context.Context, p platform.Principal, id string, grace time.Duration) (APIKey, Secret, error) {
+func (s *Service) RotateAPIKey(ctx context.Context, p platform.Principal, id string, grace time.Duration, keys ...*platform.IdempotencyKey) (APIKey, Secret, error) {
 	if err := s.Authorize(ctx, p, permAPIKeysWrite); err != nil {
 		return APIKey{}, "", err
 	}
 	if grace < 0 || grace > MaxKeyGrace {
 		return APIKey{}, "", field("/grace_seconds", "range", "from 0 to 86400 seconds")
 	}
-	var (
-		key        APIKey
-		credential Secret
-	)
-	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		var err error
-		if key, err = s.livingKey(ctx, tx, p.Tenant, id); err != nil {
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "apiKeys.rotate", []any{id, grace})
+	if err != nil {
+		return APIKey{}, "", err
+	}
+	var out keptKey
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		replayed, err := call.Begin(ctx, tx, &out)
+		if err != nil {
+			return err
+		}
+		key, err := s.livingKey(ctx, tx, p.Tenant, id)
+		if err != nil {
 			return err
 		}
 		if key.UserID != p.Subject {
@@ -263,8 +281,11 @@ func (s *Service) RotateAPIKey(ctx context.Context, p platform.Principal, id str
 		if err := s.endsWithin(ctx, tx, p, key.ExpiresAt); err != nil {
 			return err
 		}
+		if replayed {
+			return nil
+		}
 		secret, now := randomBytes(), s.now()
-		credential = s.formatKey(id, secret)
+		out = keptKey{key, string(s.formatKey(id, secret))}
 		living, err := changedOne(ctx, tx, `UPDATE user_api_keys SET previous_hash = hash, previous_until = ?, hash = ?
 			WHERE tenant = ? AND id = ? AND revoked_at = 0`, micros(now.Add(grace)), hashSecret(secret), string(p.Tenant), id)
 		if err != nil {
@@ -273,13 +294,16 @@ func (s *Service) RotateAPIKey(ctx context.Context, p platform.Principal, id str
 		if !living { // revoked since it was read
 			return errNoKey()
 		}
-		return s.keyChanged(ctx, tx, p, "rotated", key, map[string]string{"grace": grace.String()})
+		if err := s.keyChanged(ctx, tx, p, "rotated", key, map[string]string{"grace": grace.String()}); err != nil {
+			return err
+		}
+		return call.Keep(ctx, tx, out)
 	})
 	if err != nil {
 		return APIKey{}, "", err
 	}
 	s.changed(ctx, credentialKey(id))
-	return key, credential, nil
+	return out.Key, Secret(out.Credential), nil
 }
 
 // RevokeAPIKey ends a key at once, and the open invitations that it made.

@@ -13,23 +13,28 @@ import (
 )
 
 // takeOrganization counts one more organization of its creator, whose row it
-// locks, so that parallel ones count, and refuses it beyond the limit.
-func takeOrganization(ctx context.Context, tx store.Tx, user string, limit int64) error {
+// locks, so that parallel ones count, and refuses it beyond the limit. made is how
+// many there must be before it, -1 for any; the error is then errMadeMeanwhile.
+func takeOrganization(ctx context.Context, tx store.Tx, user string, limit, made int64) error {
 	most := limit
 	if limit < 0 {
 		most = math.MaxInt64
 	}
 	ok, err := changedOne(ctx, tx, `UPDATE user_accounts SET organizations_created = organizations_created + 1
-		WHERE id = ? AND status = 'active' AND organizations_created < ?`, user, most)
+		WHERE id = ? AND status = 'active' AND organizations_created < ? AND (? < 0 OR organizations_created = ?)`, user, most, made, made)
 	if err != nil || ok {
 		return err
 	}
-	var active int
-	if err := tx.QueryRow(ctx, `SELECT count(*) FROM user_accounts WHERE id = ? AND status = 'active'`, user).Scan(&active); err != nil {
+	var active, now int64
+	if err := tx.QueryRow(ctx, `SELECT count(*), coalesce(max(organizations_created), 0) FROM user_accounts WHERE id = ? AND status = 'active'`, user).
+		Scan(&active, &now); err != nil {
 		return err
 	}
-	if active == 0 { // suspended since it was verified
+	switch {
+	case active == 0: // suspended since it was verified
 		return errBadCredential()
+	case made >= 0 && made != now:
+		return errMadeMeanwhile
 	}
 	return platform.OverLimit(limitOrganizations, limit)
 }

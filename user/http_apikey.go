@@ -78,7 +78,7 @@ func (s *Service) routeAPIKeys(api *rest.API) {
 			if in.Body.ExpiresAt != nil {
 				key.ExpiresAt = *in.Body.ExpiresAt
 			}
-			k, credential, err := s.CreateAPIKey(ctx, p, key)
+			k, credential, err := s.CreateAPIKey(ctx, p, key, rest.IdempotencyKey(ctx))
 			if err != nil {
 				return nil, err
 			}
@@ -103,7 +103,7 @@ func (s *Service) routeAPIKeys(api *rest.API) {
 			if in.Body != nil {
 				grace = time.Duration(in.Body.GraceSeconds) * time.Second
 			}
-			k, credential, err := s.RotateAPIKey(ctx, p, in.ID, grace)
+			k, credential, err := s.RotateAPIKey(ctx, p, in.ID, grace, rest.IdempotencyKey(ctx))
 			if err != nil {
 				return nil, err
 			}

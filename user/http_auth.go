@@ -94,7 +94,7 @@ func (s *Service) routeAuth(api *rest.API) {
 		func(ctx context.Context, in *signUpInput) (*created[signedUpWire], error) {
 			out, err := s.SignUp(ctx, SignUp{
 				Email: in.Body.Email, Password: Secret(in.Body.Password), Name: in.Body.Name, Organization: in.Body.Organization,
-			})
+			}, rest.IdempotencyKey(ctx))
 			if err != nil {
 				return nil, err
 			}
@@ -118,7 +118,7 @@ func (s *Service) routeAuth(api *rest.API) {
 		}))
 	rest.Handle(api, post("auth.switch", "/v1/auth/switch", "Tokens for another of one's organizations", platform.Authenticated(), http.StatusOK),
 		as(func(ctx context.Context, p platform.Principal, in *switchInput) (*tokensOutput, error) {
-			return tokensAnswer(s.Switch(ctx, p, platform.TenantID(in.Body.Organization)))
+			return tokensAnswer(s.Switch(ctx, p, platform.TenantID(in.Body.Organization), rest.IdempotencyKey(ctx)))
 		}))
 }
 

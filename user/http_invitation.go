@@ -50,7 +50,7 @@ func (s *Service) routeInvitations(api *rest.API) {
 			if s.cfg.OnInvitation == nil {
 				return nil, errNoMail()
 			}
-			inv, _, err := s.Invite(ctx, p, NewInvitation{Email: in.Body.Email, Roles: in.Body.Roles})
+			inv, _, err := s.Invite(ctx, p, NewInvitation{Email: in.Body.Email, Roles: in.Body.Roles}, rest.IdempotencyKey(ctx))
 			if err != nil {
 				return nil, err
 			}
@@ -72,7 +72,7 @@ func (s *Service) routeInvitations(api *rest.API) {
 		}))
 	rest.Handle(api, post("invitations.accept", "/v1/invitations/accept", "Accept an invitation to one's e-mail address", platform.Authenticated(), http.StatusOK),
 		as(func(ctx context.Context, p platform.Principal, in *acceptInput) (*output[acceptedWire], error) {
-			m, org, err := s.AcceptInvitation(ctx, p, Secret(in.Body.Token))
+			m, org, err := s.AcceptInvitation(ctx, p, Secret(in.Body.Token), rest.IdempotencyKey(ctx))
 			if err != nil {
 				return nil, err
 			}

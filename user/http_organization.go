@@ -36,7 +36,7 @@ func (s *Service) routeOrganizations(api *rest.API) {
 		}))
 	rest.Handle(api, post("organizations.create", "/v1/organizations", "Make an organization that one owns", platform.Authenticated(), http.StatusCreated),
 		as(func(ctx context.Context, p platform.Principal, in *organizationInput) (*created[organizationWire], error) {
-			org, err := s.CreateOrganization(ctx, p, in.Body.Name)
+			org, err := s.CreateOrganization(ctx, p, in.Body.Name, rest.IdempotencyKey(ctx))
 			if err != nil {
 				return nil, err
 			}

@@ -60,7 +60,7 @@ func (s *Service) routeRoles(api *rest.API) {
 		}))
 	rest.Handle(api, post("roles.create", "/v1/roles", "Make a role of the organization", platform.Require(permRolesWrite), http.StatusCreated),
 		as(func(ctx context.Context, p platform.Principal, in *newRoleInput) (*created[roleWire], error) {
-			r, err := s.CreateRole(ctx, p, NewRole{Name: in.Body.Name, Description: in.Body.Description, Permissions: in.Body.Permissions})
+			r, err := s.CreateRole(ctx, p, NewRole{Name: in.Body.Name, Description: in.Body.Description, Permissions: in.Body.Permissions}, rest.IdempotencyKey(ctx))
 			if err != nil {
 				return nil, err
 			}

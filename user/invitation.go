@@ -9,6 +9,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/page"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/idempotency"
 )
 
 // Invitation offers an e-mail address a membership.
@@ -40,7 +41,7 @@ type NewInvitation struct {
 // [platform.KindLimited]. Members and open invitations together are bounded by
 // [platform.Limits].Members; the error is then [platform.OverLimit]. It ends
 // with the API key that made it, and when the inviter leaves or is suspended.
-func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvitation) (Invitation, Secret, error) {
+func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvitation, keys ...*platform.IdempotencyKey) (Invitation, Secret, error) {
 	if err := s.Authorize(ctx, p, permInvitationsWrite); err != nil {
 		return Invitation{}, "", err
 	}
@@ -51,18 +52,29 @@ func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvita
 	if err := checkRoleNames(in.Roles); err != nil {
 		return Invitation{}, "", err
 	}
-	var (
-		inv   Invitation
-		token Secret
-	)
 	limits, err := s.cfg.Limits.Of(ctx, p.Tenant)
 	if err != nil {
 		return Invitation{}, "", err
 	}
-	if err := s.countInvitation(ctx, p, email); err != nil {
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "invitations.create", in)
+	if err != nil {
 		return Invitation{}, "", err
 	}
+	kept, err := call.Kept(ctx, p.Tenant)
+	if err != nil {
+		return Invitation{}, "", err
+	}
+	if !kept { // what was made is counted
+		if err := s.countInvitation(ctx, p, email); err != nil {
+			return Invitation{}, "", err
+		}
+	}
+	var out keptInvitation
 	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		replayed, err := call.Begin(ctx, tx, &out)
+		if err != nil {
+			return err
+		}
 		rights, err := s.holdRights(ctx, tx, p)
 		if err != nil {
 			return err
@@ -75,6 +87,9 @@ func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvita
 		}
 		if !rights.coverRoles(in.Roles) {
 			return errAboveOwn()
+		}
+		if replayed {
+			return nil
 		}
 		var members int
 		if err := tx.QueryRow(ctx, `SELECT count(*)`+memberTables+` AND a.email = ?`, string(p.Tenant), email).Scan(&members); err != nil {
@@ -98,11 +113,12 @@ func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvita
 		if p.Kind == platform.PrincipalSystem { // no user invites
 			by = ""
 		}
-		inv = Invitation{
+		inv := Invitation{
 			ID: s.newID("inv"), Organization: p.Tenant, Email: email, Roles: tidy(in.Roles), InvitedBy: by,
 			CreatedAt: now, ExpiresAt: now.Add(s.cfg.InvitationTTL),
 		}
-		token = formatToken(invitationPrefix, inv.ID, secret)
+		token := formatToken(invitationPrefix, inv.ID, secret)
+		out = keptInvitation{inv, string(token)}
 		if _, err := tx.Exec(ctx, `INSERT INTO user_invitations (tenant, id, email, roles, token_hash, invited_by, created_at, expires_at,
 			accepted_at, accepted_by, revoked_at, api_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?)`,
 			string(p.Tenant), inv.ID, email, encodeList(inv.Roles), hashSecret(secret), by, micros(now), micros(inv.ExpiresAt),
@@ -117,16 +133,20 @@ func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvita
 		}); err != nil {
 			return err
 		}
-		if s.cfg.OnInvitation == nil {
-			return nil
+		if s.cfg.OnInvitation != nil {
+			if err := s.cfg.OnInvitation(ctx, tx, inv, token); err != nil {
+				return err
+			}
 		}
-		return s.cfg.OnInvitation(ctx, tx, inv, token)
+		return call.Keep(ctx, tx, out)
 	})
-	if err != nil {
+	if !kept && (err != nil || idempotency.Only(keys).Replayed()) {
 		s.uncountInvitation(ctx, p, email)
+	}
+	if err != nil {
 		return Invitation{}, "", err
 	}
-	return inv, token, nil
+	return out.Invitation, Secret(out.Token), nil
 }
 
 const invitationColumns = `id, tenant, email, roles, invited_by, created_at, expires_at`
@@ -207,7 +227,7 @@ func (s *Service) RevokeInvitation(ctx context.Context, p platform.Principal, id
 // address is verified from then on. A token works once. One that is unknown,
 // used, revoked or expired is the same [platform.KindNotFound]. The invitation
 // is void if whoever made it could not make it any more.
-func (s *Service) AcceptInvitation(ctx context.Context, p platform.Principal, token Secret) (Member, platform.TenantID, error) {
+func (s *Service) AcceptInvitation(ctx context.Context, p platform.Principal, token Secret, keys ...*platform.IdempotencyKey) (Member, platform.TenantID, error) {
 	if p.Kind != platform.PrincipalUser {
 		return Member{}, "", errUserNeeded()
 	}
@@ -223,8 +243,15 @@ func (s *Service) AcceptInvitation(ctx context.Context, p platform.Principal, to
 	if err != nil {
 		return Member{}, "", err
 	}
-	var m Member
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "invitations.accept", string(token))
+	if err != nil {
+		return Member{}, "", err
+	}
+	var out keptMember
 	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		if replayed, err := call.Begin(ctx, tx, &out); err != nil || replayed {
+			return err
+		}
 		now := fromMicros(micros(s.now()))
 		// The account comes first, see hold.go; what fails below undoes it.
 		if err := verifyEmail(ctx, tx, p.Subject, now); err != nil {
@@ -269,7 +296,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, p platform.Principal, to
 		} else if limits.Members >= 0 && all >= limits.Members {
 			return platform.OverLimit(limitMembers, limits.Members)
 		}
-		m = Member{
+		m := Member{
 			ID: s.newID("mem"), UserID: u.ID, Email: u.Email, Name: u.Name, Roles: inv.Roles,
 			Status: Active, CreatedAt: now, UpdatedAt: now,
 		}
@@ -279,15 +306,19 @@ func (s *Service) AcceptInvitation(ctx context.Context, p platform.Principal, to
 		if err := s.record(ctx, tx, tenant, byPrincipal(p), "invitation.accepted", id, map[string]string{"membership": m.ID}); err != nil {
 			return err
 		}
-		return s.emit(ctx, tx, tenant, "user.member.joined", u.ID, u.ID, memberEvent{
+		if err := s.emit(ctx, tx, tenant, "user.member.joined", u.ID, u.ID, memberEvent{
 			MembershipID: m.ID, UserID: u.ID, Roles: m.Roles, InvitationID: id,
-		})
+		}); err != nil {
+			return err
+		}
+		out = keptMember{m, tenant}
+		return call.Keep(ctx, tx, out)
 	})
 	if err != nil {
 		return Member{}, "", err
 	}
 	s.changed(ctx, userKey(p.Subject))
-	return m, tenant, nil
+	return out.Member, out.Organization, nil
 }
 
 // inviter returns the tenant of an invitation whose secret is right.

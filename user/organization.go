@@ -2,11 +2,13 @@ package user
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/page"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/idempotency"
 )
 
 // Organization is a tenant.
@@ -51,7 +53,7 @@ func (s *Service) emitFounded(ctx context.Context, tx store.Tx, org Organization
 // [Service.Switch] then leads there. The user may create as many as the plan of
 // p's tenant says ([platform.Limits].Organizations), that of the sign-up among
 // them; the error is then [platform.OverLimit].
-func (s *Service) CreateOrganization(ctx context.Context, p platform.Principal, name string) (Organization, error) {
+func (s *Service) CreateOrganization(ctx context.Context, p platform.Principal, name string, keys ...*platform.IdempotencyKey) (Organization, error) {
 	if p.Kind != platform.PrincipalUser {
 		return Organization{}, errUserNeeded()
 	}
@@ -63,23 +65,52 @@ func (s *Service) CreateOrganization(ctx context.Context, p platform.Principal, 
 	if err != nil {
 		return Organization{}, err
 	}
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "organizations.create", name)
+	if err != nil {
+		return Organization{}, err
+	}
+	for range madeTries {
+		org, err := s.createOrganization(ctx, p, name, limits.Organizations, call)
+		if !errors.Is(err, errMadeMeanwhile) {
+			return org, err
+		}
+	}
+	return Organization{}, platform.Errorf(platform.KindConflict, "contended", "others make organizations for this user at the same time; try again")
+}
+
+// madeTries is how often a new organization with a key is tried that meets others.
+const madeTries = 10
+
+func (s *Service) createOrganization(ctx context.Context, p platform.Principal, name string, limit int64, call *idempotency.Call) (Organization, error) {
+	made := int64(-1) // not asked
 	id := platform.TenantID(s.newID("org"))
+	if call != nil {
+		earlier, n, err := s.madeBy(ctx, call, maker{id: p.Subject})
+		if err != nil {
+			return Organization{}, err
+		}
+		if made = n; earlier != "" {
+			id = earlier
+		}
+	}
 	var org Organization
-	err = s.db.InTenant(ctx, id, func(ctx context.Context, tx store.Tx) error {
-		if err := takeOrganization(ctx, tx, p.Subject, limits.Organizations); err != nil {
-			return err
-		}
-		var (
-			membership string
-			err        error
-		)
-		if org, membership, err = s.insertOrganization(ctx, tx, id, name, p.Subject); err != nil {
-			return err
-		}
-		if err := s.record(ctx, tx, id, byPrincipal(p), "organization.created", string(id), nil); err != nil {
-			return err
-		}
-		return s.emitFounded(ctx, tx, org, membership, p.Subject)
+	err := s.db.InTenant(ctx, id, func(ctx context.Context, tx store.Tx) error {
+		return call.Do(ctx, tx, &org, func() error {
+			if err := takeOrganization(ctx, tx, p.Subject, limit, made); err != nil {
+				return err
+			}
+			var (
+				membership string
+				err        error
+			)
+			if org, membership, err = s.insertOrganization(ctx, tx, id, name, p.Subject); err != nil {
+				return err
+			}
+			if err := s.record(ctx, tx, id, byPrincipal(p), "organization.created", string(id), nil); err != nil {
+				return err
+			}
+			return s.emitFounded(ctx, tx, org, membership, p.Subject)
+		})
 	})
 	return org, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/idempotency"
 )
 
 // The built-in roles. A role of an organization cannot have one of these
@@ -126,15 +127,23 @@ func (s *Service) Role(ctx context.Context, p platform.Principal, id string) (Ro
 
 // CreateRole makes a role of the organization. It may grant nothing that the
 // principal does not have.
-func (s *Service) CreateRole(ctx context.Context, p platform.Principal, in NewRole) (Role, error) {
+func (s *Service) CreateRole(ctx context.Context, p platform.Principal, in NewRole, keys ...*platform.IdempotencyKey) (Role, error) {
 	if err := s.Authorize(ctx, p, permRolesWrite); err != nil {
 		return Role{}, err
 	}
 	if err := validateRole(in); err != nil {
 		return Role{}, err
 	}
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "roles.create", in)
+	if err != nil {
+		return Role{}, err
+	}
 	var role Role
-	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		replayed, err := call.Begin(ctx, tx, &role)
+		if err != nil {
+			return err
+		}
 		if _, taken := s.roles[in.Name]; taken {
 			return errRoleTaken()
 		}
@@ -144,6 +153,9 @@ func (s *Service) CreateRole(ctx context.Context, p platform.Principal, in NewRo
 		}
 		if !rights.cover(in.Permissions) {
 			return errAboveOwn()
+		}
+		if replayed {
+			return nil
 		}
 		own, err := ownRoles(ctx, tx, p.Tenant)
 		if err != nil {
@@ -164,7 +176,10 @@ func (s *Service) CreateRole(ctx context.Context, p platform.Principal, in NewRo
 			string(p.Tenant), role.ID, role.Name, role.Description, encodeList(role.Permissions), micros(now), micros(now)); err != nil {
 			return err
 		}
-		return s.roleChanged(ctx, tx, p, "role.created", role)
+		if err := s.roleChanged(ctx, tx, p, "role.created", role); err != nil {
+			return err
+		}
+		return call.Keep(ctx, tx, role)
 	})
 	if err != nil {
 		return Role{}, err

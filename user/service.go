@@ -3,6 +3,7 @@ package user
 import (
 	"context"
 	"embed"
+	"errors"
 	"io/fs"
 	"log/slog"
 	"maps"
@@ -18,6 +19,7 @@ import (
 	"github.com/acme/platform/internal/rest"
 	"github.com/acme/platform/internal/setting"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/idempotency"
 )
 
 //go:embed migrations
@@ -199,6 +201,7 @@ type Service struct {
 	failures    chan failedLogin
 	usage       keyUsage
 	tasks       background.Group
+	repeats     *idempotency.Keys
 	api         *rest.API
 }
 
@@ -225,6 +228,10 @@ func New(cfg Config) (*Service, error) {
 		policies:    policies,
 		failures:    make(chan failedLogin, failureQueue),
 	}
+	s.repeats, err = idempotency.New(idempotency.Config{DB: cfg.DB, Limits: cfg.Limits, Logger: cfg.Logger, Now: cfg.Now})
+	if err != nil {
+		return nil, err
+	}
 	s.usage.last = make(map[keyRef]time.Time)
 	s.api = s.routes()
 	return s, nil
@@ -249,6 +256,9 @@ func (s *Service) Start(ctx context.Context) error {
 	if _, err := s.keys.signer(ctx); err != nil {
 		return err
 	}
+	if err := s.repeats.Start(ctx); err != nil {
+		return err
+	}
 	if s.cfg.PubSub != nil {
 		if err := s.startListening(ctx); err != nil {
 			return err
@@ -260,7 +270,7 @@ func (s *Service) Start(ctx context.Context) error {
 
 // Stop ends the work in the background and writes down what it still holds.
 func (s *Service) Stop(ctx context.Context) error {
-	if err := s.tasks.Stop(ctx); err != nil {
+	if err := errors.Join(s.tasks.Stop(ctx), s.repeats.Stop(ctx)); err != nil {
 		return err
 	}
 	s.writeFailures(ctx)

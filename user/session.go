@@ -10,6 +10,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/page"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/idempotency"
 )
 
 // Session is one signed-in device of a user, in one organization.
@@ -51,7 +52,7 @@ func (s *Service) tokens(k signingKey, user, session string, tenant platform.Ten
 // with tokens of its own. The present one stays, and the new one ends with it
 // at the latest: a session has an absolute end, however often its user
 // switches.
-func (s *Service) Switch(ctx context.Context, p platform.Principal, organization platform.TenantID) (Tokens, error) {
+func (s *Service) Switch(ctx context.Context, p platform.Principal, organization platform.TenantID, keys ...*platform.IdempotencyKey) (Tokens, error) {
 	if p.Kind != platform.PrincipalUser {
 		return Tokens{}, errUserNeeded()
 	}
@@ -64,29 +65,43 @@ func (s *Service) Switch(ctx context.Context, p platform.Principal, organization
 	if err != nil {
 		return Tokens{}, err
 	}
-	var (
-		session string
-		refresh Secret
-	)
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "auth.switch", organization)
+	if err != nil {
+		return Tokens{}, err
+	}
+	var out keptTokens
 	err = s.db.InTenant(ctx, organization, func(ctx context.Context, tx store.Tx) error {
+		replayed, err := call.Begin(ctx, tx, &out)
+		if err != nil {
+			return err
+		}
 		if ok, err := holdOpen(ctx, tx, organization, p.Subject); err != nil {
 			return err
 		} else if !ok {
 			return errNotMember()
 		}
 		ends, err := livingUntil(ctx, tx, p)
+		if err != nil || replayed {
+			return err
+		}
+		session, refresh, err := s.openSession(ctx, tx, p.Subject, organization, ends)
 		if err != nil {
 			return err
 		}
-		if session, refresh, err = s.openSession(ctx, tx, p.Subject, organization, ends); err != nil {
+		if err := s.record(ctx, tx, organization, byUser(p.Subject, session), "session.switched", session, nil); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, organization, byUser(p.Subject, session), "session.switched", session, nil)
+		tokens, err := s.tokens(key, p.Subject, session, organization, refresh)
+		if err != nil {
+			return err
+		}
+		out = keepTokens(tokens)
+		return call.Keep(ctx, tx, out)
 	}, store.Reserved)
 	if err != nil {
 		return Tokens{}, err
 	}
-	return s.tokens(key, p.Subject, session, organization, refresh)
+	return out.tokens(), nil
 }
 
 // livingUntil returns the absolute end of p's session. One that was revoked

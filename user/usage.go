@@ -17,7 +17,8 @@ const (
 var _ platform.UsageReporter = (*Service)(nil)
 
 // Usage returns what a tenant has used: its members, with the invitations that
-// are open, and the organizations that its creator has made in all.
+// are open, the organizations that its creator has made in all, and its
+// idempotency keys.
 func (s *Service) Usage(ctx context.Context, tenant platform.TenantID) ([]platform.Usage, error) {
 	limits, err := s.cfg.Limits.Of(ctx, tenant)
 	if err != nil {
@@ -35,9 +36,14 @@ func (s *Service) Usage(ctx context.Context, tenant platform.TenantID) ([]platfo
 	if err != nil {
 		return nil, err
 	}
+	keys, err := s.repeats.Usage(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
 	return []platform.Usage{
 		{Name: limitMembers, Used: members + invitations, Limit: limits.Members},
 		{Name: limitOrganizations, Used: organizations, Limit: limits.Organizations},
+		keys,
 	}, nil
 }
 

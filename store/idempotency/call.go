@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/acme/platform"
@@ -28,24 +29,38 @@ type Call struct {
 	limit     int64
 }
 
+// Only returns the key of a method's optional last argument, nil without one.
+// More than one is a mistake of the caller's, of which the first counts.
+func Only(keys []*platform.IdempotencyKey) *platform.IdempotencyKey {
+	if len(keys) == 0 {
+		return nil
+	}
+	return keys[0]
+}
+
 // Call prepares a call: it is made before the transaction begins, since the
 // tenant's limits are read here. operation is the id of the operation, and
 // request what was asked of it, all of it: two requests are the same if their
 // JSON is. A type that hides itself from JSON, such as a password, is given as
-// its text. Without a key the Call is nil, and nothing is computed.
+// its text. A principal without a tenant is that of a call which makes the
+// tenant; it has no limit. Without a key the Call is nil, and nothing is computed.
 func (k *Keys) Call(ctx context.Context, key *platform.IdempotencyKey, p platform.Principal, operation string, request any) (*Call, error) {
 	if key == nil {
 		return nil, nil //nolint:nilnil // nil is a call without a key
 	}
-	limits, err := k.cfg.Limits.Of(ctx, p.Tenant)
-	if err != nil {
-		return nil, err
+	limit := int64(-1)
+	if p.Tenant != "" {
+		limits, err := k.cfg.Limits.Of(ctx, p.Tenant)
+		if err != nil {
+			return nil, err
+		}
+		limit = limits.IdempotencyKeys
 	}
 	asked, err := json.Marshal(request)
 	if err != nil {
 		return nil, fmt.Errorf("idempotency: the request of %s: %w", operation, err)
 	}
-	c := &Call{keys: k, key: key, operation: operation, request: asked, limit: limits.IdempotencyKeys}
+	c := &Call{keys: k, key: key, operation: operation, request: asked, limit: limit}
 	c.hash = hash(p, operation, key.Text())
 	c.print, err = fingerprint(key.Text(), c.hash, asked)
 	return c, err
@@ -137,6 +152,52 @@ func (c *Call) Begin(ctx context.Context, tx store.Tx, out any) (replayed bool, 
 	return true, nil
 }
 
+// Kept reports whether the tenant has an answer for the key. It is for what a
+// method does before its transaction and a second call must not do again, such as
+// counting; the answer itself is what Begin finds.
+func (c *Call) Kept(ctx context.Context, tenant platform.TenantID) (bool, error) {
+	if c == nil {
+		return false, nil
+	}
+	var one int
+	err := store.ReadRow(ctx, c.keys.cfg.DB, tenant, `SELECT 1 FROM idempotency_keys WHERE tenant = ? AND hash = ? AND created_at > ?`,
+		[]any{string(tenant), c.hash, c.keys.forgotten()}, &one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("idempotency: look for an earlier call: %w", err)
+	}
+	return true, nil
+}
+
+// Reader reads a row; a transaction across tenants is one.
+type Reader interface {
+	QueryRow(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// TenantOf returns which of the tenants has an answer for the key, "" for none.
+// It is for a method that makes a tenant: the row commits there, and a second
+// call looks for it among the tenants that may be the one. That two calls at once
+// do not both make one is for the method to see to; a lock of Begin holds them
+// apart on most stores, and a unique row on all.
+func (c *Call) TenantOf(ctx context.Context, r Reader, tenants []platform.TenantID) (platform.TenantID, error) {
+	if c == nil || len(tenants) == 0 {
+		return "", nil
+	}
+	args := make([]any, 0, len(tenants)+2)
+	for _, t := range tenants {
+		args = append(args, string(t))
+	}
+	var found platform.TenantID
+	err := r.QueryRow(ctx, `SELECT tenant FROM idempotency_keys WHERE tenant IN (?`+strings.Repeat(", ?", len(tenants)-1)+`)
+		AND hash = ? AND created_at > ? LIMIT 1`, append(args, c.hash, c.keys.forgotten())...).Scan(&found)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("idempotency: look for an earlier call: %w", err)
+	}
+	return found, nil
+}
+
 // One statement finds the row, counts the rows of its part, and on a store with
 // several writers takes the lock that a running call holds until it ends. The
 // lock may be free since the statement saw no row, and a row that was committed
@@ -156,7 +217,7 @@ func (c *Call) find(ctx context.Context, tx store.Tx) (print, sealed []byte, err
 	low, high, most := part(c.hash, c.limit)
 	query, args := findAlone, make([]any, 0, 8)
 	if c.keys.tryLock {
-		query, args = findLocked, append(args, sqltx.AdvisoryKey("idempotency", tenant, string(c.hash)))
+		query, args = findLocked, append(args, sqltx.AdvisoryKey("idempotency", string(c.hash)))
 	}
 	args = append(args, tenant, c.hash, after, tenant, low, high, after)
 	var (

@@ -1,0 +1,111 @@
+package user
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/idempotency"
+)
+
+// A Secret hides itself from JSON. What is kept for a second call is sealed, so
+// the answers that hold secrets have forms of their own for that.
+
+type keptKey struct {
+	Key        APIKey
+	Credential string
+}
+
+type keptInvitation struct {
+	Invitation Invitation
+	Token      string
+}
+
+type keptTokens struct {
+	Access, Refresh string
+	ExpiresIn       time.Duration
+	Organization    platform.TenantID
+	Session         string
+}
+
+func keepTokens(t Tokens) keptTokens {
+	return keptTokens{string(t.Access), string(t.Refresh), t.ExpiresIn, t.Organization, t.Session}
+}
+
+func (k keptTokens) tokens() Tokens {
+	return Tokens{Access: Secret(k.Access), Refresh: Secret(k.Refresh), ExpiresIn: k.ExpiresIn, Organization: k.Organization, Session: k.Session}
+}
+
+type keptSignUp struct {
+	User         User
+	Organization Organization
+	Tokens       keptTokens
+}
+
+type keptMember struct {
+	Member       Member
+	Organization platform.TenantID
+}
+
+// A sign-up and a new organization make the tenant that their answer is kept in,
+// so a second call looks for it among those of the user.
+
+// maker is who makes a tenant: a user, by id or, in a sign-up, by address.
+type maker struct{ id, email string }
+
+// madeBy returns the tenant that keeps the answer of an earlier call of the
+// user, "" without one, and how many organizations the user has made; a user who
+// is not there yet has made none. It does not read a snapshot: that may lack what
+// has already kept another call from its effect.
+func (s *Service) madeBy(ctx context.Context, call *idempotency.Call, by maker) (tenant platform.TenantID, made int64, err error) {
+	err = s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+		column, value := "id", by.id
+		if by.email != "" {
+			column, value = "email", by.email
+		}
+		var id string
+		err := tx.QueryRow(ctx, `SELECT id, organizations_created FROM user_accounts WHERE `+column+` = ?`, value).Scan(&id, &made)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		tenants, err := queryAll(ctx, tx, func(row scanner) (t platform.TenantID, err error) { return t, row.Scan(&t) },
+			`SELECT tenant FROM user_memberships WHERE user_id = ? ORDER BY created_at DESC LIMIT ?`, id, maxOwn)
+		if err != nil {
+			return err
+		}
+		tenant, err = call.TenantOf(ctx, tx, tenants)
+		return err
+	}, store.Reserved)
+	return tenant, made, err
+}
+
+// maxOwn bounds the organizations of a user that are looked at, the newest first.
+const maxOwn = 500
+
+// errMadeMeanwhile is why a new organization is not made: the user has made
+// another one since it was looked whether this one was.
+var errMadeMeanwhile = errors.New("user: an organization was made meanwhile")
+
+// signedUp returns the answer of an earlier sign-up with the key.
+func (s *Service) signedUp(ctx context.Context, call *idempotency.Call, email string) (out SignedUp, found bool, err error) {
+	if call == nil {
+		return SignedUp{}, false, nil
+	}
+	tenant, _, err := s.madeBy(ctx, call, maker{email: email})
+	if err != nil || tenant == "" {
+		return SignedUp{}, false, err
+	}
+	var kept keptSignUp
+	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		var err error
+		found, err = call.Begin(ctx, tx, &kept)
+		return err
+	})
+	return SignedUp{User: kept.User, Organization: kept.Organization, Tokens: kept.Tokens.tokens()}, found, err
+}
