@@ -52,7 +52,7 @@ var acrossTenants = map[string]string{
 	"user/apikey_verify.go user_api_keys":         "the credential names the key, and the key its tenant",
 	"user/apikey_verify.go user_memberships":      "the same; joined by the key's tenant",
 	"user/apikey_verify.go user_organizations":    "the same; joined by the key's tenant",
-	"user/idempotency.go user_memberships":       "the organizations of a person, one of which a repeated call has made",
+	"user/idempotency.go user_memberships":        "the organizations of a person, one of which a repeated call has made",
 	"user/invitation.go user_invitations":         "the token names the invitation, and the invitation its tenant",
 	"user/login.go user_memberships":              "a login asks in which organizations a person is",
 	"user/login.go user_organizations":            "the same",

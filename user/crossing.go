@@ -12,6 +12,7 @@ type crossings struct {
 	sessions      store.Crossing
 	apiKey        store.Crossing
 	invitation    store.Crossing
+	repeated      store.Crossing
 	suspend       store.Crossing
 	purge         store.Crossing
 }
@@ -25,6 +26,7 @@ func newCrossings(db store.Relational) crossings {
 		sessions:      of.Grant("user.sessions", "finds, lists and ends the sessions of a person in all of their organizations"),
 		apiKey:        of.Grant("user.api-key", "finds an API key, which names its organization, by its id"),
 		invitation:    of.Grant("user.invitation", "finds an invitation, which names its organization, by its token"),
+		repeated:      of.Grant("user.repeated", "finds the organization that a repeated call of its maker has made"),
 		suspend:       of.Grant("user.suspend", "suspends a person in all of their organizations at once"),
 		purge:         of.Grant("user.purge", "removes sessions and devices of all persons that ended long ago"),
 	}

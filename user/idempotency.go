@@ -61,7 +61,7 @@ type maker struct{ id, email string }
 // is not there yet has made none. It does not read a snapshot: that may lack what
 // has already kept another call from its effect.
 func (s *Service) madeBy(ctx context.Context, call *idempotency.Call, by maker) (tenant platform.TenantID, made int64, err error) {
-	err = s.db.AcrossTenants(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.AcrossTenants(ctx, s.cross.repeated, func(ctx context.Context, tx store.CrossTx) error {
 		column, value := "id", by.id
 		if by.email != "" {
 			column, value = "email", by.email
