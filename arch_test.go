@@ -61,7 +61,7 @@ var rules = []rule{
 	// services that are given one store.Scans share its slots.
 	{dir: "store", ours: []string{"", "store/document", "internal/fairshare"}, theirs: []string{"github.com/uptrace/bun"}},
 
-	{dir: "internal/rest", ours: []string{"", "internal/problem"}, theirs: []string{"github.com/danielgtaylor/huma/v2"}},
+	{dir: "internal/rest", ours: []string{"", "internal/problem", "internal/query"}, theirs: []string{"github.com/danielgtaylor/huma/v2"}},
 	{dir: "internal/testdb", ours: []string{"", "store", "store/sqlite", "store/postgres", "internal/teststack"}},
 	{
 		dir: "internal/teststack",

@@ -40,15 +40,17 @@ func DecodeJSON(r *http.Request, v any) error {
 
 // BodyProblem makes the problem of a request body that could not be read to its
 // end: 408 where it came too late, 413 where it was too large, and else 400, since
-// it broke off or its framing is wrong.
+// it broke off or its framing is wrong. An [*Error], such as one about the coding
+// of the body, stays what it is.
 func BodyProblem(ctx context.Context, err error) *Problem {
 	var p *Problem
+	var ours *Error
 	var tooLarge *http.MaxBytesError
 	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.As(err, &p):
 		return p
-	case errors.As(err, &tooLarge):
+	case errors.As(err, &tooLarge), errors.As(err, &ours):
 		return ProblemFrom(ctx, err)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return NewProblem(ctx, http.StatusRequestTimeout, "body_timeout", "the body took too long to arrive")
@@ -60,12 +62,20 @@ func BodyProblem(ctx context.Context, err error) *Problem {
 // object have the exact names of v's fields, once each (RFC 7493, section 2.3),
 // where encoding/json takes "PASSWORD" for "password", the last of two, and
 // anything for a name that it does not know. A map takes any names, and a type
-// that unmarshals itself checks itself.
+// that unmarshals itself checks itself. Null is refused for a field that cannot
+// tell it from absence: a caller who means to clear something would be told that
+// all is well. It is taken for a pointer without omitempty, an interface, a
+// [json.RawMessage], and a field with the tag nullable:"true".
 //
 // The error is an [*Error]: [KindMalformed] where data is not JSON in UTF-8,
-// [KindInvalid] with the fields that are unknown or of another type.
+// [KindInvalid] with the fields that are unknown, null or of another type, and one
+// of a type that unmarshals itself as that returned it.
 func UnmarshalJSON(data []byte, v any) error {
 	if err := json.Unmarshal(data, v); err != nil {
+		var own *Error
+		if errors.As(err, &own) {
+			return own
+		}
 		var mismatch *json.UnmarshalTypeError
 		if errors.As(err, &mismatch) {
 			path := "/" + strings.ReplaceAll(mismatch.Field, ".", "/")

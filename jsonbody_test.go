@@ -41,7 +41,7 @@ func TestDecodeJSON(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"name":"a","note":"n","count":1,"lines":[{"id":1}],"named":{"x":{"ID":1},"X":{"ID":2}},"at":"2026-01-02T03:04:05Z"}`: "",
 		` {"name":"a","free":{"x":1,"X":2},"raw":{"z":1,"z":2}} `:                                                              "",
-		`{"lines":null}`:                "",
+		`{"lines":null}`:                "422 invalid /lines null",
 		``:                              `400 body_required`,
 		" \n":                           `400 body_required`,
 		`{"name":hunter2`:               `400 malformed`,

@@ -16,7 +16,7 @@ func checkNames(data []byte, v any) error {
 	if !utf8.Valid(data) {
 		return Errorf(KindMalformed, "malformed", "the body is not JSON in UTF-8")
 	}
-	fault, err := valueNames(json.NewDecoder(bytes.NewReader(data)), reflect.TypeOf(v))
+	fault, err := valueNames(json.NewDecoder(bytes.NewReader(data)), reflect.TypeOf(v), true)
 	switch {
 	case err != nil: // it was decoded before
 		return Errorf(KindMalformed, "malformed", "the body is not valid JSON").Because(err)
@@ -24,30 +24,39 @@ func checkNames(data []byte, v any) error {
 		return nil
 	case fault.code == "unknown":
 		return Invalid(Field{Path: fault.path, Code: fault.code, Detail: "there is no such member; names are exact"})
+	case fault.code == "null":
+		return Invalid(Field{Path: fault.path, Code: fault.code, Detail: "must not be null; leave the member out"})
 	}
 	return Invalid(Field{Path: fault.path, Code: fault.code, Detail: "must be there once"})
 }
 
 // valueNames reads one value of valid JSON that was decoded into a t; nil is a
 // type whose members have any names. A type that decodes itself checks itself.
-func valueNames(d *json.Decoder, t reflect.Type) (*memberFault, error) {
+func valueNames(d *json.Decoder, t reflect.Type, nullable bool) (*memberFault, error) {
 	t, itself := behindPointers(t)
 	if itself {
 		var value json.RawMessage
-		return nil, d.Decode(&value)
+		if err := d.Decode(&value); err != nil || nullable || string(value) != "null" {
+			return nil, err
+		}
+		return &memberFault{code: "null"}, nil
 	}
 	token, err := d.Token()
 	if err != nil {
 		return nil, err
 	}
 	switch token {
+	case nil:
+		if !nullable {
+			return &memberFault{code: "null"}, nil
+		}
 	case json.Delim('['):
 		var element reflect.Type
 		if t != nil && (t.Kind() == reflect.Slice || t.Kind() == reflect.Array) {
 			element = t.Elem()
 		}
 		for i := 0; d.More(); i++ {
-			if fault, err := valueNames(d, element); err != nil {
+			if fault, err := valueNames(d, element, true); err != nil {
 				return nil, err
 			} else if fault != nil {
 				return fault.inIndex(i), nil
@@ -57,10 +66,10 @@ func valueNames(d *json.Decoder, t reflect.Type) (*memberFault, error) {
 		if fault, err := memberNames(d, t); err != nil || fault != nil {
 			return fault, err
 		}
-	default:
-		return nil, nil
 	}
-	_, err = d.Token() // the end
+	if _, ok := token.(json.Delim); ok {
+		_, err = d.Token() // the end
+	}
 	return nil, err
 }
 
@@ -77,16 +86,18 @@ func memberNames(d *json.Decoder, t reflect.Type) (*memberFault, error) {
 		}
 		seen[name] = true
 		var member reflect.Type
+		nullable := true
 		switch {
 		case t != nil && t.Kind() == reflect.Struct:
-			var ok bool
-			if member, ok = fieldType(t, name); !ok {
+			f, ok := fieldOf(t, name)
+			if !ok {
 				return (&memberFault{code: "unknown"}).in(name), nil
 			}
+			member, nullable = f.Type, isNullable(f)
 		case t != nil && t.Kind() == reflect.Map:
 			member = t.Elem()
 		}
-		if fault, err := valueNames(d, member); err != nil {
+		if fault, err := valueNames(d, member, nullable); err != nil {
 			return nil, err
 		} else if fault != nil {
 			return fault.in(name), nil
@@ -114,23 +125,40 @@ var (
 	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
-// fieldType returns the type of the field that a member of that name is for.
-func fieldType(t reflect.Type, name string) (reflect.Type, bool) {
+// isNullable reports whether null means something for a field, as its schema says
+// in the description of an operation.
+func isNullable(f reflect.StructField) bool {
+	if tag, ok := f.Tag.Lookup("nullable"); ok {
+		return tag == "true"
+	}
+	t := f.Type
+	_, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+	if t.Kind() == reflect.Pointer && !strings.Contains(options, "omitempty") {
+		return true
+	}
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t == reflect.TypeFor[json.RawMessage]() || t.Kind() == reflect.Interface
+}
+
+// fieldOf returns the field that a member of that name is for.
+func fieldOf(t reflect.Type, name string) (reflect.StructField, bool) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
 		case tag == "" && f.Anonymous:
 			if e, itself := behindPointers(f.Type); !itself && e.Kind() == reflect.Struct {
-				if found, ok := fieldType(e, name); ok {
+				if found, ok := fieldOf(e, name); ok {
 					return found, true
 				}
 			}
 		case tag == name, tag == "" && f.Name == name:
-			return f.Type, f.IsExported()
+			return f, f.IsExported()
 		}
 	}
-	return nil, false
+	return reflect.StructField{}, false
 }
 
 // jsonTypeOf names the JSON type that a Go type is written as.

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/acme/platform"
@@ -26,7 +26,8 @@ func newAPI(s *Service, log *slog.Logger) *rest.API {
 		Summary: "Send events",
 		Description: "Takes one event, or up to 2,000 as `{\"events\": […]}`. What is counted as accepted is committed. " +
 			"Events of a known id are duplicates and change nothing, so a request may be repeated until it is answered; " +
-			"an event without an id gets one here and has no such protection. A bad event is rejected by itself.",
+			"an event without an id gets one here and has no such protection. A bad event is rejected by itself; " +
+			"where all are, nothing was accepted, and that is a 422 with the same reasons.",
 		Access: platform.Require(permissionWrite), MaxBody: MaxBody,
 	}, rest.Description{
 		Request: []rest.Media{{Type: "application/json", Value: ingestBody{}, Example: map[string]any{"events": []any{map[string]any{
@@ -52,21 +53,21 @@ func newAPI(s *Service, log *slog.Logger) *rest.API {
 
 // eventBody is one event of a request, as described; decode reads it by hand.
 type eventBody struct {
-	ID         string         `json:"id,omitempty" maxLength:"128" doc:"Unique in the organization: sent again, the event counts once. Made here where it is absent"`
+	ID         string         `json:"id,omitempty" maxLength:"128" nullable:"true" doc:"Unique in the organization: sent again, the event counts once. Made here where it is absent"`
 	Name       string         `json:"name" minLength:"1" maxLength:"128" example:"order.paid"`
-	User       string         `json:"user,omitempty" maxLength:"256" doc:"Whose act it was, in your own terms"`
-	Time       string         `json:"time,omitempty" format:"date-time" doc:"When it happened; now where it is absent"`
-	Properties map[string]any `json:"properties,omitempty" doc:"At most 32 KiB, 256 keys and 16 levels"`
+	User       string         `json:"user,omitempty" nullable:"true" maxLength:"256" doc:"Whose act it was, in your own terms"`
+	Time       string         `json:"time,omitempty" nullable:"true" format:"date-time" doc:"When it happened; now where it is absent"`
+	Properties map[string]any `json:"properties,omitempty" nullable:"true" doc:"At most 32 KiB, 256 keys and 16 levels"`
 }
 
 // ingestBody is an envelope or, where Events is absent, an event.
 type ingestBody struct {
 	Events     []eventBody    `json:"events,omitempty" maxItems:"2000" doc:"Several events; then there is nothing else"`
-	ID         string         `json:"id,omitempty" maxLength:"128"`
+	ID         string         `json:"id,omitempty" nullable:"true" maxLength:"128"`
 	Name       string         `json:"name,omitempty" maxLength:"128"`
-	User       string         `json:"user,omitempty" maxLength:"256"`
-	Time       string         `json:"time,omitempty" format:"date-time"`
-	Properties map[string]any `json:"properties,omitempty"`
+	User       string         `json:"user,omitempty" nullable:"true" maxLength:"256"`
+	Time       string         `json:"time,omitempty" nullable:"true" format:"date-time"`
+	Properties map[string]any `json:"properties,omitempty" nullable:"true"`
 }
 
 type ingestAnswer struct {
@@ -87,9 +88,6 @@ func (s *Service) serveIngest(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := wantJSON(r.Header.Get("Content-Type")); err != nil {
-		return err
-	}
 	body, err := readBody(w, r)
 	if err != nil {
 		return err
@@ -101,6 +99,9 @@ func (s *Service) serveIngest(w http.ResponseWriter, r *http.Request) error {
 	result, err := s.ingest(r.Context(), principal, c)
 	if err != nil {
 		return err
+	}
+	if result.Accepted+result.Duplicates == 0 && len(result.Rejected) > 0 {
+		return nothingAccepted(result.Rejected)
 	}
 	answer := ingestAnswer{
 		Accepted: result.Accepted, Duplicates: result.Duplicates,
@@ -118,16 +119,14 @@ func (s *Service) serveIngest(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// wantJSON takes what says that it is JSON, or does not say what it is.
-func wantJSON(contentType string) error {
-	if contentType == "" {
-		return nil
+// nothingAccepted is the answer where every event was rejected: a caller who
+// reads no more than the status must not take that for success.
+func nothingAccepted(rejected []Rejection) error {
+	e := platform.Errorf(platform.KindInvalid, "nothing_accepted", "none of the %d events was accepted", len(rejected))
+	for _, r := range rejected {
+		e.Fields = append(e.Fields, platform.Field{Path: "/events/" + strconv.Itoa(r.Index), Code: r.Code, Detail: r.Detail})
 	}
-	media, _, err := mime.ParseMediaType(contentType)
-	if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") {
-		return platform.Errorf(platform.KindUnsupported, "", "this operation takes application/json")
-	}
-	return nil
+	return e
 }
 
 // readBody reads the body into one string, of which the rows will be parts.

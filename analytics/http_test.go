@@ -42,7 +42,7 @@ func TestBadBodies(t *testing.T) {
 		status int
 		want   string
 	}{
-		"empty":              {"", 400, "malformed"},
+		"empty":              {"", 400, "body_required"},
 		"broken":             {`{"name":"n"`, 400, "malformed"},
 		"two values":         {`{"name":"n"}{"name":"n"}`, 400, "malformed"},
 		"not UTF-8":          {"{\"name\":\"\xff\"}", 400, "malformed"},
@@ -56,20 +56,20 @@ func TestBadBodies(t *testing.T) {
 		"2,000":              {list(2000), 200, `"accepted":2000`},
 		"2,001":              {list(2001), 413, "too_many_events"},
 		"10 MiB and a byte":  {strings.Repeat(" ", 10<<20+1), 413, "body_too_large"},
-		"no name":            {`{}`, 200, `"code":"name_required"`},
-		"name is a number":   {`{"name":1}`, 200, `"code":"name_invalid"`},
-		"name is null":       {`{"name":null}`, 200, `"code":"name_required"`},
-		"id is empty":        {`{"id":"","name":"n"}`, 200, `"code":"id_invalid"`},
-		"id is a number":     {`{"id":1,"name":"n"}`, 200, `"code":"id_invalid"`},
-		"user is a number":   {`{"name":"n","user":7}`, 200, `"code":"user_invalid"`},
-		"time is a number":   {`{"name":"n","time":1760000000}`, 200, `"code":"time_invalid"`},
-		"time is a date":     {`{"name":"n","time":"2026-01-01"}`, 200, `"code":"time_invalid"`},
-		"time is too early":  {`{"name":"n","time":"1970-12-31T23:59:59Z"}`, 200, `"code":"time_out_of_range"`},
-		"properties":         {`{"name":"n","properties":[]}`, 200, `"code":"properties_invalid"`},
-		"properties: scalar": {`{"name":"n","properties":5}`, 200, `"code":"properties_invalid"`},
-		"deep properties":    {`{"name":"n","properties":{"a":` + strings.Repeat("[", 500) + strings.Repeat("]", 500) + `}}`, 200, `"code":"properties_too_deep"`},
-		"unknown field":      {`{"name":"n","hunter2":1}`, 200, `"code":"unknown_field"`},
-		"a field twice":      {`{"name":"n","name":"n"}`, 200, `"code":"repeated_field"`},
+		"no name":            {`{}`, 422, `"code":"name_required"`},
+		"name is a number":   {`{"name":1}`, 422, `"code":"name_invalid"`},
+		"name is null":       {`{"name":null}`, 422, `"code":"name_required"`},
+		"id is empty":        {`{"id":"","name":"n"}`, 422, `"code":"id_invalid"`},
+		"id is a number":     {`{"id":1,"name":"n"}`, 422, `"code":"id_invalid"`},
+		"user is a number":   {`{"name":"n","user":7}`, 422, `"code":"user_invalid"`},
+		"time is a number":   {`{"name":"n","time":1760000000}`, 422, `"code":"time_invalid"`},
+		"time is a date":     {`{"name":"n","time":"2026-01-01"}`, 422, `"code":"time_invalid"`},
+		"time is too early":  {`{"name":"n","time":"1970-12-31T23:59:59Z"}`, 422, `"code":"time_out_of_range"`},
+		"properties":         {`{"name":"n","properties":[]}`, 422, `"code":"properties_invalid"`},
+		"properties: scalar": {`{"name":"n","properties":5}`, 422, `"code":"properties_invalid"`},
+		"deep properties":    {`{"name":"n","properties":{"a":` + strings.Repeat("[", 500) + strings.Repeat("]", 500) + `}}`, 422, `"code":"properties_too_deep"`},
+		"unknown field":      {`{"name":"n","hunter2":1}`, 422, `"code":"unknown_field"`},
+		"a field twice":      {`{"name":"n","name":"n"}`, 422, `"code":"repeated_field"`},
 	} {
 		w := post(h, tenantA, "/v1/analytics/events", c.body)
 		if w.Code != c.status || !strings.Contains(w.Body.String(), c.want) {

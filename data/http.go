@@ -2,9 +2,7 @@ package data
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -136,8 +134,12 @@ func (s *Service) recycle(buf *[]byte) {
 // readFault tells the caller's fault from the connection's.
 func readFault(err error) error {
 	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) || isLimit(err) {
+	var ours *platform.Error
+	switch {
+	case errors.As(err, &tooLarge), isLimit(err):
 		return err
+	case errors.As(err, &ours): // of the body's coding; it says what is wrong
+		return &importLimitError{ours}
 	}
 	return platform.Errorf(platform.KindMalformed, codeBroken, "the body did not arrive whole").Because(err)
 }
@@ -147,28 +149,7 @@ func decodeBody(body []byte, v any) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil
 	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	err := d.Decode(v)
-	if err == nil {
-		if _, err = d.Token(); errors.Is(err, io.EOF) {
-			return nil
-		}
-		err = errors.New("text follows the value")
-	}
-	var fault *platform.Error
-	var wrongType *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &fault):
-		return fault
-	case errors.As(err, &wrongType):
-		return platform.Invalid(platform.Field{
-			Path: "/" + strings.ReplaceAll(wrongType.Field, ".", "/"), Code: "type", Detail: "has the wrong type",
-		})
-	case strings.HasPrefix(err.Error(), "json: unknown field"):
-		return platform.Invalid(platform.Field{Path: "/", Code: "unknown", Detail: "a member that this operation does not know"})
-	}
-	return platform.Errorf(platform.KindMalformed, "malformed_json", "the body is not valid JSON").Because(err)
+	return platform.UnmarshalJSON(body, v)
 }
 
 // params returns the parameters of the query, each at most once and only those

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/problem"
 	"github.com/acme/platform/internal/rest"
 )
 
@@ -26,20 +27,29 @@ var formatMedia = [...]struct {
 
 func (s *Service) routeBulk() {
 	collection := rest.Param{Name: "collection", In: "path", Description: "The collection's name"}
+	film := map[string]any{"title": "M", "year": 1931}
 	films := map[Format]any{
 		NDJSON: "{\"title\": \"M\", \"year\": 1931}\n{\"title\": \"Metropolis\", \"year\": 1927}\n",
-		JSON:   []any{map[string]any{"title": "M", "year": 1931}},
+		JSON:   []any{film},
 		CSV:    "title,year\nM,1931\n",
 	}
+	// Only JSON has a form of its own; the others are text to whoever generates
+	// a client.
+	imported := map[Format]any{JSON: []map[string]any{}}
+	exported := map[Format]any{JSON: []map[string]any{}}
 	var request, response []rest.Media
 	for _, f := range formatMedia {
-		request = append(request, rest.Media{Type: f.types[0], Example: films[f.format]})
-		response = append(response, rest.Media{Type: f.types[0]})
+		for _, t := range f.types {
+			request = append(request, rest.Media{Type: t, Value: imported[f.format], Example: films[f.format]})
+		}
+		response = append(response, rest.Media{Type: f.types[0], Value: exported[f.format]})
 	}
 	s.api.HandleHTTP(rest.Operation{
 		ID: "data.records.import", Method: http.MethodPost, Retry: platform.RetryWithKey, Path: recordsPath + "/import",
 		Access: platform.Require("data.records.write"), MaxBody: -1, Stream: true, Summary: "Import records from a file",
-		Description: "Each item is a record's data. A refused line is named in the answer and does not stop the others; " +
+		Description: "Each item is a record's data. A refused line is named in the answer and does not stop the others, " +
+			"but where all are refused nothing was imported, and that is a 422 with the same errors. CSV has commas and a header, " +
+			"lines end with LF or CRLF, text is UTF-8; " +
 			"a JSON array ends where it is no JSON. What was written stays if the request breaks off: with key, send it again. " +
 			"An import ends with 413 or 504 and the code import_too_large at a limit: by default 4 GiB, 5,000,000 records or an hour, " +
 			"and at a record that goes on for 16 times what one may have.",
@@ -52,12 +62,13 @@ func (s *Service) routeBulk() {
 				Description: "For CSV: cells are strings unless the schema says otherwise (schema, the default), or numbers and booleans where they look like it (infer)",
 			},
 		},
-		Request: request, Response: []rest.Media{{Type: mediaJSON, Value: ImportResult{}}},
+		Request: request, Optional: true, Response: []rest.Media{{Type: mediaJSON, Value: ImportResult{}}},
 	}, s.serveImport)
 	s.api.HandleHTTP(rest.Operation{
 		ID: "data.records.export", Method: http.MethodGet, Path: recordsPath + "/export",
 		Access: platform.Require("data.records.read"), Stream: true, Summary: "Export records",
 		Description: "A connection that ends before the answer does is an export that failed.",
+		Errors:      []int{http.StatusNotAcceptable},
 	}, rest.Description{
 		Params: []rest.Param{
 			collection,
@@ -92,12 +103,30 @@ func (s *Service) serveImport(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return partial(err, result)
 	}
+	if result.Failed > 0 && result.Imported+result.Updated == 0 {
+		return nothingImported(result)
+	}
 	body, err := json.Marshal(result)
 	if err != nil {
 		return fmt.Errorf("data: encode import result: %w", err)
 	}
 	send(w, http.StatusOK, body)
 	return nil
+}
+
+// nothingImported is the answer where every line was refused: a caller who reads
+// no more than the status must not take that for success.
+func nothingImported(result ImportResult) error {
+	if first := result.Errors[0]; len(result.Errors) == 1 && first.Code == codeOverLimit {
+		return platform.Errorf(platform.KindForbidden, codeOverLimit, "%s", first.Detail)
+	}
+	e := platform.Errorf(platform.KindInvalid, "nothing_imported", "none of the %d records could be imported", result.Failed)
+	for _, refused := range result.Errors {
+		e.Fields = append(e.Fields, platform.Field{
+			Path: "line." + strconv.FormatInt(refused.Line, 10), Code: refused.Code, Detail: refused.Detail,
+		})
+	}
+	return e
 }
 
 // partial adds to an error what an import had written before it.
@@ -174,7 +203,7 @@ func (s *Service) serveExport(w http.ResponseWriter, r *http.Request) error {
 	format := Format(name)
 	if accept := r.Header["Accept"]; format == "" && accept != nil {
 		if format = accepted(accept); format == "" {
-			return platform.Errorf(platform.KindUnsupported, "not_acceptable", "application/x-ndjson, application/json and text/csv are served")
+			return problem.New(r.Context(), http.StatusNotAcceptable, "not_acceptable", "application/x-ndjson, application/json and text/csv are served")
 		}
 	} else if format == "" {
 		format = NDJSON

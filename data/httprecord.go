@@ -140,11 +140,15 @@ func (s *Service) routeRecords() {
 	s.api.HandleHTTP(rest.Operation{
 		ID: "data.records.query", Method: http.MethodPost, Retry: platform.RetryFreely, Path: recordsPath + "/query", Access: read,
 		MaxBody: maxQueryBody, Summary: "List records, with the query in the body",
-	}, rest.Description{Params: []rest.Param{collection}, Request: media(queryBody{}), Response: media(pageBody{})}, s.serveQuery)
+	}, rest.Description{
+		Params: []rest.Param{collection}, Request: media(queryBody{}), Optional: true, Response: media(pageBody{}),
+	}, s.serveQuery)
 	s.api.HandleHTTP(rest.Operation{
 		ID: "data.records.count", Method: http.MethodPost, Retry: platform.RetryFreely, Path: recordsPath + "/count", Access: read,
 		MaxBody: maxQueryBody, Summary: "Count the records that match a filter",
-	}, rest.Description{Params: []rest.Param{collection}, Request: media(countBody{}), Response: media(countOutput{})}, s.serveCount)
+	}, rest.Description{
+		Params: []rest.Param{collection}, Request: media(countBody{}), Optional: true, Response: media(countOutput{}),
+	}, s.serveCount)
 }
 
 const maxQueryBody = 2 * document.MaxFilterBytes

@@ -18,7 +18,7 @@ import (
 const maxColumns = 1000
 
 // table reads CSV after RFC 4180 with a header: fields between commas, lines
-// that end with LF or CRLF, quotes around a field that holds either, and a
+// that end with LF or CRLF (a CR on its own is refused), quotes around a field that holds either, and a
 // quote in it doubled. Empty lines are skipped. An empty field is a member that
 // is absent; an empty field in quotes is the empty string where the column may
 // hold strings.
@@ -30,6 +30,7 @@ type table struct {
 	maxRecord int
 	columns   []column
 	line      int64 // the next to be read
+	header    bool  // the line with the names is being read
 
 	text   []byte // of the fields of a record, one after the other
 	fields []field
@@ -54,12 +55,16 @@ type field struct {
 }
 
 func newTable(r io.Reader, schema json.RawMessage, infer bool, maxRecord int) (*table, error) {
-	t := &table{r: newReader(r), maxRecord: maxRecord, line: 1}
+	t := &table{r: newReader(r), maxRecord: maxRecord, line: 1, header: true}
 	_, err := t.record()
+	t.header = false
 	if errors.Is(err, io.EOF) {
 		return nil, headerFault("must be a line with the names of the columns")
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := t.checkSeparator(); err != nil {
 		return nil, err
 	}
 	types, err := columnTypes(schema)
@@ -87,6 +92,21 @@ func newTable(r io.Reader, schema json.RawMessage, infer bool, maxRecord int) (*
 		t.columns = append(t.columns, column{name: appendString(nil, name), as: as})
 	}
 	return t, nil
+}
+
+// checkSeparator refuses a header that is one field with what other tools put
+// between fields: each record would have one member with a line in it.
+func (t *table) checkSeparator() error {
+	name, quoted := t.cell(0)
+	if len(t.fields) != 1 || quoted {
+		return nil
+	}
+	for separator, word := range map[byte]string{';': "semicolons", '\t': "tabs", '|': "bars"} {
+		if bytes.IndexByte(name, separator) >= 0 {
+			return headerFault("has " + word + "; put commas between the fields, or quotes around the name of a single column")
+		}
+	}
+	return nil
 }
 
 func headerFault(detail string) error {
@@ -236,6 +256,10 @@ func (t *table) record() (int64, error) {
 	}
 }
 
+func lineEndFault() error {
+	return platform.Errorf(platform.KindMalformed, "csv_line_end", "a line must end with LF or CRLF, and a CR within a field stand in quotes")
+}
+
 func csvFault(detail string) error {
 	return platform.Errorf(platform.KindMalformed, "csv_quote", "%s", detail)
 }
@@ -248,6 +272,7 @@ func (t *table) readFields() error {
 		began  bool // whether the record has a byte
 		long   bool // whether it is too large
 		quotes = outside
+		cr     bool // the byte before was a CR that is not in quotes
 	)
 	for n := 0; ; n++ {
 		if n > skipped*t.maxRecord+slack {
@@ -261,6 +286,9 @@ func (t *table) readFields() error {
 			if quotes == within {
 				return csvFault("a quote is not closed before the file ends")
 			}
+			if cr && quotes == outside {
+				t.text = t.text[:len(t.text)-1]
+			}
 			t.endField(quotes)
 			return fault
 		case err != nil:
@@ -270,6 +298,15 @@ func (t *table) readFields() error {
 		if c == '\n' {
 			t.line++
 		}
+		if cr && c != '\n' {
+			if fault == nil {
+				fault = lineEndFault()
+			}
+			if t.header { // of a file whose lines may all end so
+				return fault
+			}
+		}
+		cr = c == '\r' && quotes != within
 		switch {
 		case quotes == within && c == '"':
 			quotes = after
@@ -290,7 +327,7 @@ func (t *table) readFields() error {
 			t.endField(quotes)
 			return fault
 		case quotes == after && c == '\r':
-			continue // of CRLF; one on its own is forgiven
+			continue
 		case quotes == after:
 			if fault == nil {
 				fault = csvFault("a closing quote must be followed by a comma or the end of the line")

@@ -49,7 +49,11 @@ func (l *lines) next() (item, error) {
 		switch {
 		case long:
 			return item{line: l.line, err: recordTooLong(l.maxRecord)}, nil
-		case len(bytes.TrimSpace(text)) > 0:
+		case len(bytes.TrimSpace(text)) == 0:
+		case bytes.IndexByte(bytes.TrimRight(text, "\r\n"), '\r') >= 0:
+			return item{line: l.line, err: platform.Errorf(platform.KindMalformed, "line_end",
+				"a line must end with LF or CRLF; this one has a CR within")}, nil
+		default:
 			return item{line: l.line, raw: text}, nil
 		}
 	}

@@ -40,8 +40,9 @@ func (l ImportLimits) valid() bool { return l.Bytes > 0 && l.Records > 0 && l.Ti
 // the next one, in sizes of the largest record.
 const skipped = 16
 
-// importLimitError is the end of an import that would go on beyond a limit. What was
-// read before it is written.
+// importLimitError is the end of an import that would go on beyond a limit, or
+// whose coding is broken or made to cost much. What was read before it is
+// written.
 type importLimitError struct{ err *platform.Error }
 
 func (e *importLimitError) Error() string { return e.err.Error() }

@@ -49,8 +49,11 @@ func (im *importer) admit(ctx context.Context, changes []store.Change, lines []i
 	}, nil
 }
 
+// codeOverLimit is the code of what the tenant's plan has no room for.
+const codeOverLimit = "limit_exceeded"
+
 func isOverLimit(err error) bool {
-	return errors.Is(err, &platform.Error{Kind: platform.KindForbidden, Code: "limit_exceeded"})
+	return errors.Is(err, &platform.Error{Kind: platform.KindForbidden, Code: codeOverLimit})
 }
 
 // growth returns what each change adds to what is kept.

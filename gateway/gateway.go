@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/query"
 )
 
 // Gateway serves the operations of routers and upstreams. It is made by [New]
@@ -79,6 +80,7 @@ func New(cfg Config, routers ...platform.Router) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	rt.separate()
 	g.handler = wrap(rt,
 		WriteTimeout(cfg.WriteTimeout), requestContext(cfg.NewID, ClientAddress(cfg.TrustedProxies...)), Recover(cfg.Logger), AccessLog(cfg.Logger, cfg.Now), SecurityHeaders(), g.cors(),
 		BodyTimeout(cfg.Timeout))
@@ -99,7 +101,7 @@ type source struct {
 	openAPI []byte // nil where it does not describe its routes
 	// queries are the parameters of the query by operation, of those that are
 	// described.
-	queries map[string][]string
+	queries map[string][]query.Param
 	proxy   *proxy // nil where it is in this process
 	system  bool
 }
@@ -206,9 +208,13 @@ func (l layers) around(r platform.Route, s *source) http.Handler {
 	if r.Stream || timeout != l.cfg.Timeout {
 		chain = append(chain, bodyTimeout(timeout, r.Stream))
 	}
+	declared, described := s.queries[r.Operation]
+	if described {
+		chain = append(chain, declaredQuery(declared))
+	}
 	if r.Cacheable && l.cfg.Cache != nil {
 		chain = append(chain, Cache(CacheConfig{
-			Store: l.cfg.Cache, Public: r.Access.Public(), Query: s.queries[r.Operation], Logger: log, Now: l.cfg.Now,
+			Store: l.cfg.Cache, Public: r.Access.Public(), Query: names(declared), Logger: log, Now: l.cfg.Now,
 		}))
 	}
 	if s.proxy != nil && !r.Access.Public() {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/problem"
+	"github.com/acme/platform/internal/query"
 )
 
 // object is a JSON object.
@@ -120,9 +121,13 @@ func (d *openAPI) merge(s *source) error {
 }
 
 // describesQuery notes which parameters of the query an operation has. One that
-// is a reference says nothing of itself here, and then nothing is noted.
+// is a reference says nothing of itself here, and then nothing is noted; nor is
+// it where others are ignored.
 func (s *source) describesQuery(operation string, op object) {
-	names := []string{}
+	if op[openQueryExtension] == true {
+		return
+	}
+	declared := []query.Param{}
 	params, _ := op["parameters"].([]any)
 	for _, p := range params {
 		param, _ := p.(object)
@@ -131,14 +136,19 @@ func (s *source) describesQuery(operation string, op object) {
 			return
 		}
 		if param["in"] == "query" {
-			names = append(names, name)
+			schema, _ := param["schema"].(object)
+			declared = append(declared, query.Param{Name: name, Repeats: schema["type"] == "array"})
 		}
 	}
 	if s.queries == nil {
-		s.queries = make(map[string][]string)
+		s.queries = make(map[string][]query.Param)
 	}
-	s.queries[operation] = names
+	s.queries[operation] = declared
 }
+
+// openQueryExtension marks an operation that ignores parameters of the query
+// which it does not declare, since a standard says so.
+const openQueryExtension = "x-ignores-unknown-parameters"
 
 // takeOperation removes the operation from its path item. Parameters of the
 // item become the operation's.
@@ -163,7 +173,7 @@ func complete(op object, r platform.Route, tag string) {
 	if _, ok := op["summary"]; !ok && r.Summary != "" {
 		op["summary"] = r.Summary
 	}
-	delete(op, "security")
+	op["security"] = []any{} // said, so that no reader takes it for forgotten
 	if !r.Access.Public() {
 		op["security"] = []any{object{"bearer": []any{}}, object{"apiKey": []any{}}}
 	}

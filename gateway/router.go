@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -68,10 +69,39 @@ func (rt *router) add(e *endpoint) error {
 	return nil
 }
 
+// separate keeps the methods of one path apart from those of another whose
+// pattern takes it too: beside "/things/{id}", the path "/things/query" has the
+// methods that are described for it, and "GET /things/query" is not the thing
+// with that id (OpenAPI 3.1, section 4.8.8.2: the concrete path wins).
+func (rt *router) separate() {
+	served := make(map[string][]string)
+	for _, e := range rt.added {
+		served[e.Path] = append(served[e.Path], e.Method)
+	}
+	for _, e := range slices.Clone(rt.added) {
+		sample := wildcard.ReplaceAllString(strings.TrimSuffix(e.Path, "{$}"), "-")
+		for _, method := range rt.methods {
+			if slices.Contains(served[e.Path], method) || method == http.MethodHead && slices.Contains(served[e.Path], http.MethodGet) {
+				continue
+			}
+			r := &http.Request{Method: method, URL: &url.URL{Path: sample}}
+			if h, _ := rt.mux.Handler(r); !isEndpoint(h) {
+				continue
+			}
+			served[e.Path] = append(served[e.Path], method)
+			tryHandle(rt.mux, method+" "+e.Path, http.HandlerFunc(rt.unknown))
+		}
+	}
+}
+
 // mount reports whether the mux took the endpoint's pattern.
-func mount(mux *http.ServeMux, e *endpoint) (ok bool) {
+func mount(mux *http.ServeMux, e *endpoint) bool {
+	return tryHandle(mux, e.Method+" "+e.Path, e)
+}
+
+func tryHandle(mux *http.ServeMux, pattern string, h http.Handler) (ok bool) {
 	defer func() { ok = recover() == nil }() // ServeMux panics on a pattern it refuses
-	mux.Handle(e.Method+" "+e.Path, e)
+	mux.Handle(pattern, h)
 	return true
 }
 

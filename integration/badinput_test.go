@@ -42,7 +42,7 @@ func badInput(t *testing.T, _ setup, at place) {
 		{"an unknown route", "GET", "/v1/nothing", "", nil, 404, "not_found"},
 		{"a wrong method", "PATCH", "/v1/auth/login", "{}", nil, 405, "method"},
 		{"a wrong media type", "POST", "/v1/data/collections/notes/records/import", "x", []string{"Content-Type", "application/xml"}, 415, "application/x-ndjson"},
-		{"an event without a name", "POST", "/v1/analytics/events", `{"id":"e1","user":"u"}`, nil, 200, `"rejected":[{`},
+		{"an event without a name", "POST", "/v1/analytics/events", `{"id":"e1","user":"u"}`, nil, 422, `"path":"/events/0","code":"name_required"`},
 		{"an unknown zone", "POST", "/v1/analytics/query/series", `{"event":"e","from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z","interval":"day","timezone":"Mars/Base"}`, nil, 422, "/timezone"},
 	} {
 		t.Run(x.name, func(t *testing.T) {

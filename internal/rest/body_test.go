@@ -43,6 +43,7 @@ func TestBodyThatCannotBeRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, "/v1/things", io.MultiReader(strings.NewReader(`{"name":`), iotest.ErrReader(c.err)))
+			r.Header.Set("Content-Type", "application/json")
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, r)
 			var p problem.Problem

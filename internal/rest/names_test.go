@@ -30,6 +30,8 @@ type strictInput struct {
 		Raw   json.RawMessage `json:"raw,omitempty"`
 		At    *time.Time      `json:"at,omitempty"`
 		Plain bool            `json:",omitempty"`
+
+		Cleared *string `json:"cleared,omitempty" nullable:"true"`
 	}
 }
 
@@ -48,7 +50,11 @@ func TestExactNames(t *testing.T) {
 		`{"name":"a","note":"n","items":[{"id":1},{"id":2}],"named":{"x":{"id":1},"X":{"id":2}},"at":"2026-01-02T03:04:05Z","Plain":true}`: 204,
 		`{"name":"a","free":{"x":{"y":1,"Y":2}},"raw":{"z":1,"Z":2}}`:                                                                      204, // free names differ by case
 		`{"name":"a","raw":{"z":1,"z":2}}`:           204, // whoever reads that decides
-		`{"name":"a","items":null}`:                  204,
+		`{"name":"a","raw":null,"cleared":null}`:     204, // their schemas have null
+		`{"name":"a","items":null}`:                  422,
+		`{"name":"a","note":null}`:                   422,
+		`{"name":"a","at":null}`:                     422,
+		`{"name":"a","named":{"x":null}}`:            422,
 		`{"NAME":"a"}`:                               422,
 		`{"name":"a","NAME":"longer than five"}`:     422,
 		`{"name":"a","name":"b"}`:                    422,

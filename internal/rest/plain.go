@@ -15,6 +15,7 @@ import (
 type Description struct {
 	Params   []Param
 	Request  []Media // what the body may be; nil is no body
+	Optional bool    // the body may be absent
 	Response []Media // what a success may be; nil is an empty answer
 }
 
@@ -69,7 +70,7 @@ func (a *API) HandleHTTP(op Operation, d Description, h HandlerFunc) {
 	}
 	describeRetry(&hop, op)
 	if d.Request != nil {
-		hop.RequestBody = &huma.RequestBody{Required: true, Content: a.content(op.ID+"Request", d.Request)}
+		hop.RequestBody = &huma.RequestBody{Required: !d.Optional, Content: a.content(op.ID+"Request", d.Request)}
 	}
 	hop.Responses[strconv.Itoa(op.Status)] = &huma.Response{
 		Description: http.StatusText(op.Status), Content: a.content(op.ID+"Response", d.Response),
@@ -80,7 +81,7 @@ func (a *API) HandleHTTP(op Operation, d Description, h HandlerFunc) {
 	describeReplay(hop, op)
 	a.huma.OpenAPI().AddOperation(&hop)
 	a.noNullArrays()
-	a.route(op, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	a.route(op, &hop, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
 			problem.Write(w, r, a.log, err)
 		}

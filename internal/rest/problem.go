@@ -27,6 +27,9 @@ func (p humaProblem) GetHeaders() http.Header { return p.Header() }
 // a problem. The rejected values stay behind: one may be a password.
 func fromHuma(ctx context.Context, e *huma.ErrorModel) *problem.Problem {
 	code, detail := "malformed", "the request cannot be read"
+	if e.Status == http.StatusBadRequest && e.Detail == "request body is required" {
+		code, detail = "body_required", "this operation needs a body"
+	}
 	switch e.Status {
 	case http.StatusUnprocessableEntity:
 		code, detail = "invalid", "the input is not valid"
@@ -47,6 +50,9 @@ func fromHuma(ctx context.Context, e *huma.ErrorModel) *problem.Problem {
 	}
 	for _, d := range e.Errors {
 		f := problem.Field{Path: pointer(d.Location) + missing(d.Message), Code: fieldCode(d.Message), Detail: d.Message}
+		if ours, ok := fieldOf(d.Message); ok {
+			f = ours
+		}
 		if f.Path == "" { // the body as a whole: the decoder's text may quote it
 			f.Path, f.Detail = "/", "the body must be valid JSON of the documented shape"
 		}

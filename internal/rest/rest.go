@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -35,6 +36,17 @@ type Operation struct {
 	Stream      bool           // see platform.Route
 	Live        bool           // see platform.Route
 	Cacheable   bool           // see platform.Route
+	// OpenQuery ignores parameters of the query that are not declared, where a
+	// standard says so: OAuth (RFC 6749, section 3.1) and SCIM. Everywhere else
+	// they are refused.
+	OpenQuery bool
+	// Also are further answers that are no errors: 304 without a body, or another
+	// success with the body of Status, such as 200 where a repeated command finds
+	// what it made.
+	Also []int
+	// Errors are the statuses of errors that do not follow from the form of the
+	// operation, such as 404 and 409; see statuses.
+	Errors []int
 }
 
 // API collects the operations of one service. It is filled while the service
@@ -45,6 +57,9 @@ type API struct {
 	huma    huma.API
 	routes  []platform.Route
 	current Operation // the one being registered, for the adapter
+	ops     []Operation
+	gzips   sync.Pool // of *gzip.Reader
+	finish  sync.Once // completes the description
 }
 
 // New returns an API for the service of that name, such as "data"; schemas get
@@ -139,6 +154,7 @@ func (a *API) begin(op Operation) (huma.Operation, Operation) {
 		op.Status = http.StatusOK
 	}
 	a.current = op
+	a.ops = append(a.ops, op)
 	return a.humaOperation(op), op
 }
 
@@ -156,8 +172,12 @@ func (a *API) humaOperation(op Operation) huma.Operation {
 		}},
 		Extensions: map[string]any{},
 	}
+	hop.Security = []map[string][]string{} // said, so that no default of a document holds
 	if !op.Access.Public() {
 		hop.Security = []map[string][]string{{"bearer": {}}, {"apiKey": {}}}
+	}
+	if op.OpenQuery {
+		hop.Extensions[OpenQueryExtension] = true
 	}
 	if p := op.Access.Permission(); p != "" {
 		hop.Extensions["x-permission"] = p
@@ -187,24 +207,30 @@ func (a *API) Routes() []platform.Route { return a.routes }
 
 // OpenAPI returns the description of the operations.
 func (a *API) OpenAPI() ([]byte, error) {
-	doc := a.huma.OpenAPI()
-	// Huma registers its own error types with every operation; none is sent.
-	for _, t := range []reflect.Type{reflect.TypeFor[huma.ErrorModel](), reflect.TypeFor[huma.ErrorDetail]()} {
-		delete(doc.Components.Schemas.Map(), a.schemaName(t, ""))
-	}
-	return json.Marshal(doc)
+	a.finish.Do(a.complete)
+	return json.Marshal(a.huma.OpenAPI())
 }
 
-// route records an operation that is served by h, which refuses a request that
-// nobody has authorized for it.
-func (a *API) route(op Operation, h http.Handler) {
+// route records an operation that is served by h, before which stand two checks:
+// that somebody has authorized the request for it, and that the request is one
+// that the description has.
+func (a *API) route(op Operation, described *huma.Operation, h http.Handler) {
+	ad := a.admission(op, described)
 	keyed := withKey(a.log, op, h)
 	checked := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := platform.CheckAccess(r.Context(), op.ID); err != nil {
 			problem.Write(w, r, a.log, err)
 			return
 		}
-		keyed.ServeHTTP(w, r)
+		admitted, release, err := ad.admit(w, r)
+		if err != nil {
+			problem.Write(w, r, a.log, err)
+			return
+		}
+		if release != nil {
+			defer release()
+		}
+		keyed.ServeHTTP(w, admitted)
 	})
 	a.routes = append(a.routes, platform.Route{
 		Operation: op.ID, Method: op.Method, Path: op.Path, Access: op.Access,
@@ -217,7 +243,7 @@ func (a *API) route(op Operation, h http.Handler) {
 type adapter struct{ a *API }
 
 func (ad adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
-	ad.a.route(ad.a.current, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	ad.a.route(ad.a.current, op, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := humago.NewContext(op, r, w)
 		if r.ContentLength != 0 {
 			ctx = &bodyContext{humaContext: ctx, body: r.Body}
