@@ -25,7 +25,7 @@ type rule struct {
 
 // rules is the table of DESIGN.md; the first that fits a folder counts. There
 // are four floors, and no arrow goes upwards: vocabulary, store, services
-// beside the gateway, assemblies.
+// beside the gateway, the assembly.
 var rules = []rule{
 	{dir: "examples/...", ours: []string{"..."}, theirs: []string{"..."}},
 	{dir: "integration/...", ours: []string{"..."}, theirs: []string{"..."}},
@@ -95,6 +95,14 @@ var rules = []rule{
 		dir: "gateway", ours: []string{"", "store", "internal/..."},
 		theirs: []string{"github.com/go-jose/go-jose/v4", "github.com/sony/gobreaker/v2", "github.com/ulule/limiter/v3"},
 	},
+	{
+		// The assembly. Drivers other than the embedded ones come in by openers.
+		dir: "standard", ours: []string{
+			"", "store", "store/sqlite", "store/memory", "store/sqldocs", "store/sqlevents", "store/outbox", "store/queue",
+			"user", "data", "analytics", "notify", "gateway", "internal/...",
+		},
+	},
+	{dir: "standard/all", ours: []string{"store", "store/postgres", "store/mongo", "store/redis", "store/kafka"}},
 	{dir: "."}, // the root: the standard library only
 }
 

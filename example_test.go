@@ -6,25 +6,25 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"testing/fstest"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/gateway"
+	"github.com/acme/platform/standard"
 	"github.com/acme/platform/store"
-	"github.com/acme/platform/store/memory"
-	"github.com/acme/platform/store/sqlite"
 	"github.com/acme/platform/user"
 )
 
 // visits is a module of the host's own: a table, a route and a permission.
-type visits struct{ db store.Relational }
+type visits struct{ parts standard.Parts }
 
 func (*visits) Name() string { return "visits" }
 
+// Needs has the platform refuse an assembly without the store.
+func (v *visits) Needs() []any { return []any{v.parts.DB} }
+
 // Start makes the table. A program keeps the files in a folder and embeds it.
 func (v *visits) Start(ctx context.Context) error {
-	return v.db.Migrate(ctx, store.Migrations{Component: "visits", Files: fstest.MapFS{
+	return v.parts.DB.Migrate(ctx, store.Migrations{Component: "visits", Files: fstest.MapFS{
 		"sqlite/0001_visits.sql":   {Data: []byte("CREATE TABLE visits (tenant TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;")},
 		"postgres/0001_visits.sql": {Data: []byte(`CREATE TABLE visits (tenant TEXT COLLATE "C" PRIMARY KEY, n BIGINT NOT NULL);`)},
 	}})
@@ -38,9 +38,9 @@ func (v *visits) Routes() []platform.Route {
 	}}
 }
 
-// Count counts a visit in the tenant and returns how many there were.
-func (v *visits) Count(ctx context.Context, tenant platform.TenantID) (n int, err error) {
-	err = v.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+// Count counts a visit in the tenant of p and returns how many there were.
+func (v *visits) Count(ctx context.Context, p platform.Principal) (n int, err error) {
+	err = v.parts.DB.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		return tx.QueryRow(ctx, `INSERT INTO visits (tenant, n) VALUES (?, 1)
 			ON CONFLICT (tenant) DO UPDATE SET n = visits.n + 1 RETURNING n`, tx.Tenant()).Scan(&n)
 	})
@@ -50,51 +50,45 @@ func (v *visits) Count(ctx context.Context, tenant platform.TenantID) (n int, er
 func (v *visits) serve(w http.ResponseWriter, r *http.Request) {
 	p, err := platform.PrincipalFrom(r.Context())
 	if err != nil {
-		http.Error(w, "who calls?", http.StatusUnauthorized)
+		platform.WriteProblem(w, r, v.parts.Logger, err)
 		return
 	}
-	n, err := v.Count(r.Context(), p.Tenant)
+	n, err := v.Count(r.Context(), p)
 	if err != nil {
-		http.Error(w, "the visit was not counted", http.StatusInternalServerError)
+		platform.WriteProblem(w, r, v.parts.Logger, err)
 		return
 	}
 	_, _ = fmt.Fprintf(w, "visit %d", n)
 }
 
-// A small platform: a file, users, a gateway, and a module of the host's own
-// that is reached only with a credential and sees only its caller's tenant.
+// The whole platform over one file, and a module of the host's own that is
+// reached only with a credential and sees only its caller's tenant.
 func Example() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "platform")
 	check(err)
 	defer os.RemoveAll(dir)
 
-	db, err := sqlite.New(filepath.Join(dir, "acme.db"))
+	api, err := standard.Open(ctx, standard.Config{
+		Data: dir,
+		Modules: func(p standard.Parts) ([]platform.Module, error) {
+			return []platform.Module{&visits{parts: p}}, nil
+		},
+	})
 	check(err)
-	cache := memory.NewCache(1 << 20)
-	users, err := user.New(user.Config{DB: db, Issuer: "https://api.example.com", Cache: cache})
-	check(err)
-	own := &visits{db: db}
-	gw, err := gateway.New(gateway.Config{Verifier: users, Authorizer: users, Cache: cache}, users, own)
-	check(err)
-
-	// What others stand on comes first; it is stopped last.
-	p, err := platform.New(platform.Config{}, db, users, own, gw)
-	check(err)
-	check(p.Start(ctx))
-	defer p.Stop(ctx)
-	fmt.Println("ready:", p.Health(ctx).Ready)
+	defer api.Close(ctx)
+	fmt.Println("ready:", api.Health(ctx).Ready)
 
 	for _, email := range []string{"ann@example.com", "ben@example.com"} {
-		in, err := users.SignUp(ctx, user.SignUp{
+		in, err := api.Users.SignUp(ctx, user.SignUp{
 			Email: email, Password: "violet tractor umbrella", Name: "A person", Organization: "Of " + email,
 		})
 		check(err)
 		for range 2 {
-			fmt.Println(call(gw, string(in.Tokens.Access)))
+			fmt.Println(call(api, string(in.Tokens.Access)))
 		}
 	}
-	fmt.Println(call(gw, "no token"))
+	fmt.Println(call(api, "no token"))
 
 	// Output:
 	// ready: true

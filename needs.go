@@ -16,6 +16,12 @@ type Dependent interface {
 	Needs() []any
 }
 
+// Part is a value that a [Module] hands out and that works while the module does,
+// such as the cache of a Redis client. Who needs the part needs the module.
+type Part interface {
+	PartOf() Module
+}
+
 // checkNeeds returns an error for each module that is needed, has something to
 // start, and is neither in the set nor started elsewhere.
 func checkNeeds(modules, elsewhere []Module) error {
@@ -26,6 +32,9 @@ func checkNeeds(modules, elsewhere []Module) error {
 			continue
 		}
 		for _, v := range d.Needs() {
+			if part, ok := v.(Part); ok {
+				v = part.PartOf()
+			}
 			needed, isModule := v.(Module)
 			_, starts := v.(Starter)
 			if !isModule || !starts || isNil(v) || holds(modules, needed) || holds(elsewhere, needed) {

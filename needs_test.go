@@ -16,6 +16,11 @@ type dependent struct {
 
 func (d *dependent) Needs() []any { return d.needs }
 
+// cacheOf is a part of a module.
+type cacheOf struct{ *starting }
+
+func (c cacheOf) PartOf() platform.Module { return c.starting }
+
 // starting is a module with something to start.
 type starting struct{ bare }
 
@@ -33,6 +38,8 @@ func TestNeeds(t *testing.T) {
 		"in the set":                 {[]any{jobs}, []platform.Module{jobs}, nil, false},
 		"left out":                   {[]any{jobs}, nil, nil, true},
 		"another one of that name":   {[]any{jobs}, []platform.Module{&starting{"queue"}}, nil, true},
+		"a part, its module there":   {[]any{cacheOf{jobs}}, []platform.Module{jobs}, nil, false},
+		"a part, its module not":     {[]any{cacheOf{jobs}}, nil, nil, true},
 		"started elsewhere":          {[]any{jobs}, nil, []platform.Module{jobs}, false},
 		"nothing to start":           {[]any{bare("pool")}, nil, nil, false},
 		"no module":                  {[]any{"a host's own", nil, none}, nil, nil, false},

@@ -33,6 +33,9 @@ type Env struct {
 	// Now is the clock and NewID makes ids; neither is nil.
 	Now   func() time.Time
 	NewID func(prefix string) string
+	// Lease is how long the background work of a process that was killed waits
+	// for another one to take it over; zero is the store's default.
+	Lease time.Duration
 	// Relational is the assembly's own; nil for a [RelationalOpener].
 	Relational Relational
 	// Events is the assembly's stream; nil for all but a [DocumentsOpener],

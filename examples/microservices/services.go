@@ -1,12 +1,12 @@
 package main
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/acme/platform/analytics"
 	"github.com/acme/platform/data"
 	"github.com/acme/platform/notify"
+	"github.com/acme/platform/standard"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/memory"
 	"github.com/acme/platform/store/mongo"
@@ -34,9 +34,11 @@ func (p *process) user() (http.Handler, error) {
 		return nil, err
 	}
 	var mail *notify.Service
-	users, err := p.users(db, live, func(ctx context.Context, tx store.Tx, inv user.Invitation, token user.Secret) error {
-		return mailInvitation(ctx, tx, mail, p.options, inv, token)
-	})
+	var invite onInvitation
+	if p.mailer(p.log) != nil {
+		invite = standard.Invitations(func() *notify.Service { return mail }, p.publicURL)
+	}
+	users, err := p.users(db, live, invite)
 	if err != nil {
 		return nil, err
 	}
@@ -134,8 +136,8 @@ func (p *process) users(db *postgres.DB, live *redis.Client, onInvitation onInvi
 
 func (p *process) messages(db *postgres.DB, live *redis.Client, events store.Events, jobs *queue.Queue, users *user.Service) (*notify.Service, error) {
 	return notify.New(notify.Config{
-		DB: db, Events: events, PubSub: live.PubSub(), Queue: jobs, Directory: directory{users},
-		Authorizer: users, VerifiedSender: directory{users}.verified,
-		Mail: p.mailer(p.log), Rules: rules(), Limits: users.Limits(p.plans()), Logger: p.log,
+		DB: db, Events: events, PubSub: live.PubSub(), Queue: jobs, Directory: standard.People{Service: users},
+		Authorizer: users, VerifiedSender: standard.People{Service: users}.VerifiedSender,
+		Mail: p.mailer(p.log), Rules: standard.Rules(), Limits: users.Limits(p.plans()), Logger: p.log,
 	})
 }

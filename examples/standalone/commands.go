@@ -12,14 +12,14 @@ import (
 
 // printOpenAPI describes the routes without serving them. The platform that it
 // assembles for that is never started and touches no file.
-func printOpenAPI(ctx context.Context, o options, stdout, _ io.Writer) (err error) {
+func printOpenAPI(ctx context.Context, o options, stdout, _ io.Writer) error {
 	o.stores = storeURLs{}
-	a, err := assemble(o, slog.New(slog.DiscardHandler))
+	p, err := assemble(o, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
 	w := httptest.NewRecorder()
-	a.gateway.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/openapi.json", nil))
+	p.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/openapi.json", nil))
 	if w.Code != http.StatusOK {
 		return fmt.Errorf("describe the routes: status %d", w.Code)
 	}

@@ -2,17 +2,13 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
 	"strconv"
 
-	"github.com/acme/platform"
 	"github.com/acme/platform/notify"
-	"github.com/acme/platform/store"
-	"github.com/acme/platform/user"
 )
 
 // mailer is the way of e-mails: the mail server, or else a folder, so that
@@ -53,23 +49,4 @@ func (o options) smtp() (*notify.SMTP, error) {
 	return &notify.SMTP{
 		Host: host, Port: n, TLS: policy, Username: o.smtpUser, Password: o.smtpPassword, From: o.smtpFrom,
 	}, nil
-}
-
-// mailInvitation sends the invitation in the transaction that made it. The mail
-// is the only way of its token, so without e-mail there is no invitation.
-func mailInvitation(ctx context.Context, tx store.Tx, messages *notify.Service, o options, inv user.Invitation, token user.Secret) error {
-	if o.smtpAddr == "" && o.mailFolder() == "" {
-		return platform.Errorf(platform.KindConflict, "email_not_configured",
-			"an invitation goes by e-mail, and this installation has neither a mail server nor a mail folder")
-	}
-	// The mail counts for the member who invites.
-	inviter := platform.Principal{Tenant: inv.Organization, Subject: inv.InvitedBy, Kind: platform.PrincipalUser}
-	_, err := messages.SendIn(ctx, inviter, tx, notify.Message{
-		ID: inv.ID, Emails: []string{inv.Email}, Channels: []notify.Channel{notify.ChannelEmail},
-		Secret: true, Expires: inv.ExpiresAt,
-		Title: "You are invited",
-		Body: fmt.Sprintf("You are invited to join an organization at %s.\n\nSign up or sign in with this address, then accept with this token:\n\n%s\n\nIt is valid until %s.\n",
-			o.publicURL, string(token), inv.ExpiresAt.UTC().Format("2 January 2006 15:04 MST")),
-	})
-	return err
 }

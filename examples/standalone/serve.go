@@ -11,6 +11,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/acme/platform/standard"
 )
 
 // serve runs the server until ctx is done, then lets what goes on end.
@@ -25,9 +27,9 @@ func serve(ctx context.Context, o options, _, stderr io.Writer) error {
 	}
 	defer listener.Close()
 
-	door := &front{}
+	handler := &startup{}
 	server := &http.Server{
-		Handler:           door,
+		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
@@ -37,14 +39,14 @@ func serve(ctx context.Context, o options, _, stderr io.Writer) error {
 	go func() { failed <- server.Serve(listener) }()
 	addr := listener.Addr().String()
 	log.InfoContext(ctx, "starting", slog.String("addr", addr))
-	a, err := start(ctx, o.patience(), log, func(ctx context.Context) (assembly, error) { return assembleAndStart(ctx, o, log) })
+	p, err := start(ctx, o.patience(), log, func(ctx context.Context) (*standard.Platform, error) { return assembleAndStart(ctx, o, log) })
 	if err != nil {
 		return errors.Join(err, server.Close())
 	}
-	server.RegisterOnShutdown(a.endStreams)
-	door.open(a.gateway)
+	server.RegisterOnShutdown(p.EndStreams)
+	handler.open(p)
 	log.InfoContext(ctx, "listening", slog.String("addr", addr), slog.String("docs", "http://"+addr+"/docs"),
-		slog.String("stores", a.stores.describe(o)))
+		slog.String("stores", o.where()))
 
 	select {
 	case err = <-failed:
@@ -57,7 +59,7 @@ func serve(ctx context.Context, o options, _, stderr io.Writer) error {
 	if errors.Is(err, http.ErrServerClosed) {
 		err = nil
 	}
-	return errors.Join(err, drain(stopCtx, server, o.shutdown*3/4), a.platform.Stop(stopCtx))
+	return errors.Join(err, drain(stopCtx, server, o.shutdown*3/4), p.Close(stopCtx))
 }
 
 // redisLog takes what go-redis would write to the standard error by itself. The

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/standard"
 )
 
 // The pause before stores are asked again doubles from the first to the second.
@@ -17,14 +18,14 @@ const (
 	lastPause  = 5 * time.Second
 )
 
-// start assembles and starts the platform, a new one each time. What fails because a store does not
-// answer is tried again until timeout is over: a container may be started
+// start starts the platform, a new one each time. What fails because a store does
+// not answer is tried again until timeout is over: a container may be started
 // before its database. What is wrong stays wrong and fails at once.
-func start(ctx context.Context, timeout time.Duration, log *slog.Logger, try func(context.Context) (assembly, error)) (assembly, error) {
+func start[T any](ctx context.Context, timeout time.Duration, log *slog.Logger, try func(context.Context) (T, error)) (T, error) {
 	began := time.Now()
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		a, err := try(ctx)
-		if err == nil || !away(err) {
+		if err == nil || !unavailable(err) {
 			return a, err
 		}
 		if time.Since(began)+pause > timeout {
@@ -39,8 +40,8 @@ func start(ctx context.Context, timeout time.Duration, log *slog.Logger, try fun
 	}
 }
 
-// away reports whether err says that a store does not answer, or not yet.
-func away(err error) bool {
+// unavailable reports whether err says that a store does not answer, or not yet.
+func unavailable(err error) bool {
 	var network *net.OpError
 	var name *net.DNSError
 	return errors.Is(err, platform.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) ||
@@ -48,15 +49,15 @@ func away(err error) bool {
 }
 
 // assembleAndStart is one try.
-func assembleAndStart(ctx context.Context, o options, log *slog.Logger) (assembly, error) {
-	a, err := assemble(o, log)
+func assembleAndStart(ctx context.Context, o options, log *slog.Logger) (*standard.Platform, error) {
+	p, err := assemble(o, log)
 	if err != nil {
-		return assembly{}, err
+		return nil, err
 	}
-	if err := a.platform.Start(ctx); err != nil {
-		return assembly{}, err
+	if err := p.Start(ctx); err != nil {
+		return nil, err
 	}
-	return a, nil
+	return p, nil
 }
 
 // patience is how long to ask again. A file needs none: it is there or not.

@@ -42,9 +42,9 @@ func TestStart(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log bytes.Buffer
 				tries, began := 0, time.Now()
-				_, err := start(t.Context(), c.timeout, slog.New(slog.NewTextHandler(&log, nil)), func(context.Context) (assembly, error) {
+				_, err := start(t.Context(), c.timeout, slog.New(slog.NewTextHandler(&log, nil)), func(context.Context) (struct{}, error) {
 					tries++
-					return assembly{}, c.answers[min(tries, len(c.answers))-1]
+					return struct{}{}, c.answers[min(tries, len(c.answers))-1]
 				})
 				if (err == nil) != (c.says == "") || (err != nil && !strings.Contains(err.Error(), c.says)) {
 					t.Errorf("got %v, want %q", err, c.says)
@@ -65,8 +65,8 @@ func TestStartIsInterrupted(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began := time.Now()
-		_, err := start(ctx, time.Minute, slog.New(slog.DiscardHandler), func(context.Context) (assembly, error) {
-			return assembly{}, platform.Errorf(platform.KindUnavailable, "store_unavailable", "away")
+		_, err := start(ctx, time.Minute, slog.New(slog.DiscardHandler), func(context.Context) (struct{}, error) {
+			return struct{}{}, platform.Errorf(platform.KindUnavailable, "store_unavailable", "away")
 		})
 		if err == nil || !strings.Contains(err.Error(), "stopped before it was ready") || time.Since(began) != time.Second {
 			t.Errorf("got %v after %v", err, time.Since(began))
@@ -74,11 +74,11 @@ func TestStartIsInterrupted(t *testing.T) {
 	})
 }
 
-func TestFront(t *testing.T) {
-	door := &front{}
+func TestStartup(t *testing.T) {
+	h := &startup{}
 	get := func(path string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
-		door.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
 		return w
 	}
 	for path, want := range map[string]int{"/livez": 200, "/readyz": 503, "/v1/me": 503} {
@@ -90,7 +90,7 @@ func TestFront(t *testing.T) {
 	if w := get("/v1/me"); w.Header().Get("Content-Type") != "application/problem+json" || !strings.Contains(w.Body.String(), `"starting"`) {
 		t.Errorf("got %v %s", w.Header(), w.Body)
 	}
-	door.open(http.NotFoundHandler())
+	h.open(http.NotFoundHandler())
 	if w := get("/livez"); w.Code != http.StatusNotFound {
 		t.Errorf("once open: got %d", w.Code)
 	}

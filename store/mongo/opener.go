@@ -18,6 +18,9 @@ func (c Config) Open(env store.Env) (store.Documents, error) {
 	if c.Logger == nil {
 		c.Logger = env.Logger
 	}
+	if c.Lease == 0 {
+		c.Lease = env.Lease
+	}
 	if c.Now == nil {
 		c.Now = env.Now
 	}

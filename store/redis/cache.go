@@ -18,6 +18,9 @@ func (c *Client) Cache() store.Cache { return cache{c} }
 
 type cache struct{ *Client }
 
+// PartOf implements [platform.Part].
+func (c cache) PartOf() platform.Module { return c.Client }
+
 // errTTL is a bug of the caller.
 var errTTL = errors.New("redis: the time to live must be positive")
 

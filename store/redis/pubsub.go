@@ -17,6 +17,9 @@ func (c *Client) PubSub() store.PubSub { return pubSub{c} }
 
 type pubSub struct{ *Client }
 
+// PartOf implements [platform.Part].
+func (p pubSub) PartOf() platform.Module { return p.Client }
+
 // Publish implements [store.PubSub]. After an error the message may have been
 // sent.
 func (p pubSub) Publish(ctx context.Context, tenant platform.TenantID, topic string, payload []byte) error {

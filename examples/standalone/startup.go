@@ -5,15 +5,15 @@ import (
 	"sync/atomic"
 )
 
-// front answers while the platform behind it starts: alive and not ready, so
-// that whoever watches the process neither ends it nor sends it requests.
-type front struct{ behind atomic.Pointer[http.Handler] }
+// startup answers while the platform starts: alive and not ready, so that whoever watches
+// the process neither ends it nor sends it requests.
+type startup struct{ started atomic.Pointer[http.Handler] }
 
 // open lets requests through.
-func (f *front) open(h http.Handler) { f.behind.Store(&h) }
+func (s *startup) open(h http.Handler) { s.started.Store(&h) }
 
-func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h := f.behind.Load(); h != nil {
+func (s *startup) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h := s.started.Load(); h != nil {
 		(*h).ServeHTTP(w, r)
 		return
 	}
