@@ -1,6 +1,7 @@
 package platform_test
 
 import (
+	"context"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -13,6 +14,17 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/analytics"
+	"github.com/acme/platform/internal/testdb"
+	"github.com/acme/platform/notify"
+	"github.com/acme/platform/store/idempotency"
+	"github.com/acme/platform/store/memory"
+	"github.com/acme/platform/store/outbox"
+	"github.com/acme/platform/store/queue"
+	"github.com/acme/platform/store/sqlevents"
+	"github.com/acme/platform/user"
 )
 
 // crossing is a token that a part of the module takes; see store.Crossing.
@@ -100,5 +112,52 @@ func TestCrossingsAreListed(t *testing.T) {
 	}
 	if _, listed, _ := strings.Cut(string(page), "\n| "); "| "+listed != table.String() {
 		t.Errorf("docs/crossings.md must end with this table:\n\n%s", table.String())
+	}
+}
+
+// nobody is a directory without people.
+type nobody struct{}
+
+func (nobody) Recipients(context.Context, platform.TenantID, notify.Audience) ([]notify.Recipient, error) {
+	return nil, nil
+}
+
+// Every token is handed out when the platform is assembled: before it starts, its
+// store lists all who can cross tenants.
+func TestAnAssembledPlatformListsItsCrossings(t *testing.T) {
+	db := testdb.New(t)
+	events, err := sqlevents.New(sqlevents.Config{DB: db})
+	ok(t, err)
+	jobs, err := queue.New(queue.Config{DB: db})
+	ok(t, err)
+	_, err = outbox.New(outbox.Config{DB: db, Events: events})
+	ok(t, err)
+	_, err = idempotency.New(idempotency.Config{DB: db})
+	ok(t, err)
+	_, err = user.New(user.Config{DB: db, Issuer: "https://api.example.com", Cache: memory.NewCache(1 << 20)})
+	ok(t, err)
+	_, err = notify.New(notify.Config{DB: db, Events: events, Queue: jobs, Directory: nobody{}})
+	ok(t, err)
+	_, err = analytics.New(analytics.Config{DB: db})
+	ok(t, err)
+
+	var want, got []string
+	for _, c := range crossings(t) {
+		if !strings.HasPrefix(c.name, "postgres.") {
+			want = append(want, c.name+": "+c.reason)
+		}
+	}
+	for _, c := range db.Crossings().List() {
+		got = append(got, c.Name()+": "+c.Reason())
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the store lists\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -35,27 +35,28 @@ var tenantNotFirst = map[string]string{
 }
 
 // acrossTenants are the statements on a tenant's table that name no tenant, by
-// file and table, and why.
+// file and table, and the crossing that they are a part of; docs/crossings.md
+// says why.
 var acrossTenants = map[string]string{
-	"notify/rulefailures.go notify_rule_failures": "an operator looks for rules that fail, of all tenants",
-	"notify/rulefailures.go notify_rules":         "the same; joined by the failure's tenant",
-	"notify/rulefailures.go notify_builtin_rules": "the same; joined by the failure's tenant",
-	"store/outbox/away.go outbox":                 "the relay moves the events of all tenants",
-	"store/outbox/move.go outbox":                 "the relay looks whether there are events of any tenant",
-	"store/outbox/stats.go outbox":                "figures of the whole",
-	"store/outbox/stats.go outbox_dead":           "figures of the whole",
-	"store/queue/settle.go jobs":                  "the workers act for all tenants",
-	"store/queue/stats.go jobs":                   "figures of the whole",
-	"store/sqlevents/consume.go event_log":        "a group of consumers serves all tenants",
-	"store/sqlevents/stats.go event_log":          "figures of the whole",
-	"store/sqlevents/trim.go event_log":           "retention is by age alone",
-	"user/apikey_verify.go user_api_keys":         "the credential names the key, and the key its tenant",
-	"user/apikey_verify.go user_memberships":      "the same; joined by the key's tenant",
-	"user/apikey_verify.go user_organizations":    "the same; joined by the key's tenant",
-	"user/idempotency.go user_memberships":        "the organizations of a person, one of which a repeated call has made",
-	"user/invitation.go user_invitations":         "the token names the invitation, and the invitation its tenant",
-	"user/login.go user_memberships":              "a login asks in which organizations a person is",
-	"user/login.go user_organizations":            "the same",
+	"notify/rulefailures.go notify_rule_failures": "notify.rule-failures",
+	"notify/rulefailures.go notify_rules":         "notify.rule-failures", // joined by the failure's tenant
+	"notify/rulefailures.go notify_builtin_rules": "notify.rule-failures", // the same
+	"store/outbox/away.go outbox":                 "outbox.relay",
+	"store/outbox/move.go outbox":                 "outbox.relay",
+	"store/outbox/stats.go outbox":                "outbox.stats",
+	"store/outbox/stats.go outbox_dead":           "outbox.stats",
+	"store/queue/settle.go jobs":                  "queue.work",
+	"store/queue/stats.go jobs":                   "queue.stats",
+	"store/sqlevents/consume.go event_log":        "events.consume",
+	"store/sqlevents/stats.go event_log":          "events.stats",
+	"store/sqlevents/trim.go event_log":           "events.trim",
+	"user/apikey_verify.go user_api_keys":         "user.api-key",
+	"user/apikey_verify.go user_memberships":      "user.api-key", // joined by the key's tenant
+	"user/apikey_verify.go user_organizations":    "user.api-key", // the same
+	"user/idempotency.go user_memberships":        "user.repeated",
+	"user/invitation.go user_invitations":         "user.invitation",
+	"user/login.go user_memberships":              "user.sign-in",
+	"user/login.go user_organizations":            "user.sign-in", // joined by the membership's tenant
 }
 
 // onlySQLite are the columns that PostgreSQL has no use for, and why.
@@ -150,16 +151,22 @@ func TestEveryTableHasItsTenant(t *testing.T) {
 var touches = regexp.MustCompile(`(?i)\b(?:FROM|JOIN|INTO|UPDATE)\s+([a-z_]+)\b`)
 
 // A statement on a tenant's table that does not name the tenant is refused,
-// wherever it is written.
+// wherever it is written, unless it is a part of a crossing; in a transaction of
+// one tenant none is.
 func TestEveryStatementNamesItsTenant(t *testing.T) {
+	names := map[string]bool{}
+	for _, c := range crossings(t) {
+		names[c.name] = true
+	}
 	tenants := map[string]bool{}
 	for name, tab := range tables(t, "sqlite") {
 		tenants[name] = slices.Contains(tab.columns, "tenant")
 	}
 	used := map[string]bool{}
 	statements := 0
-	for file, texts := range literals(t) {
-		for _, text := range texts {
+	for file, literals := range literals(t) {
+		for _, lit := range literals {
+			text := lit.text
 			if !regexp.MustCompile(`(?i)^\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b`).MatchString(text) {
 				continue
 			}
@@ -170,8 +177,13 @@ func TestEveryStatementNamesItsTenant(t *testing.T) {
 					continue
 				}
 				key := filepath.ToSlash(file) + " " + name
-				if acrossTenants[key] == "" {
+				switch by := acrossTenants[key]; {
+				case by == "":
 					t.Errorf("%s: this statement on %s names no tenant:\n\t%s", file, name, text)
+				case !names[by]:
+					t.Errorf("acrossTenants has the crossing %q for %s, which there is not", by, key)
+				case lit.inTenant:
+					t.Errorf("%s: this statement on %s names no tenant and is run for one:\n\t%s", file, name, text)
 				}
 				used[key] = true
 			}
@@ -182,7 +194,7 @@ func TestEveryStatementNamesItsTenant(t *testing.T) {
 	}
 	for key := range acrossTenants {
 		if !used[key] {
-			t.Errorf("acrossTenants has a reason for %s, which has no such statement", key)
+			t.Errorf("acrossTenants has a crossing for %s, which has no such statement", key)
 		}
 	}
 }
@@ -197,11 +209,19 @@ func namesTenant(text string) bool {
 	return ok && regexp.MustCompile(`\bTENANT\b`).MatchString(condition)
 }
 
+// text is a string of the program.
+type text struct {
+	text string
+	// inTenant is set inside a function that is given a transaction of one
+	// tenant.
+	inTenant bool
+}
+
 // literals returns the texts of each file that is not a test, pieces that are
 // joined by + as one.
-func literals(t *testing.T) map[string][]string {
+func literals(t *testing.T) map[string][]text {
 	t.Helper()
-	found := map[string][]string{}
+	found := map[string][]text{}
 	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") ||
 			strings.HasPrefix(filepath.ToSlash(file), "store/storetest/") {
@@ -211,21 +231,64 @@ func literals(t *testing.T) map[string][]string {
 		if err != nil {
 			return err
 		}
-		ast.Inspect(parsed, func(n ast.Node) bool {
-			if e, ok := n.(ast.Expr); ok {
-				if text, ok := joined(e); ok {
-					found[file] = append(found[file], text)
-					return false
-				}
-			}
-			return true
-		})
+		found[file] = textsOf(parsed)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return found
+}
+
+func textsOf(file *ast.File) (all []text) {
+	var around []ast.Node
+	ast.Inspect(file, func(n ast.Node) bool {
+		if n == nil {
+			around = around[:len(around)-1]
+			return true
+		}
+		if e, ok := n.(ast.Expr); ok {
+			if s, ok := joined(e); ok {
+				all = append(all, text{s, inTenant(around)})
+				return false
+			}
+		}
+		around = append(around, n)
+		return true
+	})
+	return all
+}
+
+// inTenant reports whether the innermost function around that is given a
+// transaction is given a store.Tx.
+func inTenant(around []ast.Node) bool {
+	for _, n := range slices.Backward(around) {
+		var params *ast.FieldList
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			params = n.Type.Params
+		case *ast.FuncDecl:
+			params = n.Type.Params
+		default:
+			continue
+		}
+		for _, p := range params.List {
+			kind, ok := p.Type.(*ast.SelectorExpr)
+			if !ok {
+				continue
+			}
+			if of, ok := kind.X.(*ast.Ident); !ok || of.Name != "store" {
+				continue
+			}
+			switch kind.Sel.Name {
+			case "Tx":
+				return true
+			case "CrossTx", "Queries":
+				return false
+			}
+		}
+	}
+	return false
 }
 
 // joined returns a string literal, or a sum that has one; what is not a literal
@@ -264,5 +327,25 @@ func TestNamesTenant(t *testing.T) {
 		if got := namesTenant(text); got != want {
 			t.Errorf("%s: %v, want %v", text, got, want)
 		}
+	}
+}
+
+// So it is told for whom a statement is run.
+func TestInTenant(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "x.go", `package x
+const outside = "outside"
+func tenant(ctx context.Context, tx store.Tx) { tx.Exec(ctx, "tenant") }
+func cross(ctx context.Context, tx store.CrossTx) { tx.Exec(ctx, "cross"+" too") }
+func any(ctx context.Context, tx store.Queries) { tx.Exec(ctx, "any") }
+func nested(ctx context.Context, tx store.Tx) {
+	db.AcrossTenants(ctx, by, func(ctx context.Context, tx store.CrossTx) error { return tx.Exec(ctx, "inner") })
+	db.InTenant(ctx, t, func(ctx context.Context, tx store.Tx) error { return each(func(n int) { tx.Exec(ctx, "inner tenant") }) })
+}`, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []text{{"outside", false}, {"tenant", true}, {"cross too", false}, {"any", false}, {"inner", false}, {"inner tenant", true}}
+	if got := textsOf(file); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

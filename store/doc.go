@@ -18,6 +18,27 @@
 // valid ([platform.TenantID.Validate]) does nothing and returns the error. The
 // context never decides which tenant it is.
 //
+// Crossing tenants: a [Relational] store has a second kind of transaction, for
+// rows of no tenant or of many. Three things keep it rare and seen. It has a type
+// of its own, [CrossTx], that passes for no [Tx]. It needs a token, a [Crossing],
+// which the store hands out when the platform is assembled, with a name and a
+// reason; [Crossings.List] is then who can cross. And a module that takes a
+// [TenantDB] has no way to begin one. docs/crossings.md lists the crossings of
+// this module.
+//
+//	type Invoices struct {
+//		db    store.Relational // store.TenantDB, if it never crosses
+//		close store.Crossing
+//	}
+//
+//	func New(db store.Relational) *Invoices {
+//		return &Invoices{db: db, close: db.Crossings().Grant("invoices.close", "closes the month of every tenant")}
+//	}
+//
+//	func (s *Invoices) CloseMonth(ctx context.Context) error {
+//		return s.db.AcrossTenants(ctx, s.close, func(ctx context.Context, tx store.CrossTx) error { … })
+//	}
+//
 // Errors: what a caller may act on is a [*platform.Error] of the kind that the
 // method names. Everything else is a fault of the store.
 //

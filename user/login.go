@@ -146,25 +146,35 @@ func (s *Service) account(ctx context.Context, email string) (account, error) {
 }
 
 // openTo returns the organization of that id if it is open to the user, or
-// the first that is where none is named.
+// the first that is where none is named; only then it crosses tenants.
 func (s *Service) openTo(ctx context.Context, user string, wanted platform.TenantID) (platform.TenantID, error) {
-	var found platform.TenantID
-	if wanted != "" && wanted.Validate() != nil {
-		return "", errNotMember()
+	if wanted != "" {
+		return wanted, s.open(ctx, user, wanted)
 	}
+	var found platform.TenantID
 	err := s.db.AcrossTenants(ctx, s.cross.signIn, func(ctx context.Context, tx store.CrossTx) error {
-		query := `SELECT m.tenant FROM user_memberships m JOIN user_organizations o ON o.tenant = m.tenant
-			WHERE m.user_id = ? AND m.status = 'active' AND o.status = 'active'`
-		args := []any{user}
-		if wanted != "" {
-			query, args = query+` AND m.tenant = ?`, append(args, string(wanted))
-		}
-		return tx.QueryRow(ctx, query+` ORDER BY m.created_at, m.id LIMIT 1`, args...).Scan(&found)
+		return tx.QueryRow(ctx, `SELECT m.tenant FROM user_memberships m JOIN user_organizations o ON o.tenant = m.tenant
+			WHERE m.user_id = ? AND m.status = 'active' AND o.status = 'active'
+			ORDER BY m.created_at, m.id LIMIT 1`, user).Scan(&found)
 	}, store.ReadOnly)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", errNotMember()
 	}
 	return found, err
+}
+
+// open refuses an organization that is not open to the user.
+func (s *Service) open(ctx context.Context, user string, organization platform.TenantID) error {
+	if organization.Validate() != nil { // a name that no organization can have
+		return errNotMember()
+	}
+	var one int
+	err := store.ReadRow(ctx, s.db, organization, `SELECT 1 FROM user_memberships m JOIN user_organizations o ON o.tenant = m.tenant
+		WHERE m.tenant = ? AND m.user_id = ? AND m.status = 'active' AND o.status = 'active'`, []any{string(organization), user}, &one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return errNotMember()
+	}
+	return err
 }
 
 func errNotMember() error {
