@@ -53,6 +53,7 @@ var rules = []rule{
 	{dir: "store/sqldocs", ours: []string{"", "store", "store/document", "store/internal/...", "internal/..."}},
 	{dir: "store/sqlevents", ours: []string{"", "store", "store/internal/...", "internal/..."}},
 	{dir: "store/outbox", ours: []string{"", "store", "store/internal/...", "internal/..."}},
+	{dir: "store/consumer", ours: []string{"", "store", "internal/..."}},
 	{dir: "store/queue", ours: []string{"", "store", "store/internal/...", "internal/..."}},
 	{dir: "store/idempotency", ours: []string{"", "store", "store/internal/...", "store/retention", "internal/..."}},
 	{dir: "store/quota", ours: []string{"", "store"}},
