@@ -82,6 +82,33 @@ type Emitter interface {
 	OnEmit(f func()) (remove func())
 }
 
+// Joiner is a [Relational] that works inside a transaction which the host has
+// begun itself. The driver for PostgreSQL is one. On SQLite, whose writers share
+// their commits, it is the other way round: the host's statements run in
+// [TenantDB.InTenant], through the transaction that its function is given.
+type Joiner interface {
+	Relational
+	// Join runs fn for a tenant inside tx, a transaction of a type that the
+	// driver names, and writes out the events that fn emitted. The host commits.
+	// Where fn fails, what it did is undone and the host may go on with tx.
+	Join(ctx context.Context, tx any, tenant platform.TenantID, fn func(context.Context, Tx) error) error
+	// Wake calls the functions of OnEmit and OnWake. The host may call it after
+	// its commit, so that what it committed need not wait for the next look of
+	// the relay and the queue.
+	Wake()
+	// OnWake has f called by Wake; f returns at once and begins no transaction.
+	// The returned function ends that.
+	OnWake(f func()) (remove func())
+}
+
+// Joined reports whether tx is a transaction of the host's that was joined
+// ([Joiner]). What is only told of a commit so as to look sooner, and would look by
+// itself, asks it before [Tx.AfterCommit].
+func Joined(tx Queries) bool {
+	j, ok := tx.(interface{ Joined() bool })
+	return ok && j.Joined()
+}
+
 // RowReader is a [Relational] that reads a single row cheaper than a transaction
 // does; see [ReadRow].
 type RowReader interface {

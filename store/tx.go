@@ -61,7 +61,8 @@ type Tx interface {
 	// AfterCommit has f called once the commit is durable, in the order of
 	// the calls, by a goroutine that must not be held up: f returns at once
 	// and begins no transaction. It is not called when the transaction fails,
-	// nor after a crash.
+	// nor after a crash. In a transaction of the host's ([Joiner]) it makes
+	// the call fail, because the store does not see that commit.
 	AfterCommit(f func())
 }
 

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -21,9 +20,7 @@ func (db *DB) commit(ctx context.Context, c *sql.Conn, tx *sqltx.Tx) error {
 			return fmt.Errorf("postgres: %w", err)
 		}
 		if p.PgConn().TxStatus() == 'E' {
-			// fn went on after a statement had failed: COMMIT would roll back
-			// and say nothing.
-			return errors.New("postgres: the transaction's function returned no error although a statement had failed")
+			return errHidden
 		}
 		err := db.sendCommit(ctx, p, tx)
 		if err != nil && p.IsClosed() {

@@ -44,6 +44,12 @@
 // calls again needs an effect that bears repetition, as with a lost answer of
 // any server.
 //
+// # A host's own transaction
+//
+// [DB.Join] runs a function inside a transaction that the host has begun on the
+// same database, with database/sql, bun or pgx. It costs three round trips beside
+// what the function does, and one for the events that it emits.
+//
 // # Away
 //
 // Where the server does not answer, a transaction ends with its context, or

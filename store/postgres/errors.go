@@ -19,6 +19,15 @@ import (
 // store: with all connections in use it would wait for itself.
 var ErrNested = errors.New("postgres: a transaction was begun inside another one")
 
+// ErrAfterCommit is the error of a [DB.Join] whose function called
+// [store.Tx.AfterCommit]: the commit is the host's, and the store does not see it.
+var ErrAfterCommit = errors.New("postgres: join: AfterCommit was called, but the commit is the host's: " +
+	"do after your own commit what must follow it, or enqueue a job")
+
+// errHidden is the error of a function that went on after a statement had failed:
+// COMMIT would roll back and say nothing.
+var errHidden = errors.New("postgres: the transaction's function returned no error although a statement had failed")
+
 // NewerError is the error of migrating a database that a newer program has
 // migrated before.
 type NewerError = sqltx.NewerError
@@ -52,6 +61,7 @@ const (
 	codeDeadlock         = "40P01"
 	codeFeature          = "0A000"
 	codeCancelled        = "57014"
+	codeAborted          = "25P02"
 	codePrivilege        = "42501"
 	codeLockNotAvailable = "55P03"
 	codeDiskFull         = "53100"

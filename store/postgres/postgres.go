@@ -28,6 +28,7 @@ type DB struct {
 	bun    *bun.DB // builds queries; never runs one
 	binder *binder
 	emit   sqltx.Notifier
+	wake   sqltx.Notifier // what the host asks for
 
 	crossings store.Crossings
 	cross     crossings
@@ -44,6 +45,7 @@ var (
 	_ store.Relational = (*DB)(nil)
 	_ store.Emitter    = (*DB)(nil)
 	_ store.RowReader  = (*DB)(nil)
+	_ store.Joiner     = (*DB)(nil)
 	_ platform.Module  = (*DB)(nil)
 	_ platform.Starter = (*DB)(nil)
 	_ platform.Stopper = (*DB)(nil)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/uptrace/bun"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/background"
@@ -196,18 +197,18 @@ func (db *DB) lock(ctx context.Context, t *sqltx.Tx, name string) error {
 // conn is a connection as bun and the Tx use it. A text with parameters is one of
 // the constant ones of a hot path and prepared once. bun's are complete, each one
 // different: they go by the simple protocol, which prepares nothing.
-type conn struct{ *sql.Conn }
+type conn struct{ bun.IConn }
 
 func (c *conn) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return c.Conn.ExecContext(ctx, query, mode(args)...)
+	return c.IConn.ExecContext(ctx, query, mode(args)...)
 }
 
 func (c *conn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return c.Conn.QueryContext(ctx, query, mode(args)...)
+	return c.IConn.QueryContext(ctx, query, mode(args)...)
 }
 
 func (c *conn) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return c.Conn.QueryRowContext(ctx, query, mode(args)...)
+	return c.IConn.QueryRowContext(ctx, query, mode(args)...)
 }
 
 func mode(args []any) []any {

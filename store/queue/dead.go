@@ -101,7 +101,7 @@ func (q *Queue) Retry(ctx context.Context, tenant platform.TenantID, id string) 
 		if !found {
 			return platform.NotFound("dead job")
 		}
-		tx.AfterCommit(q.wake.Set)
+		q.wakeAfter(tx)
 		return nil
 	})
 }

@@ -72,7 +72,7 @@ func (q *Queue) enqueue(ctx context.Context, tx enqueueTx, tenant platform.Tenan
 		}
 		if added {
 			if q.handles(job.Kind) {
-				tx.AfterCommit(q.wake.Set)
+				q.wakeAfter(tx)
 			}
 			return id, nil
 		}
@@ -82,6 +82,15 @@ func (q *Queue) enqueue(ctx context.Context, tx enqueueTx, tenant platform.Tenan
 		}
 	}
 	return "", sqltx.Again(errKeyRace)
+}
+
+// wakeAfter has the pump look once tx is committed. The commit of a host's
+// transaction is not seen: the pump then looks at its interval, or when the host
+// calls [store.Joiner.Wake].
+func (q *Queue) wakeAfter(tx enqueueTx) {
+	if !store.Joined(tx) {
+		tx.AfterCommit(q.wake.Set)
+	}
 }
 
 // enqueueTries is how often the job of a unique key may be finished between a
@@ -101,7 +110,7 @@ func (q *Queue) unfinished(ctx context.Context, tx enqueueTx, tenant platform.Te
 	} {
 		err := tx.QueryRow(ctx, text, string(tenant), job.Kind, job.UniqueKey).Scan(&id)
 		if err == nil {
-			tx.AfterCommit(q.wake.Set) // workers may have passed over it meanwhile
+			q.wakeAfter(tx) // workers may have passed over it meanwhile
 			return id, nil
 		}
 		if !errors.Is(err, sql.ErrNoRows) {
@@ -161,6 +170,10 @@ func Finish(ctx context.Context, tx store.Tx, job Job) error {
 	}
 	if !done {
 		return ErrLeaseLost
+	}
+	if store.Joined(tx) {
+		job.run.joined.Store(true)
+		return nil
 	}
 	tx.AfterCommit(func() { job.run.finished.Store(true) })
 	return nil

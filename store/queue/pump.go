@@ -17,6 +17,9 @@ const settleTime = 5 * time.Second
 // results that have come in and claims new jobs in one transaction, so that a
 // commit serves as many jobs as there are places.
 func (q *Queue) pump(ctx context.Context) {
+	if joiner, ok := q.cfg.DB.(store.Joiner); ok {
+		defer joiner.OnWake(q.wake.Set)()
+	}
 	var (
 		failures  int
 		heartbeat time.Time // when the leases were renewed last

@@ -22,6 +22,7 @@ type run struct {
 	cancel   context.CancelCauseFunc
 	reported bool        // the handler has returned; guarded by Queue.mu
 	finished atomic.Bool // Finish has committed
+	joined   atomic.Bool // Finish was called in a host's transaction, whose commit is not seen
 }
 
 // outcome is what becomes of a job after a run.

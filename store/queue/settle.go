@@ -27,7 +27,7 @@ func (q *Queue) settle(ctx context.Context, tx store.Queries, results []result) 
 		if err != nil {
 			return err
 		}
-		if !ours {
+		if !ours && !res.run.joined.Load() {
 			q.warnTaken(ctx, res.run)
 		}
 	}
@@ -56,7 +56,7 @@ func (q *Queue) settleAllDone(ctx context.Context, tx store.Queries, done []*run
 		return fmt.Errorf("queue: settle: %w", err)
 	}
 	for _, r := range done {
-		if !ours[r.key] {
+		if !ours[r.key] && !r.joined.Load() {
 			q.warnTaken(ctx, r)
 		}
 	}
@@ -153,7 +153,7 @@ func (q *Queue) renew(ctx context.Context, tx store.Queries) (lost []*run, err e
 	}
 	q.mu.Lock()
 	for key, r := range q.running {
-		if !held[key] && !r.reported && !r.finished.Load() {
+		if !held[key] && !r.reported && !r.finished.Load() && !r.joined.Load() {
 			lost = append(lost, r)
 		}
 		delete(held, key)

@@ -37,7 +37,7 @@ func (q *Queue) TargetRecovered(ctx context.Context, tx store.Tx, kindName, targ
 		return err
 	}
 	if removed && q.handles(kindName) {
-		tx.AfterCommit(q.wake.Set)
+		q.wakeAfter(tx)
 	}
 	return nil
 }

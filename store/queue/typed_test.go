@@ -130,7 +130,7 @@ func ExampleHandle() {
 		return
 	}
 	defer os.RemoveAll(dir)
-	db, err := sqlite.Open(ctx, filepath.Join(dir, "acme.db"))
+	db, err := sqlite.New(filepath.Join(dir, "acme.db"))
 	if err != nil {
 		fmt.Println(err)
 		return

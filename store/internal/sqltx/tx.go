@@ -26,6 +26,8 @@ type Config struct {
 	Tenant platform.TenantID
 	// ReadOnly refuses Emit and Once; the driver refuses the rest.
 	ReadOnly bool
+	// Joined says that the transaction is a host's, which commits it.
+	Joined bool
 	// Detach hides the end of the caller's context from database/sql, which
 	// starts a goroutine for each query whose context can end. A context that
 	// is done already still stops a statement before it begins; a driver that
@@ -104,6 +106,9 @@ func (t *Tx) bind(query string) string {
 	}
 	return t.cfg.Rebind(query)
 }
+
+// Joined implements what [store.Joined] asks for.
+func (t *Tx) Joined() bool { return t.cfg.Joined }
 
 // Scope is the tenant that the transaction is bound to, "" across tenants.
 func (t *Tx) Scope() platform.TenantID { return t.cfg.Tenant }
