@@ -69,6 +69,9 @@ type Error struct {
 	// RetryAfter is how long to wait before the same call can succeed; zero
 	// is unknown. It matters for KindLimited and KindUnavailable.
 	RetryAfter time.Duration
+	// MaxAge is how recent the sign-in must be, for KindUnauthenticated; zero
+	// is that its age does not matter. See [Reauthenticate].
+	MaxAge time.Duration
 
 	cause error
 }

@@ -24,8 +24,18 @@ type Event struct {
 	Subject string
 	// Time is when it happened.
 	Time time.Time
-	// Actor is the subject of the principal that caused it, or "".
+	// Actor is the id of who caused it, or "": the subject of the principal, or
+	// of its actor where somebody acted for that subject (see
+	// [Principal.Attribution]).
 	Actor string
+	// OnBehalfOf is the subject that Actor acted for, or "" where Actor acted
+	// for itself. It is the extension attribute "onbehalfof".
+	OnBehalfOf string
+	// TraceParent is the trace that the event belongs to, as the header
+	// "traceparent" of W3C Trace Context, or "". A store fills it from the
+	// context of [TraceParentFrom] where it is empty. It is the extension
+	// attribute "traceparent" (CloudEvents distributed tracing).
+	TraceParent string
 	// Data is a JSON value; its shape belongs to Type.
 	Data json.RawMessage
 }
@@ -45,10 +55,14 @@ func (e Event) Validate() error {
 	}
 	for _, f := range []struct{ name, value string }{
 		{"id", e.ID}, {"source", e.Source}, {"type", e.Type}, {"subject", e.Subject}, {"actor", e.Actor},
+		{"onbehalfof", e.OnBehalfOf},
 	} {
 		if !utf8.ValidString(f.value) || strings.ContainsRune(f.value, 0) {
 			fields = append(fields, Field{Path: "/" + f.name, Code: "format", Detail: f.name + " must be UTF-8 without U+0000"})
 		}
+	}
+	if e.TraceParent != "" && !ValidTraceParent(e.TraceParent) {
+		fields = append(fields, Field{Path: "/traceparent", Code: "format", Detail: "traceparent must be one of W3C Trace Context"})
 	}
 	if len(e.Data) > 0 && (!json.Valid(e.Data) || !utf8.Valid(e.Data)) {
 		fields = append(fields, Field{Path: "/data", Code: "format", Detail: "data must be JSON in UTF-8"})

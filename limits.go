@@ -23,7 +23,8 @@ type Limits struct {
 	// together: "members".
 	Members int64
 	// Organizations bounds how many organizations one user may create:
-	// "organizations". It is read for the tenant that the user is signed in to.
+	// "organizations". It is read for the tenant that the user is signed in to, which
+	// may be [NoTenant].
 	Organizations int64
 
 	// RequestsPerMinute bounds the requests of all principals of one share:

@@ -28,7 +28,7 @@ type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 	RequestID string         `json:"request_id,omitempty" doc:"The id to name when asking for help"`
 	Errors    []ProblemField `json:"errors,omitempty" nullable:"false" doc:"Which parts of the input are wrong"`
 
-	retryAfter time.Duration
+	retryAfter, maxAge time.Duration
 }
 
 // ProblemField is a [Field] in the body of a [Problem].
@@ -98,7 +98,7 @@ func ProblemFrom(ctx context.Context, err error) *Problem {
 		return NewProblem(ctx, status, "internal", "something went wrong on our side")
 	}
 	p = NewProblem(ctx, status, e.CodeOrKind(), e.Message)
-	p.retryAfter = e.RetryAfter
+	p.retryAfter, p.maxAge = e.RetryAfter, e.MaxAge
 	for _, f := range e.Fields {
 		p.Errors = append(p.Errors, ProblemField(f))
 	}
@@ -140,9 +140,18 @@ func (p *Problem) Header() http.Header {
 		h.Set("Retry-After", strconv.FormatInt(seconds, 10))
 	}
 	if p.Status == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", "Bearer")
+		h.Set("WWW-Authenticate", p.challenge())
 	}
 	return h
+}
+
+// challenge is after RFC 6750, and RFC 9470 where a sign-in is too old.
+func (p *Problem) challenge() string {
+	if p.maxAge == 0 {
+		return "Bearer"
+	}
+	return `Bearer error="insufficient_user_authentication", error_description="More recent authentication is required", max_age="` +
+		strconv.FormatInt(int64(p.maxAge/time.Second), 10) + `"`
 }
 
 // Write sends the problem.

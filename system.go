@@ -11,11 +11,11 @@ func System(tenant TenantID, subject string) Principal {
 }
 
 // RequireTenant returns an error where p names no tenant: the zero value, a
-// tenant that is not valid, and the installation's own scope "-", which owns no
-// tenant's data. Every Go method that touches a tenant's data asks it first. The
+// tenant that is not valid, and the scope [NoTenant], which owns no tenant's
+// data. Every Go method that touches a tenant's data asks it first. The
 // error is of [KindUnauthenticated], code "no_tenant".
 func (p Principal) RequireTenant() error {
-	if p.Tenant == "-" || p.Tenant.Validate() != nil {
+	if p.Tenant.Validate() != nil {
 		return &Error{Kind: KindUnauthenticated, Code: "no_tenant", Message: "the call must be made for a tenant; its principal names none"}
 	}
 	return nil

@@ -161,9 +161,10 @@ func validRecordID(id string) bool {
 
 // event makes an event of a principal's doing.
 func (s *Service) event(p platform.Principal, typ, subject string, data []byte) platform.Event {
+	actor, onBehalfOf := p.Attribution()
 	return platform.Event{
 		ID: s.newID("evt"), Source: "/data", Type: typ, Tenant: p.Tenant, Subject: subject,
-		Time: s.now().UTC(), Actor: p.Subject, Data: data,
+		Time: s.now().UTC(), Actor: actor, OnBehalfOf: onBehalfOf, Data: data,
 	}
 }
 

@@ -52,6 +52,9 @@ type assertion struct {
 	Credential string                 `json:"credential"`
 	Roles      []string               `json:"roles"`
 	Scopes     *[]string              `json:"scopes"`
+	Actor      *platform.Actor        `json:"act,omitempty"`
+	SignedInAt *jwt.NumericDate       `json:"auth_time,omitempty"`
+	Methods    []string               `json:"amr,omitempty"`
 }
 
 // assertionSigner makes assertions for one upstream.
@@ -128,6 +131,10 @@ func (s *assertionSigner) make(p platform.Principal, operation, path string, now
 	if p.Scopes != nil {
 		a.Scopes = &p.Scopes
 	}
+	a.Actor, a.Methods = p.Actor, p.Methods
+	if !p.SignedInAt.IsZero() {
+		a.SignedInAt = jwt.NewNumericDate(p.SignedInAt)
+	}
 	token, err := jwt.Signed(s.signer).Claims(a).Serialize()
 	if err != nil {
 		return "", fmt.Errorf("gateway: sign assertion: %w", err)
@@ -140,7 +147,12 @@ func principalBytes(b []byte, p platform.Principal) []byte {
 	for _, s := range [...]string{string(p.Tenant), string(p.Kind), p.Subject, p.Credential} {
 		b = appendString(b, s)
 	}
-	return appendStrings(appendStrings(b, p.Roles), p.Scopes)
+	b = appendStrings(appendStrings(appendStrings(b, p.Roles), p.Scopes), p.Methods)
+	b = binary.AppendVarint(b, p.SignedInAt.Unix())
+	for a := p.Actor; a != nil; a = a.Actor {
+		b = appendString(appendString(append(b, 1), string(a.Kind)), a.Subject)
+	}
+	return append(b, 0)
 }
 
 // appendStrings tells nil from empty: for scopes these are opposites.

@@ -54,8 +54,11 @@ func TestAssertionRoundTrip(t *testing.T) {
 	clk := newClock()
 	for _, p := range []platform.Principal{
 		{Tenant: "org_a", Subject: "alice", Kind: platform.PrincipalUser, Credential: "ses_1", Roles: []string{"owner"}},
-		{Tenant: "org_a", Subject: "alice", Kind: platform.PrincipalAPIKey, Scopes: []string{"data.*"}},
-		{Tenant: "org_a", Subject: "alice", Scopes: []string{}}, // allows nothing, which nil does not mean
+		{Tenant: "org_a", Subject: "alice", Kind: platform.PrincipalAPIKey, Scopes: []string{"remote.*"}},
+		{
+			Tenant: "org_a", Subject: "alice", Kind: platform.PrincipalAgent, Methods: []string{"pwd", "otp"}, SignedInAt: clk.Now(),
+			Actor: &platform.Actor{Subject: "agt_1", Kind: platform.PrincipalAgent, Actor: &platform.Actor{Subject: "agt_2", Kind: platform.PrincipalService}},
+		},
 	} {
 		token := assertionOf(t, p, clk)
 		var got platform.Principal
@@ -64,6 +67,23 @@ func TestAssertionRoundTrip(t *testing.T) {
 		if w := call(h, "GET", "/", "Platform-Assertion: "+token); w.Code != 200 || !reflect.DeepEqual(got, p) {
 			t.Errorf("%d: %#v became %#v", w.Code, p, got)
 		}
+	}
+}
+
+// An empty list of scopes allows nothing, which nil does not mean.
+func TestAssertionWithoutScopes(t *testing.T) {
+	public, private := keys()
+	clk := newClock()
+	now := clk.Now()
+	token := signAssertion(t, private, jose.EdDSA, kidOf(public), map[string]any{
+		"iss": "gateway", "aud": "remote", "sub": "alice", "iat": now.Unix(), "exp": now.Add(8 * time.Second).Unix(),
+		"op": "remote.get", "tenant": "org_a", "kind": "user", "scopes": []string{},
+	})
+	var got platform.Principal
+	h := believing("remote.get", clk, public)(http.HandlerFunc(
+		func(_ http.ResponseWriter, r *http.Request) { got, _ = platform.PrincipalFrom(r.Context()) }))
+	if w := call(h, "GET", "/", "Platform-Assertion: "+token); w.Code != 200 || got.Scopes == nil || len(got.Scopes) != 0 {
+		t.Errorf("%d: %#v", w.Code, got)
 	}
 }
 

@@ -136,11 +136,15 @@ func (v *assertionVerifier) verify(r *http.Request) (platform.Principal, refusal
 	}
 	p := platform.Principal{
 		Tenant: a.Tenant, Subject: a.Subject, Kind: a.Kind, Credential: a.Credential, Roles: a.Roles,
+		Actor: a.Actor, Methods: a.Methods,
+	}
+	if a.SignedInAt != nil {
+		p.SignedInAt = a.SignedInAt.Time().UTC()
 	}
 	if a.Scopes != nil {
 		p.Scopes = *a.Scopes
 	}
-	if p.Tenant.Validate() != nil {
+	if p.Tenant.ValidateScope() != nil || p.Kind == platform.PrincipalSystem {
 		return platform.Principal{}, refusedClaims
 	}
 	return p, ""

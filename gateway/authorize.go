@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/problem"
@@ -32,17 +34,32 @@ func Authorize(a Authorizer, permission string, log *slog.Logger) func(http.Hand
 	}
 }
 
-// inScope lets requests pass whose principal may call the operation by its
-// scopes: an API key made to read records must not read its owner's inbox only
-// because every valid credential may read an inbox.
-func inScope(operation string, log *slog.Logger) func(http.Handler) http.Handler {
+// admit lets requests pass whose principal the route's access admits: its level,
+// the permission, and last how recent the sign-in is, so that nobody signs in
+// again only to be refused.
+func admit(r platform.Route, a Authorizer, now func() time.Time, log *slog.Logger) func(http.Handler) http.Handler {
+	permission, maxAge := r.Access.Permission(), r.Access.MaxAge()
+	check := func(ctx context.Context) error {
+		p, err := platform.CallerFrom(ctx)
+		if err != nil {
+			return err
+		}
+		if err := r.Access.Admits(p, r.Operation); err != nil {
+			return err
+		}
+		if permission != "" {
+			if err := a.Authorize(ctx, p, permission); err != nil {
+				return err
+			}
+		}
+		if maxAge > 0 && !p.SignedInWithin(maxAge, now()) {
+			return platform.Reauthenticate(maxAge)
+		}
+		return nil
+	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p, err := platform.PrincipalFrom(r.Context())
-			if err == nil && !p.InScope(operation) {
-				err = platform.Errorf(platform.KindForbidden, "", "the credential's scopes do not reach %s", operation)
-			}
-			if err != nil {
+			if err := check(r.Context()); err != nil {
 				problem.Write(w, r, log, err)
 				return
 			}
@@ -52,11 +69,16 @@ func inScope(operation string, log *slog.Logger) func(http.Handler) http.Handler
 }
 
 // authorized tells the handler that the layers before it have checked who may
-// call the operation: handlers refuse without it (see [platform.CheckAccess]).
+// call the operation: handlers refuse without it (see [platform.CheckAccess]). It
+// also hands on the trace that the caller names.
 func authorized(operation string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			next.ServeHTTP(w, r.WithContext(platform.WithAccess(r.Context(), operation)))
+			ctx := platform.WithAccess(r.Context(), operation)
+			if trace := r.Header["Traceparent"]; len(trace) == 1 {
+				ctx = platform.WithTraceParent(ctx, trace[0])
+			}
+			next.ServeHTTP(w, r.WithContext(ctx))
 		})
 	}
 }

@@ -131,13 +131,13 @@ func (c *responseCache) key(r *http.Request) (platform.TenantID, string, bool) {
 	}
 	var buf [512]byte
 	b := buf[:0]
-	tenant := store.NoTenant
+	tenant := platform.NoTenant
 	if c.Public {
 		if r.Header["Authorization"] != nil || r.Header["X-Api-Key"] != nil || r.Header["Cookie"] != nil {
 			return "", "", false
 		}
 	} else {
-		p, err := platform.PrincipalFrom(r.Context())
+		p, err := platform.CallerFrom(r.Context())
 		if err != nil {
 			return "", "", false
 		}

@@ -190,10 +190,8 @@ func (l layers) around(r platform.Route, s *source) http.Handler {
 	default:
 		chain = append(chain, l.byClient)
 	}
-	if permission := r.Access.Permission(); permission != "" {
-		chain = append(chain, Authorize(l.cfg.Authorizer, permission, log))
-	} else if !r.Access.Public() {
-		chain = append(chain, inScope(r.Operation, log))
+	if !r.Access.Public() {
+		chain = append(chain, admit(r, l.cfg.Authorizer, l.cfg.Now, log))
 	}
 	if s.proxy != nil {
 		timeout = s.proxy.upstream.Timeout

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/problem"
@@ -180,6 +181,11 @@ func complete(op object, r platform.Route, tag string) {
 	delete(op, "x-retry")
 	if r.Retry != 0 {
 		op["x-retry"] = r.Retry.String()
+	}
+	op["x-access"] = r.Access.Level()
+	delete(op, "x-max-age")
+	if age := r.Access.MaxAge(); age > 0 {
+		op["x-max-age"] = int64(age / time.Second)
 	}
 	delete(op, "x-permission")
 	if p := r.Access.Permission(); p != "" {

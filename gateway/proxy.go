@@ -123,7 +123,7 @@ func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
 func (p *proxy) withAssertion(route platform.Route) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			who, err := platform.PrincipalFrom(r.Context())
+			who, err := platform.CallerFrom(r.Context())
 			path := ""
 			if changes(r.Method) {
 				path = r.URL.EscapedPath()

@@ -33,7 +33,7 @@ type RateLimitConfig struct {
 
 // RateLimit lets a number of requests pass in each period, for each subject of
 // each tenant, and for each client address (the /64 of IPv6) where the request
-// carries no principal. Each answer has RateLimit and RateLimit-Policy fields
+// carries no principal; one of no tenant is counted by subject alone. Each answer has RateLimit and RateLimit-Policy fields
 // after draft-ietf-httpapi-ratelimit-headers-10; above the limit it is a
 // problem of status 429 with Retry-After.
 //
@@ -69,10 +69,10 @@ func RateLimit(cfg RateLimitConfig) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			var key string
-			if p, err := platform.PrincipalFrom(r.Context()); err == nil && !cfg.ByClient {
+			if p, err := platform.CallerFrom(r.Context()); err == nil && !cfg.ByClient {
 				key = string(p.Tenant) + infix + "s:" + subjectKey(p)
 			} else {
-				key = string(store.NoTenant) + infix + "c:" + clientKey(cfg.Client(r))
+				key = string(platform.NoTenant) + infix + "c:" + clientKey(cfg.Client(r))
 			}
 			c := limits.spend(r.Context(), key)
 			reset := max(c.Reset-cfg.Now().Unix(), 1)

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/acme/platform/store"
+	"github.com/acme/platform"
 )
 
 const (
@@ -95,7 +95,7 @@ func (c *shareCounter) spend(ctx context.Context, share string, limit int64) (us
 // not answer the process counts alone.
 func (c *shareCounter) tell(ctx context.Context, s *shareShard, w *shareWindow, share string, batch, used int64, left time.Duration) (int64, time.Duration) {
 	// The batch is of many callers, so none of them can make it lost.
-	total, rest, err := c.shared.Increment(context.WithoutCancel(ctx), store.NoTenant, "rate:share:"+share, batch, sharePeriod)
+	total, rest, err := c.shared.Increment(context.WithoutCancel(ctx), platform.NoTenant, "rate:share:"+share, batch, sharePeriod)
 	if err != nil {
 		if c.away.CompareAndSwap(false, true) {
 			c.log.ErrorContext(ctx, "rate limits of organizations are counted by this process alone: the cache fails", slog.Any("error", err))

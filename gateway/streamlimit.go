@@ -50,10 +50,10 @@ func (c *streamCounter) used(share string) int64 {
 func limitLive(plans plans, streams *streamCounter, log *slog.Logger) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p, err := platform.PrincipalFrom(r.Context())
+			p, err := platform.CallerFrom(r.Context())
 			var b bounds
 			if err == nil {
-				b, err = plans.bounds(r.Context(), p.Tenant)
+				b, err = plans.bounds(r.Context(), p)
 			}
 			if err == nil && !streams.begin(b.share, b.streams) {
 				err = platform.OverRate(limitStreams, b.streams, streamRetryAfter)

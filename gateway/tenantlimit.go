@@ -46,7 +46,7 @@ type TenantRateLimitConfig struct {
 // hundredth of the limit at a time: between processes the limit may be exceeded
 // by that much each. While the cache fails each process counts by itself.
 //
-// Requests without a principal pass. It panics on a nil Cache.
+// Requests without a principal, or with one of no tenant, pass. It panics on a nil Cache.
 func TenantRateLimit(cfg TenantRateLimitConfig) func(http.Handler) http.Handler {
 	if cfg.Cache == nil {
 		panic("gateway: TenantRateLimit needs a Cache")
@@ -76,8 +76,14 @@ type bounds struct {
 
 // bounds is [platform.LimitsFunc.Of] for the gateway's own limits: it is asked
 // for each request, and the whole would have to be allocated.
-func (p plans) bounds(ctx context.Context, tenant platform.TenantID) (bounds, error) {
+//
+// Callers of no tenant share nothing: each has the default for itself.
+func (p plans) bounds(ctx context.Context, who platform.Principal) (bounds, error) {
 	var l platform.Limits
+	tenant := who.Tenant
+	if tenant == platform.NoTenant {
+		return bounds{"person:" + subjectKey(who), p.standard.RequestsPerMinute, p.standard.Streams}, nil
+	}
 	if p.of != nil {
 		var err error
 		if l, err = p.of(ctx, tenant); err != nil {
@@ -100,7 +106,7 @@ func tenantRateLimit(plans plans, requests *shareCounter, log *slog.Logger) func
 				next.ServeHTTP(w, r)
 				return
 			}
-			b, err := plans.bounds(r.Context(), p.Tenant)
+			b, err := plans.bounds(r.Context(), p)
 			if err != nil {
 				problem.Write(w, r, log, err)
 				return

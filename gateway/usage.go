@@ -168,7 +168,7 @@ func (g *Gateway) usage(routers []platform.Router) *source {
 
 // ownUsage is what this process counts.
 func (g *Gateway) ownUsage(ctx context.Context, p platform.Principal) (usageAnswer, error) {
-	b, err := g.plans.bounds(ctx, p.Tenant)
+	b, err := g.plans.bounds(ctx, p)
 	if err != nil {
 		return usageAnswer{}, err
 	}

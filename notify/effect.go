@@ -89,11 +89,12 @@ func (s *Service) apply(ctx context.Context, p *pass, f *effect, r *activeRule, 
 		id: s.cfg.NewID("msg"), createdAt: s.stamp(), status: MessageDispatched, channels: r.Channels,
 		rule: r.ID, event: e.ID, actor: e.Actor, audience: target{Audience: r.To.Audience},
 	}
+	person := cmp.Or(e.OnBehalfOf, e.Actor) // an agent that acts for a person reads no messages
 	if r.To.ExcludeActor {
-		row.audience.Exclude = e.Actor
+		row.audience.Exclude = person
 	}
-	if r.To.Actor && e.Actor != "" {
-		row.audience.Users = append(slices.Clone(r.To.Users), e.Actor)
+	if r.To.Actor && person != "" {
+		row.audience.Users = append(slices.Clone(r.To.Users), person)
 	}
 	fail := func(err error) {
 		row.text = rendered{title: r.Name}

@@ -116,7 +116,7 @@ VALUES (?, ?, ?, ?, ?, ?, '', ?, ?)`, p.Tenant, e.ID, e.URL, strings.Join(e.Type
 		if err != nil {
 			return fmt.Errorf("notify: create endpoint: %w", err)
 		}
-		return s.endpointChanged(ctx, tx, "created", p.Subject, e)
+		return s.endpointChanged(ctx, tx, "created", p, e)
 	})
 	return e, secret, err
 }
@@ -129,8 +129,8 @@ func addSecret(ctx context.Context, tx store.Tx, endpoint, secret string, now in
 	return err
 }
 
-func (s *Service) endpointChanged(ctx context.Context, tx store.Tx, what, actor string, e Endpoint) error {
-	return s.emit(ctx, tx, "notify.endpoint."+what, e.ID, actor, map[string]any{"id": e.ID, "disabled": e.Disabled, "reason": e.DisabledReason})
+func (s *Service) endpointChanged(ctx context.Context, tx store.Tx, what string, by platform.Principal, e Endpoint) error {
+	return s.emit(ctx, tx, "notify.endpoint."+what, e.ID, by, map[string]any{"id": e.ID, "disabled": e.Disabled, "reason": e.DisabledReason})
 }
 
 // Endpoint returns an endpoint. Error: KindNotFound.
@@ -193,7 +193,7 @@ failing_since = ?, updated_at = ? WHERE tenant = ? AND id = ?`, e.URL, strings.J
 				return err
 			}
 		}
-		return s.endpointChanged(ctx, tx, "updated", p.Subject, e)
+		return s.endpointChanged(ctx, tx, "updated", p, e)
 	})
 	return e, err
 }
@@ -223,7 +223,7 @@ func (s *Service) DeleteEndpoint(ctx context.Context, p platform.Principal, id s
 		if err := s.cfg.Queue.TargetRecovered(ctx, tx, jobWebhook, id); err != nil {
 			return err
 		}
-		return s.endpointChanged(ctx, tx, "deleted", p.Subject, e)
+		return s.endpointChanged(ctx, tx, "deleted", p, e)
 	})
 }
 
@@ -258,7 +258,7 @@ func (s *Service) RotateSecret(ctx context.Context, p platform.Principal, id str
 		if err != nil {
 			return fmt.Errorf("notify: rotate secret: %w", err)
 		}
-		return s.emit(ctx, tx, "notify.endpoint.secret_rotated", id, p.Subject, map[string]string{"id": id})
+		return s.emit(ctx, tx, "notify.endpoint.secret_rotated", id, p, map[string]string{"id": id})
 	})
 	return e, secret, err
 }

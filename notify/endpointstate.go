@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/acme/platform"
 	"github.com/acme/platform/store"
 )
 
@@ -140,5 +141,5 @@ WHERE tenant = ? AND id = ? AND disabled = 0`, reason, s.stamp(), tx.Tenant(), i
 	if err := s.write(ctx, tx, []*plan{{message: notice, fanOut: true}}); err != nil {
 		return err
 	}
-	return s.endpointChanged(ctx, tx, "disabled", "", e)
+	return s.endpointChanged(ctx, tx, "disabled", platform.Principal{}, e)
 }

@@ -253,14 +253,15 @@ func jobID(job queue.Job) (string, error) {
 }
 
 // emit writes an event of this service to the outbox.
-func (s *Service) emit(ctx context.Context, tx store.Tx, eventType, subject, actor string, data any) error {
+func (s *Service) emit(ctx context.Context, tx store.Tx, eventType, subject string, by platform.Principal, data any) error {
 	raw, err := json.Marshal(data)
 	if err != nil { // strings and lists of them always marshal
 		return err
 	}
+	actor, onBehalfOf := by.Attribution()
 	return tx.Emit(ctx, platform.Event{
 		ID: s.cfg.NewID("evt"), Source: "/notify", Type: eventType, Tenant: tx.Tenant(),
-		Subject: subject, Time: s.cfg.Now().UTC(), Actor: actor, Data: raw,
+		Subject: subject, Time: s.cfg.Now().UTC(), Actor: actor, OnBehalfOf: onBehalfOf, Data: raw,
 	})
 }
 

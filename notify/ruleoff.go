@@ -42,7 +42,7 @@ func (s *Service) switchRuleOff(ctx context.Context, tx store.Tx, id, reason str
 			body:  fmt.Sprintf("The rule %s (%s) makes no more messages: %s. Change it and switch it on again.", r.ID, r.Name, why),
 		},
 	}
-	err = s.emit(ctx, tx, "notify.rule.disabled", r.ID, "", map[string]string{"id": r.ID, "name": r.Name, "reason": reason})
+	err = s.emit(ctx, tx, "notify.rule.disabled", r.ID, platform.Principal{}, map[string]string{"id": r.ID, "name": r.Name, "reason": reason})
 	return &plan{message: notice, fanOut: true}, err
 }
 

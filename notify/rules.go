@@ -145,15 +145,15 @@ func (s *Service) CreateRule(ctx context.Context, p platform.Principal, r Rule) 
 		if err != nil {
 			return fmt.Errorf("notify: create rule: %w", err)
 		}
-		return s.ruleChanged(ctx, tx, "created", p.Subject, r)
+		return s.ruleChanged(ctx, tx, "created", p, r)
 	})
 	return r, err
 }
 
 const countRules = `SELECT count(*) FROM notify_rules WHERE tenant = ?`
 
-func (s *Service) ruleChanged(ctx context.Context, tx store.Tx, what, actor string, r Rule) error {
-	return s.emit(ctx, tx, "notify.rule."+what, r.ID, actor, map[string]string{"id": r.ID, "name": r.Name})
+func (s *Service) ruleChanged(ctx context.Context, tx store.Tx, what string, by platform.Principal, r Rule) error {
+	return s.emit(ctx, tx, "notify.rule."+what, r.ID, by, map[string]string{"id": r.ID, "name": r.Name})
 }
 
 // Rule returns a rule of the tenant, or one of the host's as it stands for the
@@ -243,7 +243,7 @@ func (s *Service) UpdateRule(ctx context.Context, p platform.Principal, id strin
 		} else if err := r.validate(s.cfg.Mail != nil); err != nil { // it compiles, which no transaction must wait for
 			return Rule{}, err
 		}
-		r, err = s.replaceRule(ctx, p.Tenant, p.Subject, before, r)
+		r, err = s.replaceRule(ctx, p, before, r)
 		if !errors.Is(err, errChanged) {
 			return r, err
 		}
@@ -251,8 +251,8 @@ func (s *Service) UpdateRule(ctx context.Context, p platform.Principal, id strin
 }
 
 // replaceRule writes r where the rule is still what before says.
-func (s *Service) replaceRule(ctx context.Context, tenant platform.TenantID, actor, before string, r Rule) (Rule, error) {
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+func (s *Service) replaceRule(ctx context.Context, p platform.Principal, before string, r Rule) (Rule, error) {
+	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
@@ -271,7 +271,7 @@ func (s *Service) replaceRule(ctx context.Context, tenant platform.TenantID, act
 			if err := switchBuiltin(ctx, tx, r.ID, r.Disabled, r.DisabledReason, now); err != nil {
 				return err
 			}
-			return s.ruleChanged(ctx, tx, "updated", actor, r)
+			return s.ruleChanged(ctx, tx, "updated", p, r)
 		}
 		r.UpdatedAt = micros(now)
 		if err := resolve(ctx, tx, &r); err != nil {
@@ -280,11 +280,11 @@ func (s *Service) replaceRule(ctx context.Context, tenant platform.TenantID, act
 		_, err = tx.Exec(ctx, `UPDATE notify_rules SET name = ?, event = ?, filter = ?, channels = ?, audience = ?, template = ?,
 title = ?, body = ?, disabled = ?, disabled_reason = ?, updated_at = ? WHERE tenant = ? AND id = ?`,
 			r.Name, r.Event, string(r.Filter), joinChannels(r.Channels), marshal(r.To), r.Template, r.Title, r.Body, bit(r.Disabled),
-			r.DisabledReason, now, tenant, r.ID)
+			r.DisabledReason, now, p.Tenant, r.ID)
 		if err != nil {
 			return fmt.Errorf("notify: update rule: %w", err)
 		}
-		return s.ruleChanged(ctx, tx, "updated", actor, r)
+		return s.ruleChanged(ctx, tx, "updated", p, r)
 	})
 	return r, err
 }
@@ -311,6 +311,6 @@ func (s *Service) DeleteRule(ctx context.Context, p platform.Principal, id strin
 		if err := forgetFailures(ctx, tx, id); err != nil {
 			return err
 		}
-		return s.ruleChanged(ctx, tx, "deleted", p.Subject, r)
+		return s.ruleChanged(ctx, tx, "deleted", p, r)
 	})
 }

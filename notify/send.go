@@ -73,11 +73,11 @@ func (s *Service) SendIn(ctx context.Context, p platform.Principal, tx store.Tx,
 	if err := m.validate(s.cfg.Mail != nil); err != nil {
 		return SentMessage{}, err
 	}
-	digest, err := m.digest(sender(p))
+	digest, err := m.digest(sender(p).Subject)
 	if err != nil {
 		return SentMessage{}, err
 	}
-	d := draft{Message: m, actor: sender(p), digest: digest, text: rendered{m.Title, m.Body, m.HTML}, limits: counted(), later: !m.To.IsZero() || m.Template != ""}
+	d := draft{Message: m, by: sender(p), digest: digest, text: rendered{m.Title, m.Body, m.HTML}, limits: counted(), later: !m.To.IsZero() || m.Template != ""}
 	return s.send(ctx, tx, d)
 }
 
@@ -110,7 +110,7 @@ func (s *Service) lookUp(ctx context.Context, tenant platform.TenantID, to Audie
 // draft is a message about to be written.
 type draft struct {
 	Message
-	actor      string
+	by         platform.Principal
 	digest     string
 	text       rendered
 	recipients []Recipient
@@ -132,7 +132,7 @@ func (s *Service) send(ctx context.Context, tx store.Tx, d draft) (SentMessage, 
 	}
 	row := &messageRow{
 		id: d.ID, createdAt: s.stamp(), status: MessageDispatched, text: d.text, channels: d.Channels,
-		audience: target{Audience: d.To, Emails: d.Emails}, actor: d.actor, digest: d.digest,
+		audience: target{Audience: d.To, Emails: d.Emails}, actor: d.by.Subject, digest: d.digest,
 	}
 	p := &plan{message: row, fanOut: d.later}
 	if d.Secret {
@@ -161,7 +161,7 @@ func (s *Service) send(ctx context.Context, tx store.Tx, d draft) (SentMessage, 
 	if err := s.write(ctx, tx, []*plan{p}); err != nil {
 		return SentMessage{}, err
 	}
-	if err := s.emit(ctx, tx, "notify.message.sent", d.ID, d.actor, map[string]any{"id": d.ID, "channels": d.Channels}); err != nil {
+	if err := s.emit(ctx, tx, "notify.message.sent", d.ID, d.by, map[string]any{"id": d.ID, "channels": d.Channels}); err != nil {
 		return SentMessage{}, err
 	}
 	return p.sent(), nil
@@ -191,11 +191,11 @@ func deref(m *SentMessage) SentMessage {
 
 // sender is the user who causes what p sends: the holder of an API key too, and
 // nobody where the host itself sends.
-func sender(p platform.Principal) string {
+func sender(p platform.Principal) platform.Principal {
 	if p.Kind == platform.PrincipalSystem {
-		return ""
+		return platform.Principal{}
 	}
-	return p.Subject
+	return p
 }
 
 // digest is of who sends, and of all that they said but a secret.

@@ -12,11 +12,11 @@ import (
 // a tenant's template does must hold up nobody. Where the message is a repeated
 // one, it returns that instead, whose template may be gone.
 func (s *Service) draft(ctx context.Context, p platform.Principal, m Message) (draft, *SentMessage, error) {
-	digest, err := m.digest(sender(p))
+	digest, err := m.digest(sender(p).Subject)
 	if err != nil {
 		return draft{}, nil, err
 	}
-	d := draft{Message: m, actor: sender(p), digest: digest, text: rendered{m.Title, m.Body, m.HTML}}
+	d := draft{Message: m, by: sender(p), digest: digest, text: rendered{m.Title, m.Body, m.HTML}}
 	if m.Template == "" {
 		return d, nil, nil
 	}

@@ -109,7 +109,7 @@ func (s *Service) CreateTemplate(ctx context.Context, p platform.Principal, t Te
 		if err != nil {
 			return fmt.Errorf("notify: create template: %w", err)
 		}
-		return s.emit(ctx, tx, "notify.template.created", t.ID, p.Subject, map[string]string{"id": t.ID, "name": t.Name})
+		return s.emit(ctx, tx, "notify.template.created", t.ID, p, map[string]string{"id": t.ID, "name": t.Name})
 	})
 	return t, err
 }
@@ -194,7 +194,7 @@ func (s *Service) UpdateTemplate(ctx context.Context, p platform.Principal, ref 
 		if err := t.validate(); err != nil { // it compiles, which no transaction must wait for
 			return Template{}, err
 		}
-		err = s.replaceTemplate(ctx, p.Tenant, p.Subject, ref, old, t)
+		err = s.replaceTemplate(ctx, p, ref, old, t)
 		if !errors.Is(err, errChanged) {
 			return t, err
 		}
@@ -205,8 +205,8 @@ func (s *Service) UpdateTemplate(ctx context.Context, p platform.Principal, ref 
 var errChanged = errors.New("notify: changed meanwhile")
 
 // replaceTemplate writes t where the template is still the old one.
-func (s *Service) replaceTemplate(ctx context.Context, tenant platform.TenantID, actor, ref string, old, t Template) error {
-	return s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+func (s *Service) replaceTemplate(ctx context.Context, p platform.Principal, ref string, old, t Template) error {
+	return s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
@@ -221,11 +221,11 @@ func (s *Service) replaceTemplate(ctx context.Context, tenant platform.TenantID,
 			return err
 		}
 		_, err = tx.Exec(ctx, `UPDATE notify_templates SET name = ?, title = ?, body = ?, html = ?, updated_at = ? WHERE tenant = ? AND id = ?`,
-			t.Name, t.Title, t.Body, t.HTML, t.UpdatedAt.UnixMicro(), tenant, t.ID)
+			t.Name, t.Title, t.Body, t.HTML, t.UpdatedAt.UnixMicro(), p.Tenant, t.ID)
 		if err != nil {
 			return fmt.Errorf("notify: update template: %w", err)
 		}
-		return s.emit(ctx, tx, "notify.template.updated", t.ID, actor, map[string]string{"id": t.ID, "name": t.Name})
+		return s.emit(ctx, tx, "notify.template.updated", t.ID, p, map[string]string{"id": t.ID, "name": t.Name})
 	})
 }
 
@@ -254,7 +254,7 @@ func (s *Service) DeleteTemplate(ctx context.Context, p platform.Principal, ref 
 		if _, err := tx.Exec(ctx, `DELETE FROM notify_templates WHERE tenant = ? AND id = ?`, p.Tenant, t.ID); err != nil {
 			return fmt.Errorf("notify: delete template: %w", err)
 		}
-		return s.emit(ctx, tx, "notify.template.deleted", t.ID, p.Subject, map[string]string{"id": t.ID, "name": t.Name})
+		return s.emit(ctx, tx, "notify.template.deleted", t.ID, p, map[string]string{"id": t.ID, "name": t.Name})
 	})
 }
 

@@ -26,7 +26,7 @@ func eventVariables(e *platform.Event) map[string]any {
 	return map[string]any{
 		"event": map[string]any{
 			"id": e.ID, "type": e.Type, "source": e.Source, "subject": e.Subject,
-			"time": e.Time.UTC().Format(time.RFC3339), "actor": e.Actor,
+			"time": e.Time.UTC().Format(time.RFC3339), "actor": e.Actor, "on_behalf_of": e.OnBehalfOf,
 		},
 		"data": data,
 	}

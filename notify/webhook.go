@@ -38,6 +38,8 @@ type envelope struct {
 	Time            time.Time         `json:"time"`
 	Tenant          platform.TenantID `json:"tenantid"`
 	Actor           string            `json:"actor,omitempty"`
+	OnBehalfOf      string            `json:"onbehalfof,omitempty"`
+	TraceParent     string            `json:"traceparent,omitempty"`
 	DataContentType string            `json:"datacontenttype,omitempty"`
 	Data            json.RawMessage   `json:"data,omitempty"`
 }
@@ -46,7 +48,7 @@ type envelope struct {
 func eventEnvelope(e platform.Event) string {
 	v := envelope{
 		SpecVersion: "1.0", ID: e.ID, Source: e.Source, Type: e.Type, Subject: e.Subject, Time: e.Time.UTC(),
-		Tenant: e.Tenant, Actor: e.Actor, Data: e.Data,
+		Tenant: e.Tenant, Actor: e.Actor, OnBehalfOf: e.OnBehalfOf, TraceParent: e.TraceParent, Data: e.Data,
 	}
 	if len(e.Data) > 0 {
 		v.DataContentType = "application/json"

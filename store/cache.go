@@ -8,8 +8,8 @@ import (
 )
 
 // Cache keeps small values for a while. It may lose any of them at any time.
-// Keys are of one tenant; NoTenant serves what belongs to none. A key names a
-// value or a counter, never both.
+// Keys are of one tenant, or of [platform.NoTenant] where no tenant owns them. A
+// key names a value or a counter, never both.
 type Cache interface {
 	// Get returns a value and whether there is one. The caller may change it.
 	Get(ctx context.Context, tenant platform.TenantID, key string) ([]byte, bool, error)
@@ -30,11 +30,8 @@ type Cache interface {
 	Increment(ctx context.Context, tenant platform.TenantID, key string, delta int64, ttl time.Duration) (int64, time.Duration, error)
 }
 
-// NoTenant is the tenant of cache keys and topics that belong to none, such as
-// counters of calls without a credential. No organization has this id.
-const NoTenant platform.TenantID = "-"
-
-// PubSub carries messages to whoever listens at the moment. A message may be
+// PubSub carries messages to whoever listens at the moment, on topics of one
+// tenant or of [platform.NoTenant]. A message may be
 // lost: by a subscriber who is slow, away, or not yet there.
 type PubSub interface {
 	// Publish sends payload to the present subscribers of the topic.

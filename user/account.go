@@ -112,7 +112,7 @@ func (s *Service) signUp(ctx context.Context, in signUp, call *idempotency.Call)
 	if err != nil {
 		return SignedUp{}, err
 	}
-	tenant := platform.TenantID(s.newID("org"))
+	tenant, signedIn := platform.TenantID(s.newID("org")), s.byPassword()
 	var out SignedUp
 	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		if _, err := call.Begin(ctx, tx, &keptSignUp{}); err != nil { // the tenant is new: there is no answer in it
@@ -136,7 +136,7 @@ func (s *Service) signUp(ctx context.Context, in signUp, call *idempotency.Call)
 		if err != nil {
 			return err
 		}
-		session, refresh, err := s.openSession(ctx, tx, u.ID, tenant, now.Add(s.cfg.RefreshMax))
+		session, refresh, err := s.openSession(ctx, tx, u.ID, tenant, now.Add(s.cfg.RefreshMax), signedIn)
 		if err != nil {
 			return err
 		}
@@ -146,15 +146,15 @@ func (s *Service) signUp(ctx context.Context, in signUp, call *idempotency.Call)
 		if err := s.record(ctx, tx, tenant, byUser(u.ID, session), "user.signed_up", u.ID, nil); err != nil {
 			return err
 		}
-		if err := s.emit(ctx, tx, tenant, "user.signed_up", u.ID, u.ID, signedUpEvent{
+		if err := s.emit(ctx, tx, tenant, "user.signed_up", u.ID, byPerson(u.ID), signedUpEvent{
 			UserID: u.ID, Email: u.Email, Name: u.Name, Organization: string(tenant),
 		}); err != nil {
 			return err
 		}
-		if err := s.emitFounded(ctx, tx, org, membership, u.ID); err != nil {
+		if err := s.emitFounded(ctx, tx, org, membership, byPerson(u.ID)); err != nil {
 			return err
 		}
-		tokens, err := s.tokens(key, u.ID, session, tenant, refresh)
+		tokens, err := s.tokens(key, u.ID, session, tenant, signedIn, refresh)
 		if err != nil {
 			return err
 		}
@@ -169,7 +169,8 @@ func (s *Service) signUp(ctx context.Context, in signUp, call *idempotency.Call)
 
 // Profile is a user as they see themselves.
 type Profile struct {
-	User         User
+	User User
+	// Organization is the one that the credential names; "" is none.
 	Organization platform.TenantID
 	Roles        []string
 	// Scopes are those of the API key that asks; nil for a session.
@@ -185,7 +186,11 @@ func (s *Service) Me(ctx context.Context, p platform.Principal) (Profile, error)
 		return err
 	}, store.ReadOnly)
 	p = p.Clone()
-	return Profile{User: u, Organization: p.Tenant, Roles: p.Roles, Scopes: p.Scopes}, err
+	me := Profile{User: u, Organization: p.Tenant, Roles: p.Roles, Scopes: p.Scopes}
+	if p.Tenant == platform.NoTenant {
+		me.Organization = ""
+	}
+	return me, err
 }
 
 // MeChange is what a user changes of their account; nil leaves a part as it is.
@@ -219,45 +224,93 @@ func (s *Service) UpdateMe(ctx context.Context, p platform.Principal, in MeChang
 			return User{}, err
 		}
 	}
-	var u User
-	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		var err error
-		u, err = scanUser(tx.QueryRow(ctx, `UPDATE user_accounts SET name = coalesce(?, name), updated_at = ? WHERE id = ? RETURNING `+userColumns,
-			sql.NullString{String: name, Valid: in.Name != nil}, micros(s.now()), p.Subject))
-		if err != nil {
-			return notFound(err, "user")
-		}
-		if in.Name != nil {
-			if err := s.record(ctx, tx, p.Tenant, byPrincipal(p), "user.renamed", u.ID, nil); err != nil {
+	change := accountChange{p: p, name: name, named: in.Name != nil, hash: hash, old: old}
+	var (
+		u   User
+		err error
+	)
+	if p.Tenant == platform.NoTenant {
+		err = s.db.AcrossTenants(ctx, s.cross.account, func(ctx context.Context, tx store.CrossTx) error {
+			tenants, err := tenantsOf(ctx, tx, p.Subject)
+			if err != nil {
 				return err
 			}
-		}
-		if in.Password == nil {
-			return nil
-		}
-		// Of two changes that were proved with the same password one counts: the
-		// other must not undo it.
-		if ok, err := changedOne(ctx, tx, `UPDATE user_passwords SET hash = ?, changed_at = ? WHERE user_id = ? AND changed_at = ?`,
-			hash, micros(u.UpdatedAt), u.ID, old); err != nil {
+			u, err = s.changeAccount(ctx, tx, tenants, change)
 			return err
-		} else if !ok {
-			return platform.Errorf(platform.KindConflict, "password_changed", "the password was changed at this moment")
-		}
-		if err := s.endSessions(ctx, tx, u.ID, "", p.Credential); err != nil {
+		}, store.Reserved)
+	} else {
+		err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+			u, err = s.changeAccount(ctx, tx, []platform.TenantID{p.Tenant}, change)
 			return err
-		}
-		if err := s.forgetDevices(ctx, tx, u.ID); err != nil {
-			return err
-		}
-		if err := s.record(ctx, tx, p.Tenant, byPrincipal(p), "password.changed", u.ID, nil); err != nil {
-			return err
-		}
-		return s.emit(ctx, tx, p.Tenant, "user.password.changed", u.ID, u.ID, userEvent{UserID: u.ID})
-	}, store.Reserved)
+		}, store.Reserved)
+	}
 	if err == nil && in.Password != nil {
 		s.changed(ctx, userKey(p.Subject))
 	}
 	return u, err
+}
+
+// accountChange is what UpdateMe writes.
+type accountChange struct {
+	p     platform.Principal
+	name  string
+	named bool
+	hash  string // "" leaves the password as it is
+	old   int64  // when the password was set that proved the change, in µs
+}
+
+// changeAccount changes the account of a person and tells the tenants of it: that
+// of the credential, or all that the person is in where it names none.
+func (s *Service) changeAccount(ctx context.Context, tx writer, tenants []platform.TenantID, c accountChange) (User, error) {
+	u, err := scanUser(tx.QueryRow(ctx, `UPDATE user_accounts SET name = coalesce(?, name), updated_at = ? WHERE id = ? RETURNING `+userColumns,
+		sql.NullString{String: c.name, Valid: c.named}, micros(s.now()), c.p.Subject))
+	if err != nil {
+		return u, notFound(err, "user")
+	}
+	if c.hash != "" {
+		// Of two changes that were proved with the same password one counts: the
+		// other must not undo it.
+		if ok, err := changedOne(ctx, tx, `UPDATE user_passwords SET hash = ?, changed_at = ? WHERE user_id = ? AND changed_at = ?`,
+			c.hash, micros(u.UpdatedAt), u.ID, c.old); err != nil {
+			return u, err
+		} else if !ok {
+			return u, platform.Errorf(platform.KindConflict, "password_changed", "the password was changed at this moment")
+		}
+		if err := s.endSessions(ctx, tx, u.ID, "", c.p.Credential); err != nil {
+			return u, err
+		}
+		if err := s.forgetDevices(ctx, tx, u.ID); err != nil {
+			return u, err
+		}
+	}
+	for _, tenant := range tenants {
+		if err := s.tellChange(ctx, tx, tenant, c, u.ID); err != nil {
+			return u, err
+		}
+	}
+	return u, nil
+}
+
+func (s *Service) tellChange(ctx context.Context, tx writer, tenant platform.TenantID, c accountChange, user string) error {
+	if c.named {
+		if err := s.record(ctx, tx, tenant, byPrincipal(c.p), "user.renamed", user, nil); err != nil {
+			return err
+		}
+	}
+	if c.hash == "" {
+		return nil
+	}
+	if err := s.record(ctx, tx, tenant, byPrincipal(c.p), "password.changed", user, nil); err != nil {
+		return err
+	}
+	return s.emit(ctx, tx, tenant, "user.password.changed", user, c.p, userEvent{UserID: user})
+}
+
+// tenantsOf returns the organizations that a user is in, in the order in which
+// transactions lock them.
+func tenantsOf(ctx context.Context, tx store.Queries, user string) ([]platform.TenantID, error) {
+	return queryAll(ctx, tx, func(row scanner) (t platform.TenantID, err error) { return t, row.Scan(&t) },
+		`SELECT tenant FROM user_memberships WHERE user_id = ? ORDER BY tenant`, user)
 }
 
 // newPassword checks the current password, under the throttle of the login,
@@ -314,8 +367,7 @@ func (s *Service) SetUserStatus(ctx context.Context, id string, status Status) e
 		if !ok {
 			return platform.NotFound("user")
 		}
-		tenants, err := queryAll(ctx, tx, func(row scanner) (t platform.TenantID, err error) { return t, row.Scan(&t) },
-			`SELECT tenant FROM user_memberships WHERE user_id = ? ORDER BY tenant`, id)
+		tenants, err := tenantsOf(ctx, tx, id)
 		if err != nil {
 			return err
 		}

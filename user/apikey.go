@@ -185,7 +185,7 @@ func (s *Service) keyChanged(ctx context.Context, tx store.Tx, p platform.Princi
 	if err := s.record(ctx, tx, p.Tenant, byPrincipal(p), "api_key."+verb, key.ID, detail); err != nil {
 		return err
 	}
-	return s.emit(ctx, tx, p.Tenant, "user.api_key."+verb, key.ID, p.Subject, keyEvent{KeyID: key.ID, Name: key.Name, UserID: key.UserID})
+	return s.emit(ctx, tx, p.Tenant, "user.api_key."+verb, key.ID, p, keyEvent{KeyID: key.ID, Name: key.Name, UserID: key.UserID})
 }
 
 const keyColumns = `id, user_id, name, scopes, created_at, expires_at, last_used_at`

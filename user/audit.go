@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -23,8 +24,9 @@ type AuditRecord struct {
 	ID       string
 	Sequence int64
 	Time     time.Time
-	// Actor is the id of the user who did it, "" for one who was not signed
-	// in; ActorKind and Credential say with what.
+	// Actor is the id of who did it, "" for one who was not signed in;
+	// ActorKind and Credential say with what. Where somebody acted for a user,
+	// Actor is who acted, and Detail names the user as "on_behalf_of".
 	Actor      string
 	ActorKind  platform.PrincipalKind
 	Credential string
@@ -54,10 +56,24 @@ type auditActor struct {
 	id         string
 	kind       platform.PrincipalKind
 	credential string
+	behalf     string // whom id acts for, "" where that is nobody else
 }
 
 func byPrincipal(p platform.Principal) auditActor {
-	return auditActor{id: p.Subject, kind: p.Kind, credential: p.Credential}
+	by := auditActor{id: p.Subject, kind: p.Kind, credential: p.Credential}
+	if p.Actor != nil {
+		by.id, by.behalf = p.Attribution()
+		by.kind = p.Actor.Kind
+	}
+	return by
+}
+
+// principal is who an event names that goes with the record.
+func (a auditActor) principal() platform.Principal {
+	if a.behalf == "" {
+		return platform.Principal{Subject: a.id}
+	}
+	return platform.Principal{Subject: a.behalf, Actor: &platform.Actor{Subject: a.id, Kind: a.kind}}
 }
 
 func byUser(id, session string) auditActor {
@@ -67,6 +83,13 @@ func byUser(id, session string) auditActor {
 // record appends to the tenant's chain in the transaction of the effect. The
 // row of the head makes one writer of each tenant's transactions.
 func (s *Service) record(ctx context.Context, tx store.Queries, tenant platform.TenantID, by auditActor, action, target string, detail map[string]string) error {
+	if by.behalf != "" {
+		detail = maps.Clone(detail)
+		if detail == nil {
+			detail = make(map[string]string, 1)
+		}
+		detail["on_behalf_of"] = by.behalf
+	}
 	return s.append(ctx, tx, tenant, AuditRecord{
 		Time: s.now().UTC(), Actor: by.id, ActorKind: by.kind, Credential: by.credential,
 		Action: action, Target: target, Outcome: "ok", Detail: detail,

@@ -71,7 +71,7 @@ func ShareByCreator(db store.TenantDB, plans platform.LimitsFunc) platform.Limit
 				return platform.Limits{}, err
 			}
 		}
-		if l.Share != "" || tenant == store.NoTenant {
+		if l.Share != "" || tenant == platform.NoTenant {
 			return l, nil
 		}
 		creator, ok := known.Get(tenant)

@@ -155,7 +155,7 @@ func TestShareIsTheCreators(t *testing.T) {
 	for range 3 {
 		for tenant, share := range map[platform.TenantID]string{
 			ann.p.Tenant: ann.User.ID, second.ID: ann.User.ID, ben.p.Tenant: ben.User.ID,
-			"host": "host", "partner": "partners", store.NoTenant: string(store.NoTenant),
+			"host": "host", "partner": "partners", platform.NoTenant: string(platform.NoTenant),
 		} {
 			l, err := limits.Of(t.Context(), tenant)
 			if err != nil || l.Share != share || l.Streams < 5 {

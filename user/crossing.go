@@ -21,7 +21,7 @@ func newCrossings(db store.Relational) crossings {
 	of := db.Crossings()
 	return crossings{
 		signIn:        of.Grant("user.sign-in", "finds the account of an address and the first organization that is open to it"),
-		account:       of.Grant("user.account", "reads a person's account and password, which belong to no organization"),
+		account:       of.Grant("user.account", "reads and changes a person's account and password, which belong to no organization"),
 		organizations: of.Grant("user.organizations", "lists the organizations of a person"),
 		sessions:      of.Grant("user.sessions", "finds, lists and ends the sessions of a person in all of their organizations"),
 		apiKey:        of.Grant("user.api-key", "finds an API key, which names its organization, by its id"),

@@ -81,7 +81,7 @@ func (s *Service) rememberDevice(ctx context.Context, tx store.Tx, user string, 
 
 // forgetDevices makes strangers of the devices of a user, but for the network
 // that the caller is in: whoever learnt the old password may have used it.
-func (s *Service) forgetDevices(ctx context.Context, tx store.Tx, user string) error {
+func (s *Service) forgetDevices(ctx context.Context, tx store.Queries, user string) error {
 	_, err := tx.Exec(ctx, `DELETE FROM user_devices WHERE user_id = ? AND network <> ?`, user, network(clientOf(ctx)))
 	return err
 }

@@ -104,7 +104,7 @@ func (s *Service) changed(ctx context.Context, keys ...string) {
 	// The change is committed: a caller who has left must not keep it from others.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
 	defer cancel()
-	if err := s.cfg.PubSub.Publish(ctx, store.NoTenant, changesTopic, payload); err != nil {
+	if err := s.cfg.PubSub.Publish(ctx, platform.NoTenant, changesTopic, payload); err != nil {
 		s.log.WarnContext(ctx, "user: change not published", slog.Any("error", err))
 	}
 }
@@ -127,7 +127,7 @@ func (s *Service) startListening(ctx context.Context) error {
 // everything for changed.
 func (s *Service) listen(ctx context.Context, ready chan<- error) {
 	for first := true; ctx.Err() == nil; first = false {
-		sub, err := s.cfg.PubSub.Subscribe(ctx, store.NoTenant, changesTopic)
+		sub, err := s.cfg.PubSub.Subscribe(ctx, platform.NoTenant, changesTopic)
 		if first {
 			ready <- err
 			if err != nil {

@@ -63,14 +63,19 @@ type userEvent struct {
 	UserID string `json:"user_id"`
 }
 
+// byPerson is the principal of an event that a user causes without one, as by
+// signing up.
+func byPerson(user string) platform.Principal { return platform.Principal{Subject: user} }
+
 // emit adds an event to the transaction's outbox.
-func (s *Service) emit(ctx context.Context, tx writer, tenant platform.TenantID, kind, subject, actor string, data any) error {
+func (s *Service) emit(ctx context.Context, tx writer, tenant platform.TenantID, kind, subject string, by platform.Principal, data any) error {
 	raw, err := json.Marshal(data)
 	if err != nil {
 		return err
 	}
+	actor, onBehalfOf := by.Attribution()
 	return tx.Emit(ctx, platform.Event{
 		ID: s.newID("evt"), Source: "/user", Type: kind, Tenant: tenant,
-		Subject: subject, Time: s.now().UTC(), Actor: actor, Data: raw,
+		Subject: subject, Time: s.now().UTC(), Actor: actor, OnBehalfOf: onBehalfOf, Data: raw,
 	})
 }

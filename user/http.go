@@ -42,6 +42,18 @@ func as[I, O any](h func(context.Context, platform.Principal, *I) (*O, error)) f
 	}
 }
 
+// asPerson is as for operations of the level account: the principal may be of no
+// organization.
+func asPerson[I, O any](h func(context.Context, platform.Principal, *I) (*O, error)) func(context.Context, *I) (*O, error) {
+	return func(ctx context.Context, in *I) (*O, error) {
+		p, err := platform.CallerFrom(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return h(ctx, p, in)
+	}
+}
+
 // Inputs and outputs that several routes share.
 
 type noInput struct{}

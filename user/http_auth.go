@@ -112,12 +112,12 @@ func (s *Service) routeAuth(api *rest.API) {
 		func(ctx context.Context, in *refreshInput) (*tokensOutput, error) {
 			return tokensAnswer(s.Refresh(ctx, Secret(in.Body.RefreshToken)))
 		})
-	rest.Handle(api, postAgain("auth.logout", "/v1/auth/logout", "End the present session", platform.Authenticated(), http.StatusNoContent),
-		as(func(ctx context.Context, p platform.Principal, _ *noInput) (*noOutput, error) {
+	rest.Handle(api, postAgain("auth.logout", "/v1/auth/logout", "End the present session", platform.Account(), http.StatusNoContent),
+		asPerson(func(ctx context.Context, p platform.Principal, _ *noInput) (*noOutput, error) {
 			return &noOutput{}, s.LogOut(ctx, p)
 		}))
-	rest.Handle(api, post("auth.switch", "/v1/auth/switch", "Tokens for another of one's organizations", platform.Authenticated(), http.StatusOK),
-		as(func(ctx context.Context, p platform.Principal, in *switchInput) (*tokensOutput, error) {
+	rest.Handle(api, post("auth.switch", "/v1/auth/switch", "Tokens for another of one's organizations", platform.Account(), http.StatusOK),
+		asPerson(func(ctx context.Context, p platform.Principal, in *switchInput) (*tokensOutput, error) {
 			return tokensAnswer(s.Switch(ctx, p, platform.TenantID(in.Body.Organization), rest.IdempotencyKey(ctx)))
 		}))
 }

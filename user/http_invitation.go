@@ -70,8 +70,8 @@ func (s *Service) routeInvitations(api *rest.API) {
 		as(func(ctx context.Context, p platform.Principal, in *idInput) (*noOutput, error) {
 			return &noOutput{}, s.RevokeInvitation(ctx, p, in.ID)
 		}))
-	rest.Handle(api, post("invitations.accept", "/v1/invitations/accept", "Accept an invitation to one's e-mail address", platform.Authenticated(), http.StatusOK),
-		as(func(ctx context.Context, p platform.Principal, in *acceptInput) (*output[acceptedWire], error) {
+	rest.Handle(api, post("invitations.accept", "/v1/invitations/accept", "Accept an invitation to one's e-mail address", platform.Account(), http.StatusOK),
+		asPerson(func(ctx context.Context, p platform.Principal, in *acceptInput) (*output[acceptedWire], error) {
 			m, org, err := s.AcceptInvitation(ctx, p, Secret(in.Body.Token), rest.IdempotencyKey(ctx))
 			if err != nil {
 				return nil, err

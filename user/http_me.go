@@ -17,7 +17,7 @@ type meWire struct {
 	CreatedAt       time.Time  `json:"created_at"`
 	UpdatedAt       time.Time  `json:"updated_at"`
 	EmailVerifiedAt *time.Time `json:"email_verified_at,omitempty" doc:"When the user proved that mail to email reaches them; absent until then"`
-	Organization    string     `json:"organization" doc:"Id of the organization that the credential names"`
+	Organization    string     `json:"organization,omitempty" doc:"Id of the organization that the credential names; absent where it names none"`
 	Roles           []string   `json:"roles" nullable:"false"`
 	Scopes          []string   `json:"scopes,omitempty" nullable:"false" doc:"Limits of the API key; absent for a session"`
 }
@@ -54,13 +54,13 @@ func wireSession(x Session) sessionWire {
 }
 
 func (s *Service) routeMe(api *rest.API) {
-	rest.Handle(api, get("me.get", "/v1/me", "The user of the credential", platform.Authenticated()),
-		as(func(ctx context.Context, p platform.Principal, _ *noInput) (*output[meWire], error) {
+	rest.Handle(api, get("me.get", "/v1/me", "The user of the credential", platform.Account()),
+		asPerson(func(ctx context.Context, p platform.Principal, _ *noInput) (*output[meWire], error) {
 			me, err := s.Me(ctx, p)
 			return found(me, err, wireMe)
 		}))
-	rest.Handle(api, patch("me.update", "/v1/me", "Change one's name or password", platform.Authenticated()),
-		as(func(ctx context.Context, p platform.Principal, in *meChangeInput) (*output[userWire], error) {
+	rest.Handle(api, patch("me.update", "/v1/me", "Change one's name or password", platform.Account()),
+		asPerson(func(ctx context.Context, p platform.Principal, in *meChangeInput) (*output[userWire], error) {
 			change := MeChange{Name: in.Body.Name, CurrentPassword: Secret(in.Body.CurrentPassword)}
 			if in.Body.Password != nil {
 				password := Secret(*in.Body.Password)
@@ -69,13 +69,13 @@ func (s *Service) routeMe(api *rest.API) {
 			u, err := s.UpdateMe(ctx, p, change)
 			return found(u, err, wireUser)
 		}))
-	rest.Handle(api, get("me.sessions.list", "/v1/me/sessions", "One's signed-in devices", platform.Authenticated()),
-		as(func(ctx context.Context, p platform.Principal, in *page.Input) (*output[page.Output[sessionWire]], error) {
+	rest.Handle(api, get("me.sessions.list", "/v1/me/sessions", "One's signed-in devices", platform.Account()),
+		asPerson(func(ctx context.Context, p platform.Principal, in *page.Input) (*output[page.Output[sessionWire]], error) {
 			all, next, err := s.Sessions(ctx, p, in.Limit, in.Cursor)
 			return listed(all, next, err, wireSession)
 		}))
-	rest.Handle(api, remove("me.sessions.revoke", "/v1/me/sessions/{id}", "End one of one's sessions", platform.Authenticated()),
-		as(func(ctx context.Context, p platform.Principal, in *idInput) (*noOutput, error) {
+	rest.Handle(api, remove("me.sessions.revoke", "/v1/me/sessions/{id}", "End one of one's sessions", platform.Account()),
+		asPerson(func(ctx context.Context, p platform.Principal, in *idInput) (*noOutput, error) {
 			return &noOutput{}, s.RevokeSession(ctx, p, in.ID)
 		}))
 }

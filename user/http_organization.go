@@ -29,13 +29,13 @@ type organizationInput struct {
 }
 
 func (s *Service) routeOrganizations(api *rest.API) {
-	rest.Handle(api, get("organizations.list", "/v1/organizations", "One's organizations", platform.Authenticated()),
-		as(func(ctx context.Context, p platform.Principal, in *page.Input) (*output[page.Output[organizationWire]], error) {
+	rest.Handle(api, get("organizations.list", "/v1/organizations", "One's organizations", platform.Account()),
+		asPerson(func(ctx context.Context, p platform.Principal, in *page.Input) (*output[page.Output[organizationWire]], error) {
 			all, next, err := s.Organizations(ctx, p, in.Limit, in.Cursor)
 			return listed(all, next, err, wireOrganization)
 		}))
-	rest.Handle(api, post("organizations.create", "/v1/organizations", "Make an organization that one owns", platform.Authenticated(), http.StatusCreated),
-		as(func(ctx context.Context, p platform.Principal, in *organizationInput) (*created[organizationWire], error) {
+	rest.Handle(api, post("organizations.create", "/v1/organizations", "Make an organization that one owns", platform.Account(), http.StatusCreated),
+		asPerson(func(ctx context.Context, p platform.Principal, in *organizationInput) (*created[organizationWire], error) {
 			org, err := s.CreateOrganization(ctx, p, in.Body.Name, rest.IdempotencyKey(ctx))
 			if err != nil {
 				return nil, err

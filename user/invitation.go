@@ -128,7 +128,7 @@ func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvita
 		if err := s.record(ctx, tx, p.Tenant, byPrincipal(p), "invitation.created", inv.ID, map[string]string{"roles": strings.Join(inv.Roles, " ")}); err != nil {
 			return err
 		}
-		if err := s.emit(ctx, tx, p.Tenant, "user.invitation.created", inv.ID, p.Subject, invitationEvent{
+		if err := s.emit(ctx, tx, p.Tenant, "user.invitation.created", inv.ID, p, invitationEvent{
 			InvitationID: inv.ID, Email: email, Roles: inv.Roles, InvitedBy: by,
 		}); err != nil {
 			return err
@@ -306,7 +306,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, p platform.Principal, to
 		if err := s.record(ctx, tx, tenant, byPrincipal(p), "invitation.accepted", id, map[string]string{"membership": m.ID}); err != nil {
 			return err
 		}
-		if err := s.emit(ctx, tx, tenant, "user.member.joined", u.ID, u.ID, memberEvent{
+		if err := s.emit(ctx, tx, tenant, "user.member.joined", u.ID, p, memberEvent{
 			MembershipID: m.ID, UserID: u.ID, Roles: m.Roles, InvitationID: id,
 		}); err != nil {
 			return err

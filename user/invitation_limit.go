@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/store"
 )
 
 // An invitation sends mail to whom the inviter names. These limits keep that
@@ -30,7 +29,7 @@ type inviteCount struct {
 func inviteCounts(p platform.Principal, email string) []inviteCount {
 	return []inviteCount{
 		{p.Tenant, "user.invite.to:" + digest(email), invitesToAddress, time.Hour},
-		{store.NoTenant, "user.invite.by:" + p.Subject, invitesByUser, day},
+		{platform.NoTenant, "user.invite.by:" + p.Subject, invitesByUser, day},
 	}
 }
 

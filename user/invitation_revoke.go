@@ -66,7 +66,7 @@ func (s *Service) invitationRevoked(ctx context.Context, tx writer, by auditActo
 	if err := s.record(ctx, tx, inv.Organization, by, "invitation.revoked", inv.ID, map[string]string{"roles": strings.Join(inv.Roles, " ")}); err != nil {
 		return err
 	}
-	return s.emit(ctx, tx, inv.Organization, "user.invitation.revoked", inv.ID, by.id, invitationEvent{
+	return s.emit(ctx, tx, inv.Organization, "user.invitation.revoked", inv.ID, by.principal(), invitationEvent{
 		InvitationID: inv.ID, Email: inv.Email, Roles: inv.Roles, InvitedBy: inv.InvitedBy,
 	})
 }

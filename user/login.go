@@ -89,6 +89,7 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 	if err != nil {
 		return Tokens{}, err
 	}
+	signedIn := s.byPassword()
 	var (
 		session string
 		refresh Secret
@@ -114,7 +115,7 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 			}
 		}
 		var err error
-		if session, refresh, err = s.openSession(ctx, tx, a.id, tenant, s.now().Add(s.cfg.RefreshMax)); err != nil {
+		if session, refresh, err = s.openSession(ctx, tx, a.id, tenant, s.now().Add(s.cfg.RefreshMax), signedIn); err != nil {
 			return err
 		}
 		if err := s.rememberDevice(ctx, tx, a.id, s.now()); err != nil {
@@ -125,7 +126,7 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 	if err != nil {
 		return Tokens{}, err
 	}
-	return s.tokens(key, a.id, session, tenant, refresh)
+	return s.tokens(key, a.id, session, tenant, signedIn, refresh)
 }
 
 // account returns the account of an e-mail, or an empty one. Whether it is there

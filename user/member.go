@@ -174,7 +174,7 @@ func (s *Service) UpdateMember(ctx context.Context, p platform.Principal, id str
 		}); err != nil {
 			return err
 		}
-		return s.emit(ctx, tx, p.Tenant, "user.member.updated", m.UserID, p.Subject, memberEvent{
+		return s.emit(ctx, tx, p.Tenant, "user.member.updated", m.UserID, p, memberEvent{
 			MembershipID: m.ID, UserID: m.UserID, Roles: m.Roles, Status: string(m.Status),
 		})
 	})
@@ -225,7 +225,7 @@ func (s *Service) RemoveMember(ctx context.Context, p platform.Principal, id str
 		if err := s.record(ctx, tx, p.Tenant, byPrincipal(p), "member.removed", m.ID, map[string]string{"user": m.UserID}); err != nil {
 			return err
 		}
-		return s.emit(ctx, tx, p.Tenant, "user.member.removed", m.UserID, p.Subject, memberEvent{MembershipID: m.ID, UserID: m.UserID})
+		return s.emit(ctx, tx, p.Tenant, "user.member.removed", m.UserID, p, memberEvent{MembershipID: m.ID, UserID: m.UserID})
 	}, store.Reserved)
 	if err != nil {
 		return err

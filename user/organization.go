@@ -40,12 +40,13 @@ func insertMembership(ctx context.Context, tx store.Tx, tenant platform.TenantID
 }
 
 // emitFounded tells of a new organization and its first member.
-func (s *Service) emitFounded(ctx context.Context, tx store.Tx, org Organization, membership, user string) error {
-	if err := s.emit(ctx, tx, org.ID, "user.organization.created", string(org.ID), user,
+func (s *Service) emitFounded(ctx context.Context, tx store.Tx, org Organization, membership string, by platform.Principal) error {
+	user := by.Subject
+	if err := s.emit(ctx, tx, org.ID, "user.organization.created", string(org.ID), by,
 		organizationEvent{Organization: string(org.ID), Name: org.Name, UserID: user}); err != nil {
 		return err
 	}
-	return s.emit(ctx, tx, org.ID, "user.member.joined", user, user,
+	return s.emit(ctx, tx, org.ID, "user.member.joined", user, by,
 		memberEvent{MembershipID: membership, UserID: user, Roles: []string{RoleOwner}})
 }
 
@@ -109,7 +110,7 @@ func (s *Service) createOrganization(ctx context.Context, p platform.Principal, 
 			if err := s.record(ctx, tx, id, byPrincipal(p), "organization.created", string(id), nil); err != nil {
 				return err
 			}
-			return s.emitFounded(ctx, tx, org, membership, p.Subject)
+			return s.emitFounded(ctx, tx, org, membership, p)
 		})
 	})
 	return org, err

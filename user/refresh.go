@@ -58,17 +58,23 @@ type lineage struct {
 	nonce        []byte
 	rotated      time.Time
 	generation   int64
+	signIn       signIn
 }
 
-const lineageColumns = `id, user_id, organization, idle_until, ends_at, revoked_at, tag_key, token_hash, parent_hash, nonce, rotated_at, generation`
+const lineageColumns = `id, user_id, organization, idle_until, ends_at, revoked_at, tag_key, token_hash, parent_hash, nonce, rotated_at, generation, signed_in_at, methods`
 
 func scanLineage(row scanner) (lineage, error) {
 	var (
-		l                            lineage
-		idle, ends, revoked, rotated int64
+		l                                lineage
+		idle, ends, revoked, rotated, at int64
+		methods                          string
 	)
-	err := row.Scan(&l.id, &l.user, &l.organization, &idle, &ends, &revoked, &l.tagKey, &l.current, &l.parent, &l.nonce, &rotated, &l.generation)
+	err := row.Scan(&l.id, &l.user, &l.organization, &idle, &ends, &revoked, &l.tagKey, &l.current, &l.parent, &l.nonce, &rotated, &l.generation, &at, &methods)
+	if err != nil {
+		return l, err
+	}
 	l.idle, l.ends, l.rotated, l.revoked = fromMicros(idle), fromMicros(ends), fromMicros(rotated), revoked != 0
+	l.signIn, err = scannedSignIn(at, methods)
 	return l, err
 }
 
@@ -132,7 +138,7 @@ func (s *Service) Refresh(ctx context.Context, token Secret) (Tokens, error) {
 			slog.String("tenant", string(l.organization)), slog.String("request_id", platform.RequestIDFrom(ctx)))
 		return Tokens{}, errBadRefresh()
 	}
-	return s.tokens(key, l.user, id, l.organization, formatRefresh(id, next, l.tagKey))
+	return s.tokens(key, l.user, id, l.organization, l.signIn, formatRefresh(id, next, l.tagKey))
 }
 
 func refreshError(err error) error {
@@ -176,5 +182,5 @@ func (s *Service) endLineage(ctx context.Context, tx store.Tx, l lineage) error 
 	}); err != nil {
 		return err
 	}
-	return s.emit(ctx, tx, l.organization, "user.session.reused", l.id, l.user, sessionEvent{SessionID: l.id, UserID: l.user})
+	return s.emit(ctx, tx, l.organization, "user.session.reused", l.id, byPerson(l.user), sessionEvent{SessionID: l.id, UserID: l.user})
 }

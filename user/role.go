@@ -286,7 +286,7 @@ func (s *Service) roleChanged(ctx context.Context, tx store.Tx, p platform.Princ
 	}); err != nil {
 		return err
 	}
-	return s.emit(ctx, tx, p.Tenant, "user.role.changed", role.ID, p.Subject, roleEvent{
+	return s.emit(ctx, tx, p.Tenant, "user.role.changed", role.ID, p, roleEvent{
 		RoleID: role.ID, Name: role.Name, Change: strings.TrimPrefix(action, "role."), Permissions: role.Permissions,
 	})
 }

@@ -26,22 +26,44 @@ type Session struct {
 	Current bool
 }
 
+// signIn is when and how the person behind a session proved who they are.
+type signIn struct {
+	at      time.Time // zero is not known
+	methods []string  // names of RFC 8176
+}
+
+// byPassword is a sign-in that checked a password now.
+func (s *Service) byPassword() signIn { return signIn{at: s.now(), methods: []string{"pwd"}} }
+
+func scannedSignIn(at int64, methods string) (in signIn, err error) {
+	if at != 0 {
+		in.at = fromMicros(at)
+	}
+	in.methods, err = decodeList(methods)
+	return in, err
+}
+
 // openSession makes a session with an id of its own, and its first refresh
 // token. It ends at the latest when ends says.
-func (s *Service) openSession(ctx context.Context, tx store.Tx, user string, tenant platform.TenantID, ends time.Time) (id string, refresh Secret, err error) {
+func (s *Service) openSession(ctx context.Context, tx store.Tx, user string, tenant platform.TenantID, ends time.Time, in signIn) (id string, refresh Secret, err error) {
 	now := s.now()
+	var signedIn int64
+	if !in.at.IsZero() {
+		signedIn = micros(in.at)
+	}
 	id = s.newID("ses")
 	tagKey, secret := randomBytes(), randomBytes()
 	_, err = tx.Exec(ctx, `INSERT INTO user_sessions (id, user_id, organization, created_at, last_used_at, idle_until, ends_at,
-		revoked_at, generation, tag_key, token_hash, parent_hash, nonce, rotated_at) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 1, ?, ?, ?, ?, ?)`,
+		revoked_at, generation, tag_key, token_hash, parent_hash, nonce, rotated_at, signed_in_at, methods)
+		VALUES (?, ?, ?, ?, ?, ?, ?, 0, 1, ?, ?, ?, ?, ?, ?, ?)`,
 		id, user, string(tenant), micros(now), micros(now), micros(now.Add(s.cfg.RefreshIdle)), micros(ends),
-		tagKey, hashSecret(secret), []byte{}, []byte{}, micros(now))
+		tagKey, hashSecret(secret), []byte{}, []byte{}, micros(now), signedIn, encodeList(in.methods))
 	return id, formatRefresh(id, secret, tagKey), err
 }
 
 // tokens signs the access token that goes with a refresh token.
-func (s *Service) tokens(k signingKey, user, session string, tenant platform.TenantID, refresh Secret) (Tokens, error) {
-	access, err := s.issueAccess(k, user, session, tenant)
+func (s *Service) tokens(k signingKey, user, session string, tenant platform.TenantID, in signIn, refresh Secret) (Tokens, error) {
+	access, err := s.issueAccess(k, user, session, tenant, in)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -80,18 +102,18 @@ func (s *Service) Switch(ctx context.Context, p platform.Principal, organization
 		} else if !ok {
 			return errNotMember()
 		}
-		ends, err := livingUntil(ctx, tx, p)
+		ends, signedIn, err := presentSession(ctx, tx, p)
 		if err != nil || replayed {
 			return err
 		}
-		session, refresh, err := s.openSession(ctx, tx, p.Subject, organization, ends)
+		session, refresh, err := s.openSession(ctx, tx, p.Subject, organization, ends, signedIn)
 		if err != nil {
 			return err
 		}
 		if err := s.record(ctx, tx, organization, byUser(p.Subject, session), "session.switched", session, nil); err != nil {
 			return err
 		}
-		tokens, err := s.tokens(key, p.Subject, session, organization, refresh)
+		tokens, err := s.tokens(key, p.Subject, session, organization, signedIn, refresh)
 		if err != nil {
 			return err
 		}
@@ -104,15 +126,23 @@ func (s *Service) Switch(ctx context.Context, p platform.Principal, organization
 	return out.tokens(), nil
 }
 
-// livingUntil returns the absolute end of p's session. One that was revoked
-// after p was verified is refused, or it would leave a session behind.
-func livingUntil(ctx context.Context, tx store.Tx, p platform.Principal) (time.Time, error) {
-	var ends int64
-	err := tx.QueryRow(ctx, `SELECT ends_at FROM user_sessions WHERE id = ? AND user_id = ? AND revoked_at = 0`, p.Credential, p.Subject).Scan(&ends)
+// presentSession returns the absolute end and the sign-in of p's session. One that
+// was revoked after p was verified is refused, or it would leave a session behind.
+func presentSession(ctx context.Context, tx store.Tx, p platform.Principal) (time.Time, signIn, error) {
+	var (
+		ends, at int64
+		methods  string
+	)
+	err := tx.QueryRow(ctx, `SELECT ends_at, signed_in_at, methods FROM user_sessions WHERE id = ? AND user_id = ? AND revoked_at = 0`, p.Credential, p.Subject).
+		Scan(&ends, &at, &methods)
 	if errors.Is(err, sql.ErrNoRows) {
-		return time.Time{}, errBadCredential()
+		err = errBadCredential()
 	}
-	return fromMicros(ends), err
+	if err != nil {
+		return time.Time{}, signIn{}, err
+	}
+	in, err := scannedSignIn(at, methods)
+	return fromMicros(ends), in, err
 }
 
 // LogOut ends the session of the access token that p came from.

@@ -69,7 +69,7 @@ func (s *Service) SetOrganizationStatus(ctx context.Context, tenant platform.Ten
 		if status == Active {
 			event = "user.organization.resumed"
 		}
-		if err := s.emit(ctx, tx, tenant, event, string(tenant), "", statusEvent{Organization: string(tenant)}); err != nil {
+		if err := s.emit(ctx, tx, tenant, event, string(tenant), platform.Principal{}, statusEvent{Organization: string(tenant)}); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, tenant, auditActor{kind: platform.PrincipalSystem}, "organization.status_changed", string(tenant),

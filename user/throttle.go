@@ -123,7 +123,7 @@ func errTooManyLogins(wait time.Duration) error {
 // let the delay grow.
 func (a *attempt) take(ctx context.Context, c counter) (n int64, wait time.Duration, err error) {
 	cache := a.throttle.cache
-	if n, _, err = cache.Increment(ctx, store.NoTenant, c.key, 1, c.window); err != nil {
+	if n, _, err = cache.Increment(ctx, platform.NoTenant, c.key, 1, c.window); err != nil {
 		return 0, 0, err
 	}
 	a.counted = append(a.counted, c)
@@ -134,7 +134,7 @@ func (a *attempt) take(ctx context.Context, c counter) (n int64, wait time.Durat
 	if delay == 0 {
 		return n, 0, nil
 	}
-	free, err := cache.SetIfAbsent(ctx, store.NoTenant, c.slot(), []byte{1}, delay)
+	free, err := cache.SetIfAbsent(ctx, platform.NoTenant, c.slot(), []byte{1}, delay)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -158,7 +158,7 @@ func (a *attempt) take(ctx context.Context, c counter) (n int64, wait time.Durat
 func (a *attempt) draw(ctx context.Context, account string, c counter, n int64) (wait time.Duration, err error) {
 	cache := a.throttle.cache
 	if a.slots == nil { // or the slot is this attempt's
-		_, lost, err := cache.Get(ctx, store.NoTenant, c.slot())
+		_, lost, err := cache.Get(ctx, platform.NoTenant, c.slot())
 		if err != nil {
 			return 0, err
 		}
@@ -167,7 +167,7 @@ func (a *attempt) draw(ctx context.Context, account string, c counter, n int64) 
 		}
 	}
 	key := account + ":try:" + strconv.FormatInt(n, 10)
-	i, _, err := cache.Increment(ctx, store.NoTenant, key, 1, strangerWindow)
+	i, _, err := cache.Increment(ctx, platform.NoTenant, key, 1, strangerWindow)
 	if err != nil {
 		return 0, err
 	}
@@ -175,7 +175,7 @@ func (a *attempt) draw(ctx context.Context, account string, c counter, n int64) 
 		// It stays counted as a draw, and its network keeps the slot until the
 		// next one.
 		a.slots = nil
-		return drawEvery, cache.Set(ctx, store.NoTenant, c.slot(), []byte{1}, drawEvery)
+		return drawEvery, cache.Set(ctx, platform.NoTenant, c.slot(), []byte{1}, drawEvery)
 	}
 	a.drawn = key
 	return 0, nil
@@ -201,7 +201,7 @@ func (a *attempt) succeeded(ctx context.Context) error {
 			return err
 		}
 	}
-	return a.throttle.cache.Delete(ctx, store.NoTenant, forget...)
+	return a.throttle.cache.Delete(ctx, platform.NoTenant, forget...)
 }
 
 // undo gives back all that was counted for a try that was not made. It is best
@@ -215,12 +215,12 @@ func (a *attempt) undo(ctx context.Context) {
 		_ = a.uncount(ctx, a.drawn, strangerWindow)
 	}
 	if a.slots != nil {
-		_ = a.throttle.cache.Delete(ctx, store.NoTenant, a.slots...)
+		_ = a.throttle.cache.Delete(ctx, platform.NoTenant, a.slots...)
 	}
 }
 
 func (a *attempt) uncount(ctx context.Context, key string, window time.Duration) error {
-	_, _, err := a.throttle.cache.Increment(ctx, store.NoTenant, key, -1, window)
+	_, _, err := a.throttle.cache.Increment(ctx, platform.NoTenant, key, -1, window)
 	return err
 }
 

@@ -5,8 +5,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/acme/platform"
 	"github.com/acme/platform/internal/testclock"
-	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/memory"
 )
 
@@ -28,7 +28,7 @@ func (t Throttle) Begin(ctx context.Context, email, client string) error {
 // Drawn counts an n-th try of somebody else.
 func (t Throttle) Drawn(ctx context.Context, email string, n int64) {
 	key := "user.login:" + digest(email) + ":try:" + strconv.FormatInt(n, 10)
-	if _, _, err := t.t.cache.Increment(ctx, store.NoTenant, key, 1, strangerWindow); err != nil {
+	if _, _, err := t.t.cache.Increment(ctx, platform.NoTenant, key, 1, strangerWindow); err != nil {
 		panic(err)
 	}
 }

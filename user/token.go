@@ -45,10 +45,14 @@ type claims struct {
 	NotBefore int64  `json:"nbf"`
 	Expires   int64  `json:"exp"`
 	ID        string `json:"jti"`
+	// AuthTime and Methods tell of the sign-in (RFC 9068, section 2.2.1): a
+	// refresh changes neither.
+	AuthTime int64    `json:"auth_time,omitempty"`
+	Methods  []string `json:"amr,omitempty"`
 }
 
 // issueAccess signs an access token for a session.
-func (s *Service) issueAccess(k signingKey, user, session string, tenant platform.TenantID) (Secret, error) {
+func (s *Service) issueAccess(k signingKey, user, session string, tenant platform.TenantID, in signIn) (Secret, error) {
 	signer, err := jose.NewSigner(
 		jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: k.private, KeyID: k.kid}},
 		(&jose.SignerOptions{}).WithType(tokenType))
@@ -56,10 +60,15 @@ func (s *Service) issueAccess(k signingKey, user, session string, tenant platfor
 		return "", fmt.Errorf("user: signer: %w", err)
 	}
 	now := s.now()
-	payload, err := json.Marshal(claims{
+	c := claims{
 		Issuer: s.cfg.Issuer, Audience: s.cfg.Audience, Subject: user, Org: string(tenant), Session: session,
 		IssuedAt: now.Unix(), NotBefore: now.Unix(), Expires: now.Add(s.cfg.AccessTTL).Unix(), ID: s.newID("tok"),
-	})
+		Methods: in.methods,
+	}
+	if !in.at.IsZero() {
+		c.AuthTime = in.at.Unix()
+	}
+	payload, err := json.Marshal(c)
 	if err != nil { // strings and numbers always marshal
 		return "", err
 	}

@@ -78,7 +78,12 @@ func (s *Service) verify(ctx context.Context, credential string) (platform.Princ
 		return platform.Principal{}, time.Time{}, err
 	}
 	list, err := decodeList(roles)
-	return platform.Principal{
+	p := platform.Principal{
 		Tenant: tenant, Subject: c.Subject, Kind: platform.PrincipalUser, Credential: c.Session, Roles: slices.Clip(list),
-	}, time.Unix(c.Expires, 0), err
+		Methods: slices.Clip(c.Methods),
+	}
+	if c.AuthTime != 0 {
+		p.SignedInAt = time.Unix(c.AuthTime, 0).UTC()
+	}
+	return p, time.Unix(c.Expires, 0), err
 }

@@ -29,11 +29,17 @@ const (
 	headerTime    = "ce_time"
 	headerTenant  = "ce_tenantid"
 	headerActor   = "ce_actor"
+	headerBehalf  = "ce_onbehalfof"
+	headerTrace   = "ce_traceparent"
 	headerContent = "content-type"
 )
 
 // headerGroup is the group that a replayed event is for; the others have had it.
 const headerGroup = "platform_group"
+
+// optionalHeaders is the number of the first header of encode that an event may
+// lack.
+const optionalHeaders = 7
 
 // encode returns the message of a valid event, whose data it shares.
 func encode(ev *platform.Event) message {
@@ -46,6 +52,8 @@ func encode(ev *platform.Event) message {
 		{headerTime, ev.Time.UTC().Format(time.RFC3339Nano)},
 		{headerTenant, string(ev.Tenant)},
 		{headerActor, ev.Actor},
+		{headerBehalf, ev.OnBehalfOf},
+		{headerTrace, ev.TraceParent},
 	}
 	size := len(ev.Tenant) + 1 + len(ev.Subject)
 	for i := range fields {
@@ -60,7 +68,7 @@ func encode(ev *platform.Event) message {
 	}
 	m := message{headers: make([]protocol.Header, 0, len(fields)+1)}
 	for i := range fields {
-		if fields[i].name == headerActor && ev.Actor == "" {
+		if i >= optionalHeaders && fields[i].value == "" {
 			continue
 		}
 		arena = append(arena, fields[i].value...)
@@ -105,6 +113,10 @@ func decode(m message) (ev platform.Event, group string, err error) {
 			ev.Tenant = platform.TenantID(value)
 		case headerActor:
 			ev.Actor = value
+		case headerBehalf:
+			ev.OnBehalfOf = value
+		case headerTrace:
+			ev.TraceParent = value
 		case headerGroup:
 			group = value
 		}

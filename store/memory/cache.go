@@ -87,7 +87,7 @@ func (c *Cache) Get(ctx context.Context, tenant platform.TenantID, key string) (
 		return bytes.Clone(value), true, nil
 	}
 	s.mu.Unlock()
-	return nil, false, tenant.Validate()
+	return nil, false, tenant.ValidateScope()
 }
 
 // Set implements [store.Cache].
@@ -126,7 +126,7 @@ func (c *Cache) Delete(ctx context.Context, tenant platform.TenantID, keys ...st
 	if err := alive(ctx); err != nil {
 		return err
 	}
-	if err := tenant.Validate(); err != nil {
+	if err := tenant.ValidateScope(); err != nil {
 		return err
 	}
 	for _, key := range keys {
@@ -157,7 +157,7 @@ func (c *Cache) Increment(ctx context.Context, tenant platform.TenantID, key str
 		return e.count, e.expires.Sub(now), nil
 	}
 	// Only valid tenants have entries, so the check can wait until here.
-	if err := tenant.Validate(); err != nil || delta == 0 {
+	if err := tenant.ValidateScope(); err != nil || delta == 0 {
 		return 0, 0, err
 	}
 	e := newEntry(id, nil, now.Add(ttl))
@@ -199,5 +199,5 @@ func check(ctx context.Context, tenant platform.TenantID, ttl time.Duration) err
 	if ttl <= 0 {
 		return errTTL
 	}
-	return tenant.Validate()
+	return tenant.ValidateScope()
 }

@@ -37,7 +37,7 @@ func (p *PubSub) Publish(ctx context.Context, tenant platform.TenantID, topic st
 	if err := alive(ctx); err != nil {
 		return err
 	}
-	if err := tenant.Validate(); err != nil {
+	if err := tenant.ValidateScope(); err != nil {
 		return err
 	}
 	p.mu.RLock()
@@ -53,7 +53,7 @@ func (p *PubSub) Subscribe(ctx context.Context, tenant platform.TenantID, topic 
 	if err := alive(ctx); err != nil {
 		return nil, err
 	}
-	if err := tenant.Validate(); err != nil {
+	if err := tenant.ValidateScope(); err != nil {
 		return nil, err
 	}
 	s := &subscription{pubsub: p, key: topicKey{tenant, topic}, c: make(chan store.Message, subscriptionBuffer)}

@@ -80,7 +80,7 @@ func (r *redo) emit(ctx context.Context, d *Documents, sc scope, events []platfo
 		return nil
 	}
 	for _, event := range events {
-		r.Events = append(r.Events, newEventRow(event))
+		r.Events = append(r.Events, newEventRow(ctx, event))
 	}
 	r.Order, err = d.sequences.next(ctx, sc.id("events"))
 	return err

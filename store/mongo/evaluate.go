@@ -174,7 +174,7 @@ func (e *evaluation) buildEvents(j *job) {
 		return
 	}
 	for _, event := range events {
-		e.events = append(e.events, newEventRow(event))
+		e.events = append(e.events, newEventRow(j.ctx, event))
 	}
 }
 

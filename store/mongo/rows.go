@@ -1,6 +1,8 @@
 package mongo
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"time"
 
@@ -148,20 +150,23 @@ type eventRow struct {
 	Subject string `bson:"subject"`
 	Time    int64  `bson:"time"`
 	Actor   string `bson:"actor,omitempty"`
+	Behalf  string `bson:"onbehalfof,omitempty"`
+	Trace   string `bson:"traceparent,omitempty"`
 	Data    string `bson:"data,omitempty"`
 }
 
-func newEventRow(e platform.Event) eventRow {
+// newEventRow is what the outbox keeps of an event that a call with ctx caused.
+func newEventRow(ctx context.Context, e platform.Event) eventRow {
 	return eventRow{
 		ID: e.ID, Source: e.Source, Type: e.Type, Tenant: string(e.Tenant), Subject: e.Subject,
-		Time: e.Time.UnixMicro(), Actor: e.Actor, Data: string(e.Data),
+		Time: e.Time.UnixMicro(), Actor: e.Actor, Behalf: e.OnBehalfOf, Trace: cmp.Or(e.TraceParent, platform.TraceParentFrom(ctx)), Data: string(e.Data),
 	}
 }
 
 func (r eventRow) event() platform.Event {
 	e := platform.Event{
 		ID: r.ID, Source: r.Source, Type: r.Type, Tenant: platform.TenantID(r.Tenant), Subject: r.Subject,
-		Time: fromMicros(r.Time), Actor: r.Actor,
+		Time: fromMicros(r.Time), Actor: r.Actor, OnBehalfOf: r.Behalf, TraceParent: r.Trace,
 	}
 	if r.Data != "" {
 		e.Data = json.RawMessage(r.Data)

@@ -47,7 +47,7 @@ func (r *Relay) moveAway(ctx context.Context, limit int, bad *refusal) (n int, d
 // read returns the first rows after a number.
 func (r *Relay) read(ctx context.Context, after int64, limit int) (rows []row, err error) {
 	err = r.cfg.DB.AcrossTenants(ctx, r.cross.relay, func(ctx context.Context, tx store.CrossTx) (err error) {
-		rows, err = query(ctx, tx, `SELECT seq, id, source, type, tenant, subject, time, actor, data
+		rows, err = query(ctx, tx, `SELECT seq, id, source, type, tenant, subject, time, actor, on_behalf_of, trace_parent, data
 			FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?`, after, limit)
 		return err
 	}, store.ReadOnly)

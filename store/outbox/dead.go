@@ -12,10 +12,10 @@ import (
 // bury sets events aside that no stream will take.
 func (r *Relay) bury(ctx context.Context, tx store.Queries, dead []row) error {
 	for _, d := range dead {
-		if _, err := tx.Exec(ctx, `INSERT INTO outbox_dead (tenant, seq, id, source, type, subject, time, actor, data, cause, died)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, seq) DO NOTHING`,
+		if _, err := tx.Exec(ctx, `INSERT INTO outbox_dead (tenant, seq, id, source, type, subject, time, actor, on_behalf_of, trace_parent, data, cause, died)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, seq) DO NOTHING`,
 			string(d.event.Tenant), d.seq, d.event.ID, d.event.Source, d.event.Type, d.event.Subject,
-			d.event.Time.UnixMicro(), d.event.Actor, string(d.event.Data), d.cause.Error(), r.cfg.Now().UnixMicro()); err != nil {
+			d.event.Time.UnixMicro(), d.event.Actor, d.event.OnBehalfOf, d.event.TraceParent, string(d.event.Data), d.cause.Error(), r.cfg.Now().UnixMicro()); err != nil {
 			return fmt.Errorf("outbox: set aside: %w", err)
 		}
 	}

@@ -23,7 +23,7 @@ type dialect struct {
 
 var onSQLite = dialect{
 	claimText: `DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox ORDER BY seq LIMIT ?)
-		RETURNING seq, id, source, type, tenant, subject, time, actor, data`,
+		RETURNING seq, id, source, type, tenant, subject, time, actor, on_behalf_of, trace_parent, data`,
 }
 
 // On PostgreSQL rows are found once, by where they lie, whatever the planner
@@ -31,7 +31,7 @@ var onSQLite = dialect{
 var onPostgres = dialect{
 	turn: `SELECT pg_try_advisory_xact_lock(?)`,
 	claimText: `DELETE FROM outbox WHERE ctid = ANY (ARRAY (SELECT ctid FROM outbox ORDER BY seq LIMIT ?))
-		RETURNING seq, id, source, type, tenant, subject, time, actor, data`,
+		RETURNING seq, id, source, type, tenant, subject, time, actor, on_behalf_of, trace_parent, data`,
 }
 
 // errBusy is the error of a move while another relay has the turn.

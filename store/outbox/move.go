@@ -141,7 +141,8 @@ func query(ctx context.Context, tx store.Queries, text string, args ...any) ([]r
 			data []byte
 		)
 		if err := found.Scan(&w.seq, &w.event.ID, &w.event.Source, &w.event.Type, (*string)(&w.event.Tenant),
-			&w.event.Subject, &at, &w.event.Actor, &data); err != nil {
+			&w.event.Subject, &at, &w.event.Actor,
+			&w.event.OnBehalfOf, &w.event.TraceParent, &data); err != nil {
 			return nil, fmt.Errorf("outbox: read: %w", err)
 		}
 		w.event.Time = time.UnixMicro(at).UTC()

@@ -19,7 +19,7 @@ func TestNoNameMeetsAnother(t *testing.T) {
 	url := server(t)
 	prefix := newPrefix()
 	prefixes := []string{prefix, prefix + "-a", prefix + ".a"}
-	tenants := []platform.TenantID{"a", "ab", "a-b", "a_b", store.NoTenant, store.NoTenant + "a"}
+	tenants := []platform.TenantID{"a", "ab", "a-b", "a_b", platform.NoTenant, platform.NoTenant + "a"}
 	keys := []string{"", "b", "b:c", ":b", "a:b", "{a}", "*", "\x00", " ", prefix + ":a:b", "../a"}
 	each := func(f func(c store.Cache, tenant platform.TenantID, key, id string)) {
 		for _, p := range prefixes {
@@ -43,7 +43,7 @@ func TestTenantsAreApartAtRandom(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	client := open(t)
 	cache, pubSub := client.Cache(), client.PubSub()
-	tenants := []platform.TenantID{"a", "a-b", "ab", "org_1", "org_12", store.NoTenant}
+	tenants := []platform.TenantID{"a", "a-b", "ab", "org_1", "org_12", platform.NoTenant}
 	names := []string{"k", ":k", "b:k", "2:k", "{a}", "org_1:k"}
 	type place struct {
 		tenant platform.TenantID

@@ -39,7 +39,7 @@ func (p pubSub) Subscribe(ctx context.Context, tenant platform.TenantID, topic s
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	if err := tenant.Validate(); err != nil {
+	if err := tenant.ValidateScope(); err != nil {
 		return nil, err
 	}
 	if !p.started.Load() {

@@ -153,7 +153,7 @@ func (c *Client) call(ctx context.Context, tenant platform.TenantID, f func(ctx 
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
-	if err := tenant.Validate(); err != nil {
+	if err := tenant.ValidateScope(); err != nil {
 		return err
 	}
 	if !c.started.Load() {

@@ -157,7 +157,7 @@ func (c *consumer) work(ctx context.Context, o *offset) {
 func (c *consumer) read(ctx context.Context, seq int64, limit int) (batch []platform.Event, last int64, err error) {
 	err = c.cfg.DB.AcrossTenants(ctx, c.cross.consume, func(ctx context.Context, tx store.CrossTx) error {
 		batch, last = batch[:0], seq
-		rows, err := tx.Query(ctx, `SELECT seq, id, source, type, tenant, subject, time, actor, data
+		rows, err := tx.Query(ctx, `SELECT seq, id, source, type, tenant, subject, time, actor, on_behalf_of, trace_parent, data
 			FROM event_log WHERE seq > ? ORDER BY seq LIMIT ?`, seq, limit)
 		if err != nil {
 			return err
@@ -169,7 +169,8 @@ func (c *consumer) read(ctx context.Context, seq int64, limit int) (batch []plat
 				at   int64
 				data []byte
 			)
-			if err := rows.Scan(&last, &ev.ID, &ev.Source, &ev.Type, (*string)(&ev.Tenant), &ev.Subject, &at, &ev.Actor, &data); err != nil {
+			if err := rows.Scan(&last, &ev.ID, &ev.Source, &ev.Type, (*string)(&ev.Tenant), &ev.Subject, &at, &ev.Actor,
+				&ev.OnBehalfOf, &ev.TraceParent, &data); err != nil {
 				return err
 			}
 			ev.Time = time.UnixMicro(at).UTC()

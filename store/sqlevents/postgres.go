@@ -24,17 +24,19 @@ func appendArrays(ctx context.Context, tx store.Queries, events []platform.Event
 	n := len(events)
 	ids, sources, types, tenants := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	subjects, actors, data, times := make([]string, n), make([]string, n), make([]string, n), make([]int64, n)
+	behalves, traces := make([]string, n), make([]string, n)
 	for i := range events {
 		ev := &events[i]
 		ids[i], sources[i], types[i], tenants[i] = ev.ID, ev.Source, ev.Type, string(ev.Tenant)
 		subjects[i], actors[i], data[i], times[i] = ev.Subject, ev.Actor, string(ev.Data), ev.Time.UnixMicro()
+		behalves[i], traces[i] = ev.OnBehalfOf, ev.TraceParent
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO event_log (id, source, type, tenant, subject, time, actor, data, stored)
-		SELECT k.id, k.source, k.type, k.tenant, k.subject, k.time, k.actor, k.data, ?::bigint
-		FROM unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::bigint[], ?::text[], ?::text[])
-			WITH ORDINALITY AS k (id, source, type, tenant, subject, time, actor, data, place)
+	_, err := tx.Exec(ctx, `INSERT INTO event_log (id, source, type, tenant, subject, time, actor, on_behalf_of, trace_parent, data, stored)
+		SELECT k.id, k.source, k.type, k.tenant, k.subject, k.time, k.actor, k.on_behalf_of, k.trace_parent, k.data, ?::bigint
+		FROM unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::bigint[], ?::text[], ?::text[], ?::text[], ?::text[])
+			WITH ORDINALITY AS k (id, source, type, tenant, subject, time, actor, on_behalf_of, trace_parent, data, place)
 		ORDER BY k.place
 		ON CONFLICT (tenant, id) DO NOTHING`,
-		stored, ids, sources, types, tenants, subjects, times, actors, data)
+		stored, ids, sources, types, tenants, subjects, times, actors, behalves, traces, data)
 	return err
 }

@@ -61,7 +61,7 @@ func appendRows(ctx context.Context, tx store.Queries, events []platform.Event, 
 		for i := range statement.rows {
 			ev := &rest[i]
 			args = append(args, ev.ID, ev.Source, ev.Type, string(ev.Tenant), ev.Subject,
-				ev.Time.UnixMicro(), ev.Actor, string(ev.Data), stored)
+				ev.Time.UnixMicro(), ev.Actor, ev.OnBehalfOf, ev.TraceParent, string(ev.Data), stored)
 		}
 		if _, err := tx.Exec(ctx, statement.text, args...); err != nil {
 			return err
@@ -71,7 +71,7 @@ func appendRows(ctx context.Context, tx store.Queries, events []platform.Event, 
 	return nil
 }
 
-const appendColumns = 9
+const appendColumns = 11
 
 // appendStatement appends a fixed number of rows, so that its text is constant
 // and prepared once.
@@ -86,7 +86,7 @@ var (
 )
 
 func newAppendStatement(rows int) appendStatement {
-	return appendStatement{rows, "INSERT INTO event_log (id, source, type, tenant, subject, time, actor, data, stored) VALUES " +
-		strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?, ?, ?, ?, ?, ?), ", rows), ", ") +
+	return appendStatement{rows, "INSERT INTO event_log (id, source, type, tenant, subject, time, actor, on_behalf_of, trace_parent, data, stored) VALUES " +
+		strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), ", rows), ", ") +
 		" ON CONFLICT (tenant, id) DO NOTHING"}
 }

@@ -138,12 +138,12 @@ var cacheCases = []testCase[CacheStore]{
 	}},
 	{"TenantsAreApartAtRandom", cacheAtRandom},
 	{"TenantsAreApart", func(p *probe, s CacheStore) {
-		for _, t := range []platform.TenantID{tenantA, tenantB, store.NoTenant} {
+		for _, t := range []platform.TenantID{tenantA, tenantB, platform.NoTenant} {
 			p.must(s.Set(p.ctx, t, "k", []byte(t), time.Minute))
 			_, _, err := s.Increment(p.ctx, t, "n", int64(len(t)), time.Minute)
 			p.must(err)
 		}
-		for _, t := range []platform.TenantID{tenantA, tenantB, store.NoTenant} {
+		for _, t := range []platform.TenantID{tenantA, tenantB, platform.NoTenant} {
 			p.cached(s, t, "k", string(t))
 			if n, _, _ := s.Increment(p.ctx, t, "n", 0, time.Minute); n != int64(len(t)) {
 				p.errorf("the counter of %s is %d", t, n)

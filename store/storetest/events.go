@@ -26,7 +26,7 @@ var eventsCases = []testCase[store.Events]{
 		p.must(s.Publish(p.ctx, want))
 		got := p.consume(s, "g", 1)[0]
 		if got.ID != want.ID || got.Source != want.Source || got.Type != want.Type || got.Tenant != want.Tenant ||
-			got.Subject != want.Subject || got.Actor != want.Actor || !got.Time.Equal(want.Time) || string(got.Data) != string(want.Data) {
+			got.Subject != want.Subject || got.Actor != want.Actor || got.OnBehalfOf != want.OnBehalfOf || got.TraceParent != want.TraceParent || !got.Time.Equal(want.Time) || string(got.Data) != string(want.Data) {
 			p.errorf("published %+v, got %+v", want, got)
 		}
 	}},

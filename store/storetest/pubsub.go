@@ -46,7 +46,7 @@ var pubSubCases = []testCase[store.PubSub]{
 	{"TenantsAndTopicsAreApart", func(p *probe, s store.PubSub) {
 		sub := p.subscribe(s, tenantA, "topic")
 		p.must(s.Publish(p.ctx, tenantB, "topic", []byte("other tenant")))
-		p.must(s.Publish(p.ctx, store.NoTenant, "topic", []byte("no tenant")))
+		p.must(s.Publish(p.ctx, platform.NoTenant, "topic", []byte("no tenant")))
 		p.must(s.Publish(p.ctx, tenantA, "topic2", []byte("other topic")))
 		p.must(s.Publish(p.ctx, tenantA, "topic", []byte("mine")))
 		if got := p.receive(sub); got != "mine" {

@@ -104,7 +104,7 @@ func cacheAtRandom(p *probe, s CacheStore) {
 		tenant platform.TenantID
 		key    string
 	}
-	tenants := append([]platform.TenantID{store.NoTenant, "a", "a-b", "ab"}, similarTenants...)
+	tenants := append([]platform.TenantID{platform.NoTenant, "a", "a-b", "ab"}, similarTenants...)
 	keys := []string{"k", ":k", "b:k", "1:k", "{a}", "org_1:k"}
 	values, counts := map[place]string{}, map[place]int64{}
 	r := rand.New(rand.NewPCG(5, 6)) //nolint:gosec // it is to be the same each time

@@ -226,6 +226,23 @@ var relationalCases = []testCase[store.Relational]{
 			p.errorf("the outbox holds %v", ids)
 		}
 	}},
+	{"EmitKeepsTheTrace", func(p *probe, s store.Relational) {
+		const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+		bare := event(tenantA, "x", 2)
+		bare.TraceParent, bare.OnBehalfOf = "", ""
+		p.must(s.InTenant(platform.WithTraceParent(p.ctx, trace), tenantA, func(ctx context.Context, tx store.Tx) error {
+			return tx.Emit(ctx, event(tenantA, "x", 1), bare)
+		}))
+		var rows []struct{ TraceParent, OnBehalfOf string }
+		p.must(s.AcrossTenants(p.ctx, crossing(s), func(ctx context.Context, tx store.CrossTx) error {
+			return tx.NewRaw("SELECT trace_parent, on_behalf_of FROM outbox ORDER BY seq").Scan(ctx, &rows)
+		}, store.ReadOnly))
+		own := event(tenantA, "x", 1)
+		if len(rows) != 2 || rows[0].TraceParent != own.TraceParent || rows[0].OnBehalfOf != own.OnBehalfOf ||
+			rows[1].TraceParent != trace || rows[1].OnBehalfOf != "" {
+			p.errorf("the outbox holds %+v", rows)
+		}
+	}},
 	{"EmitRefuses", func(p *probe, s store.Relational) {
 		bad := event(tenantA, "x", 1)
 		bad.ID = ""

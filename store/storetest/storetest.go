@@ -141,7 +141,7 @@ var badTenants = []platform.TenantID{"", "a b", "../x", "a'b"}
 func event(tenant platform.TenantID, subject string, n int) platform.Event {
 	return platform.Event{
 		ID: fmt.Sprintf("evt_%s_%s_%d", tenant, subject, n), Source: "/storetest", Type: "storetest.thing.changed",
-		Tenant: tenant, Subject: subject, Actor: "usr_1",
+		Tenant: tenant, Subject: subject, Actor: "agt_1", OnBehalfOf: "usr_1", TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC).Add(time.Duration(n) * time.Second),
 		Data: fmt.Appendf(nil, `{"n":%d}`, n),
 	}

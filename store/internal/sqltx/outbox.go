@@ -1,6 +1,7 @@
 package sqltx
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"fmt"
@@ -29,11 +30,11 @@ var insertRows = [...]struct {
 	{64, insertText(64)}, {8, insertText(8)}, {1, insertText(1)},
 }
 
-const outboxColumns = 8
+const outboxColumns = 10
 
 func insertText(rows int) string {
 	row := ", (?" + strings.Repeat(", ?", outboxColumns-1) + ")"
-	return "INSERT INTO outbox (id, source, type, tenant, subject, time, actor, data) VALUES " +
+	return "INSERT INTO outbox (id, source, type, tenant, subject, time, actor, on_behalf_of, trace_parent, data) VALUES " +
 		strings.Repeat(row, rows)[2:]
 }
 
@@ -53,9 +54,10 @@ func (t *Tx) Emit(ctx context.Context, events ...platform.Event) error {
 			return fmt.Errorf("emit: event %d of %d: %w", i+1, len(events), err)
 		}
 	}
+	trace := platform.TraceParentFrom(ctx)
 	for _, e := range events {
 		t.held = append(t.held, e.ID, e.Source, e.Type, string(e.Tenant), e.Subject,
-			e.Time.UnixMicro(), e.Actor, string(e.Data))
+			e.Time.UnixMicro(), e.Actor, e.OnBehalfOf, cmp.Or(e.TraceParent, trace), string(e.Data))
 	}
 	return nil
 }
