@@ -21,6 +21,7 @@ run: ## run the standalone server
 .PHONY: test
 test: ## run the tests, and say what was left out: without Docker, those on real servers
 	@report=$$(mktemp); PLATFORM_TEST_REPORT=$$report $(GO) test -timeout 40m ./...; code=$$?; \
+	(cd examples/embed && $(GO) test ./...) || code=1; \
 	$(GO) run ./internal/teststack/report <$$report; rm -f $$report; exit $$code
 
 .PHONY: race
@@ -31,10 +32,12 @@ race: ## run the tests with the race detector, in random order
 lint: ## vet and lint
 	$(GO) vet ./...
 	$(LINT) run ./...
+	cd examples/embed && $(GO) vet ./... && $(LINT) run ./...
 
 .PHONY: tidy
 tidy: ## fail if go.mod or go.sum is not tidy
 	$(GO) mod tidy -diff
+	cd examples/embed && $(GO) mod tidy -diff
 	$(GO) mod verify
 
 .PHONY: check

@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,22 +18,17 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestHost sends requests through the host's middleware, the gateway, a
-// service of the platform, and the host's own module, in both routers.
-func TestHost(t *testing.T) {
-	for _, router := range []string{"std", "chi"} {
+// TestHosts sends requests through the host's middleware, the gateway, a service
+// of the platform, and the host's own module, in every router.
+func TestHosts(t *testing.T) {
+	for router, host := range hosts {
 		t.Run(router, func(t *testing.T) {
 			var log bytes.Buffer
-			h, err := newHost(t.Context(), "http://host.test", filepath.Join(t.TempDir(), "host.db"), slog.New(slog.NewJSONHandler(&log, nil)))
+			handler, api, err := host(t.Context(), settings{
+				data: t.TempDir(), url: "http://host.test", log: slog.New(slog.NewJSONHandler(&log, nil)),
+			})
 			if err != nil {
 				t.Fatal(err)
-			}
-			if err := h.platform.Start(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			handler := h.serveMux()
-			if router == "chi" {
-				handler = h.chi()
 			}
 			ann := signUp(t, handler, "ann@example.com")
 			bob := signUp(t, handler, "bob@example.com")
@@ -66,7 +63,7 @@ func TestHost(t *testing.T) {
 			if w = call(t, handler, "", "GET", "/", ""); !strings.Contains(w.Body.String(), "This is the host") {
 				t.Errorf("the host's own route: %d %s", w.Code, w.Body)
 			}
-			if err := h.platform.Stop(t.Context()); err != nil {
+			if err := api.Close(t.Context()); err != nil {
 				t.Error(err)
 			}
 			if !strings.Contains(log.String(), `"operation":"host.greetings.create"`) {
@@ -117,4 +114,37 @@ func apiKey(t *testing.T, h http.Handler, token string) string {
 		t.Fatalf("api key: %d %s", w.Code, w.Body)
 	}
 	return out.Key
+}
+
+// TestAssembliesAreShort counts the statements with which each host takes the
+// platform in.
+func TestAssembliesAreShort(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "hosts.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := 0
+	for _, d := range file.Decls {
+		f, ok := d.(*ast.FuncDecl)
+		if !ok || !strings.HasPrefix(f.Name.Name, "in") && !strings.HasPrefix(f.Name.Name, "with") {
+			continue
+		}
+		counted++
+		n := 0
+		ast.Inspect(f.Body, func(node ast.Node) bool {
+			if _, block := node.(*ast.BlockStmt); !block {
+				if _, statement := node.(ast.Stmt); statement {
+					n++
+				}
+			}
+			return true
+		})
+		t.Logf("%s: %d statements", f.Name.Name, n)
+		if n > 10 {
+			t.Errorf("%s has %d statements", f.Name.Name, n)
+		}
+	}
+	if counted < len(hosts) {
+		t.Errorf("%d of %d hosts were counted", counted, len(hosts))
+	}
 }

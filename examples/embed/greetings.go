@@ -5,6 +5,7 @@ import (
 	"embed"
 	"encoding/json"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -20,6 +21,7 @@ var migrations embed.FS
 // else, and the gateway asks for its permission before it is called.
 type greetings struct {
 	db  store.Relational
+	log *slog.Logger
 	now func() time.Time
 }
 
@@ -57,18 +59,33 @@ type greeting struct {
 }
 
 func (g *greetings) create(w http.ResponseWriter, r *http.Request) {
+	in, err := g.leave(r)
+	if err != nil {
+		platform.WriteProblem(w, r, g.log, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusCreated)
+	_ = json.NewEncoder(w).Encode(in)
+}
+
+// leave keeps the greeting of the body. The row and its event commit together.
+func (g *greetings) leave(r *http.Request) (greeting, error) {
 	p, err := platform.PrincipalFrom(r.Context())
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusUnauthorized)
-		return
+		return greeting{}, err
 	}
-	in := greeting{ID: platform.NewID("grt")}
-	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || in.Text == "" {
-		http.Error(w, "a greeting needs a text", http.StatusUnprocessableEntity)
-		return
+	var body struct {
+		Text string `json:"text"`
 	}
-	// The row and its event commit together.
-	err = g.db.InTenant(r.Context(), p.Tenant, func(ctx context.Context, tx store.Tx) error {
+	if err := platform.DecodeJSON(r, &body); err != nil {
+		return greeting{}, err
+	}
+	if body.Text == "" {
+		return greeting{}, platform.Invalid(platform.Field{Path: "/text", Code: "required", Detail: "a greeting needs a text"})
+	}
+	in := greeting{ID: platform.NewID("grt"), Text: body.Text}
+	return in, g.db.InTenant(r.Context(), p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		if _, err := tx.Exec(ctx, "INSERT INTO greetings (tenant, id, text, at) VALUES (?, ?, ?, ?)",
 			tx.Tenant(), in.ID, in.Text, g.now().UnixMicro()); err != nil {
 			return err
@@ -78,30 +95,27 @@ func (g *greetings) create(w http.ResponseWriter, r *http.Request) {
 			Subject: in.ID, Time: g.now(), Actor: p.Subject,
 		})
 	})
-	if err != nil {
-		http.Error(w, "the greeting could not be kept", http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusCreated)
-	_ = json.NewEncoder(w).Encode(in)
 }
 
 func (g *greetings) list(w http.ResponseWriter, r *http.Request) {
-	p, err := platform.PrincipalFrom(r.Context())
+	all, err := g.all(r.Context())
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusUnauthorized)
-		return
-	}
-	all := []greeting{}
-	err = g.db.InTenant(r.Context(), p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		return tx.NewSelect().Table("greetings").Column("id", "text").
-			Where("tenant = ?", tx.Tenant()).Order("at").Limit(100).Scan(ctx, &all)
-	}, store.ReadOnly)
-	if err != nil {
-		http.Error(w, "the greetings could not be read", http.StatusInternalServerError)
+		platform.WriteProblem(w, r, g.log, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{"data": all})
+}
+
+func (g *greetings) all(ctx context.Context) ([]greeting, error) {
+	p, err := platform.PrincipalFrom(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := []greeting{}
+	err = g.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		return tx.NewSelect().Table("greetings").Column("id", "text").
+			Where("tenant = ?", tx.Tenant()).Order("at").Limit(100).Scan(ctx, &all)
+	}, store.ReadOnly)
+	return all, err
 }
