@@ -14,7 +14,8 @@ import (
 	"github.com/acme/platform/user"
 )
 
-// visits is a module of the host's own: a table, a route and a permission.
+// visits is a module of the host's own: a table, a route, a permission and an
+// event.
 type visits struct{ parts standard.Parts }
 
 func (*visits) Name() string { return "visits" }
@@ -38,11 +39,20 @@ func (v *visits) Routes() []platform.Route {
 	}}
 }
 
-// Count counts a visit in the tenant of p and returns how many there were.
+// Count counts a visit in the tenant of p and returns how many there were. The
+// row and the event commit together.
 func (v *visits) Count(ctx context.Context, p platform.Principal) (n int, err error) {
 	err = v.parts.DB.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		return tx.QueryRow(ctx, `INSERT INTO visits (tenant, n) VALUES (?, 1)
+		err := tx.QueryRow(ctx, `INSERT INTO visits (tenant, n) VALUES (?, 1)
 			ON CONFLICT (tenant) DO UPDATE SET n = visits.n + 1 RETURNING n`, tx.Tenant()).Scan(&n)
+		if err != nil {
+			return err
+		}
+		event, err := platform.NewEvent(p, "visit.counted", "visits", map[string]int{"n": n})
+		if err != nil {
+			return err
+		}
+		return tx.Emit(ctx, event)
 	})
 	return n, err
 }

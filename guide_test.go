@@ -7,22 +7,29 @@ import (
 	"testing"
 )
 
-// The code of the guide is code that is compiled: each block stands in one of
+// The code of the README and the guide is code that is compiled: each block stands in one of
 // the files it is said to be from.
 func TestGuide(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	guide, err := os.ReadFile("docs/guide.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var sources []string
-	for _, name := range []string{"example_test.go", "store/storetest/driver_test.go"} {
+	for _, name := range []string{
+		"example_test.go", "store/storetest/driver_test.go", "standard/example_test.go", "store/consumer/example_test.go",
+		"examples/embed/greetings.go", "examples/embed/hosts.go",
+	} {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		sources = append(sources, string(b))
 	}
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(guide), -1)
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme)+string(guide), -1)
 	if len(blocks) == 0 {
 		t.Fatal("no code was found")
 	}

@@ -90,10 +90,11 @@ func (g *greetings) leave(r *http.Request) (greeting, error) {
 			tx.Tenant(), in.ID, in.Text, g.now().UnixMicro()); err != nil {
 			return err
 		}
-		return tx.Emit(ctx, platform.Event{
-			ID: platform.NewID("evt"), Source: "/greetings", Type: "host.greeting.created", Tenant: tx.Tenant(),
-			Subject: in.ID, Time: g.now(), Actor: p.Subject,
-		})
+		event, err := platform.NewEvent(p, "host.greeting.created", "greeting/"+in.ID, in)
+		if err != nil {
+			return err
+		}
+		return tx.Emit(ctx, event)
 	})
 }
 
