@@ -25,7 +25,7 @@ type Events interface {
 
 // EventHandler works on a batch of events, of one or more tenants. A nil
 // return finishes the whole batch; an error has it delivered again, after a
-// pause that grows. What can never succeed the handler must set aside itself. The
-// failure of a dependency keeps its kind, such as platform.KindUnavailable: a
-// driver that sets events aside after many failures does not count those.
+// pause that grows. An event that can never succeed is the handler's to dead-letter.
+// The failure of a dependency keeps its kind, such as platform.KindUnavailable: a
+// driver that dead-letters events after many failures does not count those.
 type EventHandler func(ctx context.Context, batch []platform.Event) error

@@ -7,8 +7,8 @@ import (
 	"github.com/acme/platform"
 )
 
-// FallbackCache returns a cache that does in local what shared is away for: each
-// operation that fails there with platform.KindUnavailable. It suits counters
+// FallbackCache returns a cache that does in local what shared is unavailable for:
+// each operation that fails there with platform.KindUnavailable. It suits counters
 // that must go on, such as those of failed logins: each process then counts by
 // itself, and what it counted is forgotten when shared is back. It does not suit
 // locks, which several processes could then hold.
@@ -16,11 +16,13 @@ func FallbackCache(shared, local Cache) Cache { return &fallbackCache{shared, lo
 
 type fallbackCache struct{ shared, local Cache }
 
-func away(err error) bool { return err != nil && platform.KindOf(err) == platform.KindUnavailable }
+func unavailable(err error) bool {
+	return err != nil && platform.KindOf(err) == platform.KindUnavailable
+}
 
 func (c *fallbackCache) Get(ctx context.Context, tenant platform.TenantID, key string) ([]byte, bool, error) {
 	value, ok, err := c.shared.Get(ctx, tenant, key)
-	if away(err) {
+	if unavailable(err) {
 		return c.local.Get(ctx, tenant, key)
 	}
 	return value, ok, err
@@ -28,7 +30,7 @@ func (c *fallbackCache) Get(ctx context.Context, tenant platform.TenantID, key s
 
 func (c *fallbackCache) Set(ctx context.Context, tenant platform.TenantID, key string, value []byte, ttl time.Duration) error {
 	err := c.shared.Set(ctx, tenant, key, value, ttl)
-	if away(err) {
+	if unavailable(err) {
 		return c.local.Set(ctx, tenant, key, value, ttl)
 	}
 	return err
@@ -36,19 +38,19 @@ func (c *fallbackCache) Set(ctx context.Context, tenant platform.TenantID, key s
 
 func (c *fallbackCache) SetIfAbsent(ctx context.Context, tenant platform.TenantID, key string, value []byte, ttl time.Duration) (bool, error) {
 	ok, err := c.shared.SetIfAbsent(ctx, tenant, key, value, ttl)
-	if away(err) {
+	if unavailable(err) {
 		return c.local.SetIfAbsent(ctx, tenant, key, value, ttl)
 	}
 	return ok, err
 }
 
 func (c *fallbackCache) Delete(ctx context.Context, tenant platform.TenantID, keys ...string) error {
-	// Also what was kept here while shared was away.
+	// Also what was kept here while shared was unavailable.
 	if err := c.local.Delete(ctx, tenant, keys...); err != nil {
 		return err
 	}
 	err := c.shared.Delete(ctx, tenant, keys...)
-	if away(err) {
+	if unavailable(err) {
 		return nil
 	}
 	return err
@@ -56,7 +58,7 @@ func (c *fallbackCache) Delete(ctx context.Context, tenant platform.TenantID, ke
 
 func (c *fallbackCache) Increment(ctx context.Context, tenant platform.TenantID, key string, delta int64, ttl time.Duration) (int64, time.Duration, error) {
 	n, left, err := c.shared.Increment(ctx, tenant, key, delta, ttl)
-	if away(err) {
+	if unavailable(err) {
 		return c.local.Increment(ctx, tenant, key, delta, ttl)
 	}
 	return n, left, err

@@ -23,8 +23,8 @@ type Config struct {
 	// Brokers are the addresses, host:port, by which the cluster is found; the
 	// cluster names the others itself.
 	Brokers []string
-	// Topic holds the stream. Start makes it, and Topic + ".dead" for what was
-	// set aside, where they do not exist.
+	// Topic holds the stream. Start makes it, and Topic + ".dead" for dead
+	// letters, where they do not exist.
 	Topic string
 	// TLS encrypts the connections.
 	TLS *tls.Config
@@ -61,8 +61,8 @@ type Config struct {
 	MinInSync int
 	// Retention is how long a new topic keeps events; zero is 7 days.
 	Retention time.Duration
-	// DeadRetention is how long a new dead-letter topic keeps what was set
-	// aside; zero is 30 days.
+	// DeadRetention is how long a new dead-letter topic keeps its letters; zero
+	// is 30 days.
 	DeadRetention time.Duration
 	// Compression is how batches are compressed; zero is not at all.
 	Compression kafka.Compression
@@ -89,7 +89,7 @@ type Config struct {
 	// half of it is left out. Zero is 100 ms and 30 s.
 	MinBackoff, MaxBackoff time.Duration
 	// MaxAttempts is how often an event that is alone may fail before it is
-	// set aside; zero is 20, which are about five minutes. Failures that a
+	// dead-lettered; zero is 20, which are about five minutes. Failures that a
 	// dependency causes do not count: see the package's documentation.
 	MaxAttempts int
 }

@@ -83,7 +83,7 @@ func (c *consumer) run(ctx context.Context) error {
 			TLS: c.cfg.TLS, SASLMechanism: c.cfg.SASL,
 		},
 		GroupBalancers: []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},
-		// A topic that grows is shared anew; otherwise nobody reads the new partitions.
+		// A topic that grows is shared again; otherwise nobody reads the new partitions.
 		WatchPartitionChanges: true,
 		SessionTimeout:        c.cfg.SessionTimeout, HeartbeatInterval: c.heartbeat(),
 		RebalanceTimeout: c.cfg.RebalanceTimeout, JoinGroupBackoff: time.Second,
@@ -98,7 +98,7 @@ func (c *consumer) run(ctx context.Context) error {
 		case err == nil:
 			c.cluster.End(ctx)
 			c.counters.rebalances.Add(1)
-			c.hold(ctx, group, generation)
+			c.serve(ctx, group, generation)
 		case !errors.Is(err, kafka.RebalanceInProgress):
 			c.cluster.Begin(ctx, err)
 		}
@@ -117,8 +117,8 @@ func (c *consumer) run(ctx context.Context) error {
 	return nil
 }
 
-// hold works on the partitions of a generation until it ends or ctx is done.
-func (c *consumer) hold(ctx context.Context, group *kafka.ConsumerGroup, generation *kafka.Generation) {
+// serve works on the partitions of a generation until it ends or ctx is done.
+func (c *consumer) serve(ctx context.Context, group *kafka.ConsumerGroup, generation *kafka.Generation) {
 	done := make(chan struct{})
 	// The group joins its next generation when what was started in this one has
 	// returned: until then nobody else has the partitions.

@@ -9,7 +9,7 @@
 // subject, and the partition follows from it as Java's clients and franz-go have
 // it (murmur2), so that they may write to the topic and read it. They must not
 // write in transactions: kafka-go cannot tell what was aborted, and such events
-// are set aside.
+// become dead letters.
 //
 // # Publishing
 //
@@ -29,9 +29,9 @@
 //
 // Events of one tenant and subject have one partition and are delivered as they
 // were published by one publisher, as package outbox is. Three things break the
-// order, and each is somebody's decision: adding partitions, which moves keys;
-// setting an event aside, after which the later ones of its subject are
-// delivered; and its replay, which appends it to the end.
+// order, and each is somebody's decision: adding partitions, which moves keys; a
+// dead letter, after which the later events of its subject are delivered; and
+// its replay, which appends it to the end.
 //
 // # Consumers
 //
@@ -55,13 +55,14 @@
 //
 // # Dead letters
 //
-// An event that failed alone Config.MaxAttempts times is set aside: written with
-// the cause to the topic + ".dead", and only then passed over. So that an outage
+// An event that failed alone Config.MaxAttempts times becomes a dead letter: it is
+// written with the cause to the topic + ".dead", and the group passes over it only
+// then. So that an outage
 // kills nothing, failures of platform.KindUnavailable, KindTimeout and
 // KindLimited, of the network, and of contexts do not count; a handler must not
-// hide them behind another kind. What is no event, such as a record without the
-// headers, is set aside at once. [Events.Dead] lists, [Events.Replay] publishes
-// again for the group that failed.
+// hide them behind another kind. A record that is no event, such as one without
+// the headers, becomes a dead letter at once. [Events.Dead] lists dead letters,
+// [Events.Replay] publishes them again for the group that failed.
 //
 // # Retention
 //

@@ -41,7 +41,7 @@ func Example() {
 	// Output: kafka
 }
 
-// An operator looks at what was set aside, and replays it after a repair.
+// An operator looks at the dead letters, and replays them after a repair.
 func ExampleEvents_Replay() {
 	repair := func(ctx context.Context, events *kafka.Events) error {
 		letters, err := events.Dead(ctx, kafka.DeadQuery{Group: "notify"})

@@ -153,7 +153,7 @@ func TestDroppedConnections(t *testing.T) {
 	t.Logf("%d duplicates", in.duplicates())
 }
 
-// Handlers that are at work when the group is shared anew finish their batches
+// Handlers that are at work when the group is shared again finish their batches
 // first: no other gets their partitions meanwhile.
 func TestRebalanceWaitsForHandlers(t *testing.T) {
 	broker := teststack.Kafka(t)
@@ -172,7 +172,7 @@ func TestRebalanceWaitsForHandlers(t *testing.T) {
 		<-busy
 	}
 	consume(t, start(t, cfg), "g", in.handle)
-	// The group is shared anew, and waits for the first.
+	// The group is shared again, and waits for the first.
 	client := bare(t, broker)
 	until(t, "the rebalance", func() bool { return groupState(t, client, cfg.Topic+"/g") != "Stable" })
 	// Long enough for the first to have noticed, which is when one that did not
@@ -329,7 +329,7 @@ func TestConcurrency(t *testing.T) {
 }
 
 // The end of a Consume call commits what is finished and leaves the group, so
-// that the next one goes on at once and at the right place.
+// that the next one goes on at once and at the right offset.
 func TestEndCommits(t *testing.T) {
 	broker := teststack.Kafka(t)
 	e := start(t, config(t, broker))

@@ -53,7 +53,7 @@ func TestOffsetsNeverGoBack(t *testing.T) {
 	if c := o.pending(); len(c) != 0 {
 		t.Errorf("pending again: %v", c)
 	}
-	o.finish(1, 3, true) // the topic was made anew
+	o.finish(1, 3, true) // the topic was made again
 	if c := o.pending(); len(c) != 1 || c[0].Offset != 3 {
 		t.Errorf("pending %v", c)
 	}

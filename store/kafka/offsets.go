@@ -41,10 +41,10 @@ func newOffsets(c *consumer, generation *kafka.Generation) *offsets {
 }
 
 // finish says that a partition is done up to the offset next. It never goes
-// back, but where a topic was made anew.
-func (o *offsets) finish(partition int, next int64, anew bool) {
+// back, but where a topic was made again (reset).
+func (o *offsets) finish(partition int, next int64, reset bool) {
 	o.mu.Lock()
-	if was, ok := o.done[partition]; anew || !ok || next > was {
+	if was, ok := o.done[partition]; reset || !ok || next > was {
 		o.done[partition] = next
 	}
 	o.mu.Unlock()

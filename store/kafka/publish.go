@@ -13,8 +13,8 @@ import (
 // min.insync.replicas says. It tries again what may pass, for Config.Timeout in
 // all. Errors: [platform.KindInvalid] and [platform.KindNoTenant] for what is no
 // event, [platform.KindTooLarge] for one that is larger than the topic takes, in
-// both cases before any is sent; [platform.KindUnavailable] for a cluster that is
-// away or refuses, after which any of the events may be in the stream: the caller
+// both cases before any is sent; [platform.KindUnavailable] for a cluster that does
+// not answer or refuses, after which any of the events may be in the stream: the caller
 // publishes all again.
 func (e *Events) Publish(ctx context.Context, events ...platform.Event) error {
 	messages := make([]message, len(events))

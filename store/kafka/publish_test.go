@@ -87,7 +87,7 @@ func TestWireFormat(t *testing.T) {
 }
 
 // An event that the topic does not take is refused by itself, so that the relay
-// can set it aside, and nothing that came with it is sent.
+// can dead-letter it, and nothing that came with it is sent.
 func TestTooLarge(t *testing.T) {
 	broker := teststack.Kafka(t)
 	cfg := config(t, broker)
@@ -189,7 +189,7 @@ func TestPublishSharesNoMemory(t *testing.T) {
 	}
 }
 
-// Before Start and after Stop the caller learns that the stream is away.
+// Before Start and after Stop the caller learns that the stream is unavailable.
 func TestPublishOutsideLife(t *testing.T) {
 	broker := teststack.Kafka(t)
 	e, err := kafka.New(config(t, broker))

@@ -11,7 +11,7 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// routes has the transport ask anew where the partitions are. kafka-go asks in
+// routes has the transport ask again where the partitions are. kafka-go asks in
 // its own time only, but a transport that dropped its connections starts afresh;
 // calls that are under way keep theirs.
 type routes struct {

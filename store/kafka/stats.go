@@ -36,7 +36,7 @@ type GroupStats struct {
 	// Partitions are the same by partition, from 0.
 	Partitions []PartitionStats
 	// Rebalances is how often this process got a share of the partitions, Dead
-	// how many events it set aside, and Lost how many were gone before it
+	// how many events it dead-lettered, and Lost how many were gone before it
 	// could read them: all since New, which is for a counter, and the other
 	// processes of the group have theirs.
 	Rebalances, Dead, Lost int64
@@ -154,7 +154,7 @@ func (e *Events) groupStats(ctx context.Context, group string, partitions []part
 
 // partitionStats compares a committed offset with what the partition has.
 func (e *Events) partitionStats(ctx context.Context, id int, committed int64, b bounds) (PartitionStats, error) {
-	// Without an offset, or with one of a topic that was made anew, the group
+	// Without an offset, or with one of a topic that was made again, the group
 	// begins with the oldest.
 	from := committed
 	if from < 0 || from > b.next {

@@ -93,7 +93,7 @@ func TestRetentionPassedAGroup(t *testing.T) {
 	}
 }
 
-// An offset beyond the end is one of a topic that was deleted and made anew: the
+// An offset beyond the end is one of a topic that was deleted and made again: the
 // group begins with the oldest, since doing it twice is better than not at all.
 func TestOffsetBeyondTheEnd(t *testing.T) {
 	broker := teststack.Kafka(t)
@@ -120,7 +120,7 @@ func TestOffsetBeyondTheEnd(t *testing.T) {
 
 // Markers of transactions are no events, and do not stop a group that meets one
 // at the end; what was written in a transaction may have been aborted, which the
-// client does not tell, so it is set aside.
+// client does not tell, so it becomes a dead letter.
 func TestTransactions(t *testing.T) {
 	broker := teststack.Kafka(t)
 	cfg := impatient(t, broker)

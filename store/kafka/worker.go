@@ -35,7 +35,7 @@ type item struct {
 type chunk struct {
 	items []item
 	next  int64
-	anew  bool // the offset goes back: the topic was made anew
+	reset bool // the offset goes back: the topic was made again
 }
 
 // run works until stop is done. Handlers have the context at, which lasts longer.
@@ -106,9 +106,9 @@ func (w *worker) readOnce(ctx context.Context, offset int64) (chunk, error) {
 			slog.Int("partition", w.partition), slog.Int64("lost", b.first-offset))
 		return chunk{next: b.first}, nil
 	case offset > b.next:
-		w.log.ErrorContext(ctx, "a group was further than the stream, which must have been made anew; it begins with the oldest",
+		w.log.ErrorContext(ctx, "a group was further than the stream, which must have been made again; it begins with the oldest",
 			slog.String("group", w.group), slog.Int("partition", w.partition), slog.Int64("offset", offset), slog.Int64("end", b.next))
-		return chunk{next: b.first, anew: true}, nil
+		return chunk{next: b.first, reset: true}, nil
 	}
 	return chunk{}, kafka.OffsetOutOfRange // it is in range by now
 }
@@ -132,7 +132,7 @@ func (w *worker) decode(records []record) []item {
 
 // work hands a chunk to the handler, batch by batch, until stop is done.
 func (w *worker) work(at, stop context.Context, c chunk) {
-	if c.anew {
+	if c.reset {
 		w.offsets.finish(w.partition, c.next, true)
 	}
 	for items := c.items; len(items) > 0; {
@@ -147,7 +147,7 @@ func (w *worker) work(at, stop context.Context, c chunk) {
 	w.offsets.finish(w.partition, c.next, false)
 }
 
-// step delivers or sets aside what is in front, and returns how many items are
+// step delivers or dead-letters what is in front, and returns how many items are
 // finished. After a failure it waits.
 func (w *worker) step(at, stop context.Context, items []item) int {
 	n := 0
@@ -155,7 +155,7 @@ func (w *worker) step(at, stop context.Context, items []item) int {
 		n++
 	}
 	if n == 0 {
-		return w.setAside(at, stop, items[0], 0, items[0].err)
+		return w.deadLetter(at, stop, items[0], 0, items[0].err)
 	}
 	select {
 	case w.slots <- struct{}{}:
@@ -176,7 +176,7 @@ func (w *worker) step(at, stop context.Context, items []item) int {
 	return w.fail(at, stop, items[:n], err)
 }
 
-// fail makes the next batch smaller, and sets an event aside that failed alone
+// fail makes the next batch smaller, and dead-letters an event that failed alone
 // too often.
 func (w *worker) fail(at, stop context.Context, items []item, err error) int {
 	w.handler.Begin(stop, err)
@@ -186,7 +186,7 @@ func (w *worker) fail(at, stop context.Context, items []item, err error) int {
 		w.attempts++
 	}
 	if w.attempts >= w.cfg.MaxAttempts {
-		n := w.setAside(at, stop, first, w.attempts, err)
+		n := w.deadLetter(at, stop, first, w.attempts, err)
 		w.attempts = 0
 		w.size.Done()
 		return n

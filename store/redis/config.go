@@ -43,7 +43,7 @@ type Config struct {
 	// Timeout bounds a call, with the wait for a connection, and how long a
 	// subscription may take to be confirmed; zero is 1 s, the least 10 ms.
 	Timeout time.Duration
-	// Retry is how often a server that is away is asked whether it is back;
+	// Retry is how often an unavailable server is asked whether it answers again;
 	// zero is 500 ms, the least 10 ms.
 	Retry time.Duration
 	// Heartbeat is how often the connection of the subscriptions is tested;

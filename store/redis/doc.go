@@ -1,4 +1,4 @@
-// Package redis is Redis as a cache and as a place for live messages, for a
+// Package redis is Redis as a cache and as a bus for live messages, for a
 // platform of several processes: [Client.Cache] is a [store.Cache],
 // [Client.PubSub] a [store.PubSub]. It speaks to one server, to a cluster, or
 // through a client of the host's own, by github.com/redis/go-redis/v9, and
@@ -22,7 +22,7 @@
 // Redis may forget: give it a maxmemory and a policy of the allkeys or volatile
 // sort. All that is kept here has an end.
 //
-// # When Redis is away
+// # When Redis is unavailable
 //
 // No call waits longer than Config.Timeout. After a few failures in a row calls
 // fail at once, while one goroutine asks the server every Config.Retry; they go
@@ -40,7 +40,7 @@
 //     revoked takes effect after user.Config.VerifyTTL at the latest, as when a
 //     message is lost
 //
-// In a cluster the client is watched as a whole: while one node is away, calls
+// In a cluster the client is watched as a whole: while one node is unavailable, calls
 // for its keys wait for Config.Timeout each, and others work.
 //
 // A command that would do its work twice, an increment, a lock, a message, is

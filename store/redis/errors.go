@@ -11,7 +11,7 @@ import (
 	"github.com/acme/platform"
 )
 
-// retryAfter is what callers are told while the server is away.
+// retryAfter is what callers are told while the server is unavailable.
 const retryAfter = time.Second
 
 // unavailable is an error for callers who can come back later.

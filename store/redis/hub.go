@@ -58,7 +58,7 @@ func (h *hub) subscribe(ctx context.Context, channel string) (*subscription, err
 	s := &subscription{
 		hub: h, channel: channel,
 		// There is always room for a gap.
-		c: make(chan store.Message, subscriptionBuffer+1), placed: make(chan struct{}),
+		c: make(chan store.Message, subscriptionBuffer+1), ready: make(chan struct{}),
 	}
 	if !h.add(s) { //nolint:contextcheck // the connection outlives the call
 		return nil, errClosed()
@@ -66,7 +66,7 @@ func (h *hub) subscribe(ctx context.Context, channel string) (*subscription, err
 	timer := time.NewTimer(h.timeout)
 	defer timer.Stop()
 	select {
-	case <-s.placed:
+	case <-s.ready:
 		s.follow(ctx)
 		return s, nil
 	case <-ctx.Done():
@@ -101,7 +101,7 @@ func (h *hub) add(s *subscription) bool {
 	}
 	t.receivers = append(t.receivers, s)
 	if t.state == subscribed {
-		s.place()
+		s.established()
 	}
 	h.next(s.channel, t)
 	return true
@@ -190,7 +190,7 @@ func (h *hub) confirmed(m *goredis.Subscription) {
 	case "subscribe":
 		t.state = subscribed
 		for _, s := range t.receivers {
-			s.place()
+			s.established()
 		}
 	case "unsubscribe":
 		t.state = absent

@@ -240,23 +240,23 @@ func TestHubWaitsForItsOwnConfirmation(t *testing.T) {
 			t.Errorf("cancelled: %v", err)
 		}
 		var s *subscription
-		placed := make(chan struct{})
+		ready := make(chan struct{})
 		w.release(t) // the first subscribe: nobody wants it, so it is left
 		wantCommands(t, w, "subscribe other", "subscribe a", "unsubscribe a")
 		go func() {
 			s = subscribe(t, h, "a")
-			close(placed)
+			close(ready)
 		}()
 		wantCommands(t, w, "subscribe other", "subscribe a", "unsubscribe a")
 		w.release(t) // the unsubscribe
 		wantCommands(t, w, "subscribe other", "subscribe a", "unsubscribe a", "subscribe a")
 		select {
-		case <-placed:
+		case <-ready:
 			t.Error("in place before its confirmation")
 		default:
 		}
 		w.release(t)
-		<-placed
+		<-ready
 		w.publish("a", "x")
 		wantMessage(t, s, "x", 0)
 	})

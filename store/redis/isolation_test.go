@@ -45,27 +45,27 @@ func TestTenantsAreApartAtRandom(t *testing.T) {
 	cache, pubSub := client.Cache(), client.PubSub()
 	tenants := []platform.TenantID{"a", "a-b", "ab", "org_1", "org_12", platform.NoTenant}
 	names := []string{"k", ":k", "b:k", "2:k", "{a}", "org_1:k"}
-	type place struct {
+	type address struct {
 		tenant platform.TenantID
 		name   string
 	}
-	values := make(map[place]string)
-	counts := make(map[place]int64)
-	topics := make(map[place]store.Subscription)
+	values := make(map[address]string)
+	counts := make(map[address]int64)
+	topics := make(map[address]store.Subscription)
 	for _, tenant := range tenants {
 		for _, name := range names {
 			s, err := pubSub.Subscribe(t.Context(), tenant, name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			topics[place{tenant, name}] = s
+			topics[address{tenant, name}] = s
 		}
 	}
 	// What is read must be the tenant's own, whatever the model says.
-	mine := func(p place, b []byte) bool { return bytes.HasPrefix(b, []byte(string(p.tenant)+"/")) }
+	mine := func(p address, b []byte) bool { return bytes.HasPrefix(b, []byte(string(p.tenant)+"/")) }
 	leaks := 0
 	for i := range operations {
-		p := place{tenants[random.IntN(len(tenants))], names[random.IntN(len(names))]}
+		p := address{tenants[random.IntN(len(tenants))], names[random.IntN(len(names))]}
 		value := fmt.Sprintf("%s/%s/%d", p.tenant, p.name, i)
 		var err error
 		switch random.IntN(7) {

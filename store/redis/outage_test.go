@@ -142,7 +142,7 @@ func (r replica) statuses(who string, n int) string {
 	return strings.Join(all, " ")
 }
 
-// A gateway over a Redis that goes away answers all the same: its limit is
+// A gateway over a Redis that becomes unavailable answers all the same: its limit is
 // counted by each replica, never gone, and its cache misses.
 func TestGatewayWithoutRedis(t *testing.T) {
 	s := teststack.Start(t, teststack.RedisServer)

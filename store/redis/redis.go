@@ -27,7 +27,7 @@ type Client struct {
 
 	started atomic.Bool // the fields below are there
 	redis   goredis.UniversalClient
-	guard   *guard
+	breaker *breaker
 	hub     *hub
 	tasks   *background.Group
 
@@ -82,7 +82,7 @@ func (c *Client) Start(ctx context.Context) error {
 	}
 	c.tasks = &background.Group{}
 	log := c.cfg.Logger.With(slog.String("module", "redis"))
-	c.guard = &guard{ping: c.ping, timeout: c.cfg.Timeout, retry: c.cfg.Retry, log: log, tasks: c.tasks}
+	c.breaker = &breaker{ping: c.ping, timeout: c.cfg.Timeout, retry: c.cfg.Retry, log: log, tasks: c.tasks}
 	c.hub = &hub{
 		connect: func(ctx context.Context) connection { return c.redis.Subscribe(ctx) },
 		timeout: c.cfg.Timeout, heartbeat: c.cfg.Heartbeat, log: log, tasks: c.tasks,
@@ -148,7 +148,7 @@ func (c *Client) disconnect() error {
 	return nil
 }
 
-// call makes one call for the tenant, unless the server is known to be away.
+// call makes one call for the tenant, unless the server is known to be unavailable.
 func (c *Client) call(ctx context.Context, tenant platform.TenantID, f func(ctx context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("redis: %w", err)
@@ -159,13 +159,13 @@ func (c *Client) call(ctx context.Context, tenant platform.TenantID, f func(ctx 
 	if !c.started.Load() {
 		return errNotStarted()
 	}
-	if c.guard.open() {
+	if c.breaker.open() {
 		return unavailable("store_unavailable", "the store does not answer", errAway)
 	}
 	bounded, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	err := f(bounded)
-	c.guard.report(err) //nolint:contextcheck // asking goes on after the call
+	c.breaker.report(err) //nolint:contextcheck // asking goes on after the call
 	return translate(ctx, err)
 }
 

@@ -16,13 +16,13 @@ type subscription struct {
 	hub     *hub
 	channel string
 	c       chan store.Message
-	placed  chan struct{} // closed when messages reach it
+	ready   chan struct{} // closed when messages reach it
 
-	mu       sync.Mutex
-	isPlaced bool        // placed is closed
-	unhook   func() bool // forgets the context; nil until follow
-	dropped  int
-	ended    bool
+	mu      sync.Mutex
+	isReady bool        // ready is closed
+	unhook  func() bool // forgets the context; nil until follow
+	dropped int
+	ended   bool
 }
 
 // deliver never waits for the receiver.
@@ -41,15 +41,15 @@ func (s *subscription) deliver(payload string) {
 	s.dropped = 0
 }
 
-// place notes that messages reach the subscription. One to which they come
+// established notes that messages reach the subscription. One to which they come
 // again is told of the gap at once: with the next message it would hear of it
 // too late, and where there is none, never.
-func (s *subscription) place() {
+func (s *subscription) established() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.isPlaced {
-		s.isPlaced = true
-		close(s.placed)
+	if !s.isReady {
+		s.isReady = true
+		close(s.ready)
 		return
 	}
 	if s.dropped == 0 || s.ended {
@@ -63,11 +63,11 @@ func (s *subscription) place() {
 }
 
 // gap notes that messages may have been lost, nobody knows how many. One that
-// was not yet in place has lost nothing.
+// was not yet ready has lost nothing.
 func (s *subscription) gap() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.isPlaced {
+	if s.isReady {
 		s.dropped++
 	}
 }

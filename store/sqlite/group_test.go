@@ -318,9 +318,9 @@ func TestContextEndsInTheQueue(t *testing.T) {
 	must(t, insert(t.Context(), db, "acme", "one"))
 }
 
-// A waiter whose context ends while the baton is on its way to it must pass
-// the baton on: others wait for it, and members of its group for the commit.
-func TestContextEndsAsTheBatonComes(t *testing.T) {
+// A waiter whose context ends while the turn is on its way to it must pass
+// the turn on: others wait for it, and members of its group for the commit.
+func TestContextEndsAsTheTurnComes(t *testing.T) {
 	db := newDB(t)
 	for round := range 100 {
 		ctx, cancel := context.WithCancel(t.Context())

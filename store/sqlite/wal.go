@@ -18,7 +18,7 @@ const (
 )
 
 // walGuard keeps the write-ahead log from growing without end. SQLite copies
-// it into the file on its own, at 1,000 pages, but begins it anew only in a
+// it into the file on its own, at 1,000 pages, but begins it again only in a
 // moment when no reader looks into it, and under steady readers that moment
 // may not come (https://www.sqlite.org/wal.html, "Avoiding Excessively Large
 // WAL Files"). The guard makes one: readers that begin while it waits need the
@@ -30,7 +30,7 @@ type walGuard struct {
 	tries  atomic.Int64 // how often the log was too large
 }
 
-// look is called after each group, by the holder of the baton.
+// look is called after each group, by the holder of the turn.
 func (g *walGuard) look(w *writer) {
 	if g.groups++; g.groups%walEvery != 0 {
 		return

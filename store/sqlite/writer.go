@@ -20,15 +20,15 @@ const (
 )
 
 // writer runs writing transactions, one after the other, in groups that share
-// a commit. Whoever holds the baton uses the connection; it goes to those who
+// a commit. Whoever has the turn uses the connection; it goes to those who
 // wait in the order of their calls, with the open group if there is one. Who
-// got the baton must pass it on, whatever happens to its own transaction.
+// got the turn must pass it on, whatever happens to its own transaction.
 type writer struct {
 	db   *DB
 	pool *pool
 
 	mu      sync.Mutex
-	held    bool // somebody holds the baton
+	held    bool // somebody has the turn
 	queue   []*waiter
 	closed  bool // refuses new transactions
 	drained bool // the last holder was drain
@@ -42,7 +42,7 @@ type writer struct {
 }
 
 type waiter struct {
-	baton chan *group // one is sent, at most: the open group, or nil for none
+	turn chan *group // one is sent, at most: the open group, or nil for none
 }
 
 // group is the members of one transaction of SQLite.
@@ -78,7 +78,7 @@ func (w *writer) connect() error {
 	return nil
 }
 
-// acquire waits for the baton. The group is nil where none is open.
+// acquire waits for the turn. The group is nil where none is open.
 func (w *writer) acquire(ctx context.Context) (*group, error) {
 	w.mu.Lock()
 	if w.closed {
@@ -90,12 +90,12 @@ func (w *writer) acquire(ctx context.Context) (*group, error) {
 		w.mu.Unlock()
 		return nil, nil
 	}
-	me := &waiter{baton: make(chan *group, 1)}
+	me := &waiter{turn: make(chan *group, 1)}
 	w.queue = append(w.queue, me)
 	w.mu.Unlock()
 
 	select {
-	case g := <-me.baton:
+	case g := <-me.turn:
 		if err := ctx.Err(); err != nil {
 			w.pass(g)
 			return nil, fmt.Errorf("sqlite: waiting for the writer: %w", err)
@@ -115,12 +115,12 @@ func (w *writer) leave(me *waiter) {
 		w.queue = slices.Delete(w.queue, i, i+1)
 	}
 	w.mu.Unlock()
-	if i < 0 { // the baton is on its way
-		w.pass(<-me.baton)
+	if i < 0 { // the turn is on its way
+		w.pass(<-me.turn)
 	}
 }
 
-// pass gives the baton on, with the group if it may grow; else it commits the
+// pass gives the turn on, with the group if it may grow; else it commits the
 // group first.
 func (w *writer) pass(g *group) {
 	if g != nil && w.mayGrow(g) && w.hand(g) {
@@ -140,7 +140,7 @@ func (w *writer) mayGrow(g *group) bool {
 	return len(g.members) > 0 && g.size < groupSize && !w.conn.lost && w.db.now().Sub(g.began) < groupAge
 }
 
-// hand gives the baton to the next in the queue, if there is one.
+// hand gives the turn to the next in the queue, if there is one.
 func (w *writer) hand(g *group) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -151,7 +151,7 @@ func (w *writer) hand(g *group) bool {
 	return true
 }
 
-// release gives the baton on without a group, or lays it down.
+// release gives the turn on without a group, or ends it.
 func (w *writer) release() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -162,11 +162,11 @@ func (w *writer) release() {
 	w.next(nil)
 }
 
-// next sends the baton to the head of the queue; w.mu must be held.
+// next sends the turn to the head of the queue; w.mu must be held.
 func (w *writer) next(g *group) {
 	head := w.queue[0]
 	w.queue = slices.Delete(w.queue, 0, 1)
-	head.baton <- g
+	head.turn <- g
 }
 
 // begin opens a group.
@@ -338,7 +338,7 @@ func (w *writer) refuse() {
 	w.closed = true
 }
 
-// drain, after refuse, waits for the queue and takes the baton for good. It
+// drain, after refuse, waits for the queue and takes the turn for good. It
 // may be called again after ctx has ended it, by one goroutine at a time.
 func (w *writer) drain(ctx context.Context) error {
 	w.mu.Lock()
@@ -351,11 +351,11 @@ func (w *writer) drain(ctx context.Context) error {
 		w.mu.Unlock()
 		return nil
 	}
-	me := &waiter{baton: make(chan *group, 1)}
+	me := &waiter{turn: make(chan *group, 1)}
 	w.queue = append(w.queue, me)
 	w.mu.Unlock()
 	select {
-	case g := <-me.baton:
+	case g := <-me.turn:
 		if g != nil {
 			w.finish(g)
 		}

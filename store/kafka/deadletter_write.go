@@ -41,16 +41,16 @@ func counts(err error) bool {
 	return kind != platform.KindUnavailable && kind != platform.KindTimeout && kind != platform.KindLimited && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &network)
 }
 
-// setAside writes an item to the dead-letter topic, which it must before the
-// partition goes on, and returns how many items are finished by it.
-func (w *worker) setAside(at, stop context.Context, it item, attempts int, cause error) int {
-	failing := delivery.Trouble{Log: w.log, What: "what should be set aside cannot be", Group: w.group}
+// deadLetter writes an item to the dead-letter topic until that succeeds: only
+// then the partition goes on. It returns how many items are finished by it.
+func (w *worker) deadLetter(at, stop context.Context, it item, attempts int, cause error) int {
+	failing := delivery.Trouble{Log: w.log, What: "dead letters cannot be written", Group: w.group}
 	for failures := 1; ; failures++ {
-		err := w.bury(at, it, attempts, cause)
+		err := w.writeLetter(at, it, attempts, cause)
 		if err == nil {
 			failing.End(at)
 			w.counters.dead.Add(1)
-			w.log.ErrorContext(at, "event set aside", slog.String("group", w.group),
+			w.log.ErrorContext(at, "event dead-lettered", slog.String("group", w.group),
 				slog.Int("partition", w.partition), slog.Int64("offset", it.offset), slog.Int("attempts", attempts),
 				slog.String("event", it.event.ID), slog.String("type", it.event.Type),
 				slog.String("tenant", string(it.event.Tenant)), slog.Any("error", cause))
@@ -64,10 +64,10 @@ func (w *worker) setAside(at, stop context.Context, it item, attempts int, cause
 	}
 }
 
-// bury publishes a dead letter. Where the message does not fit, because it was
-// compressed or the topic's limit was raised since, the letter says only where it
-// is.
-func (w *worker) bury(ctx context.Context, it item, attempts int, cause error) error {
+// writeLetter publishes a dead letter. Where the message does not fit, because it
+// was compressed or the topic's limit was raised since, the letter says only where
+// it is.
+func (w *worker) writeLetter(ctx context.Context, it item, attempts int, cause error) error {
 	headers := []protocol.Header{
 		{Key: deadGroup, Value: []byte(w.group)},
 		{Key: deadPartition, Value: strconv.AppendInt(nil, int64(w.partition), 10)},

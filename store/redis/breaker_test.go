@@ -19,9 +19,9 @@ import (
 	"github.com/acme/platform/internal/background"
 )
 
-// newGuard returns a guard whose server answers while up.
-func newGuard(tasks *background.Group, up *atomic.Bool, log io.Writer) *guard {
-	return &guard{
+// newBreaker returns a breaker whose server answers while up.
+func newBreaker(tasks *background.Group, up *atomic.Bool, log io.Writer) *breaker {
+	return &breaker{
 		ping: func(ctx context.Context) error {
 			if up.Load() {
 				return nil
@@ -34,38 +34,38 @@ func newGuard(tasks *background.Group, up *atomic.Bool, log io.Writer) *guard {
 	}
 }
 
-func TestGuardTripsAndCloses(t *testing.T) {
+func TestBreakerTripsAndCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var tasks background.Group
 		var log bytes.Buffer
 		var up atomic.Bool
-		g := newGuard(&tasks, &up, &log)
+		b := newBreaker(&tasks, &up, &log)
 		for range failuresToTrip - 1 {
-			g.report(io.EOF)
+			b.report(io.EOF)
 		}
-		g.report(nil) // one answer, and the count begins anew
+		b.report(nil) // one answer, and the count begins again
 		for i := range failuresToTrip {
-			if g.open() {
+			if b.open() {
 				t.Fatalf("open after %d failures in a row", i)
 			}
-			g.report(context.DeadlineExceeded)
+			b.report(context.DeadlineExceeded)
 		}
-		if !g.open() {
+		if !b.open() {
 			t.Fatal("not open after failures in a row")
 		}
-		g.report(io.EOF) // of a call that was under way
+		b.report(io.EOF) // of a call that was under way
 		time.Sleep(10*time.Minute + 100*time.Millisecond)
-		if !g.open() {
+		if !b.open() {
 			t.Fatal("closed while the server is silent")
 		}
 		up.Store(true)
 		time.Sleep(1500 * time.Millisecond)
 		synctest.Wait()
-		if g.open() {
+		if b.open() {
 			t.Fatal("open although the server answers")
 		}
-		g.report(io.EOF)
-		if g.open() {
+		b.report(io.EOF)
+		if b.open() {
 			t.Error("old failures count after an answer")
 		}
 		if text := log.String(); strings.Count(text, "\n") != 2 || !strings.Contains(text, "answers again") {
@@ -77,13 +77,13 @@ func TestGuardTripsAndCloses(t *testing.T) {
 	})
 }
 
-func TestGuardEndsWithItsTasks(t *testing.T) {
+func TestBreakerEndsWithItsTasks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var tasks background.Group
 		var up atomic.Bool
-		g := newGuard(&tasks, &up, io.Discard)
+		b := newBreaker(&tasks, &up, io.Discard)
 		for range failuresToTrip {
-			g.report(io.EOF)
+			b.report(io.EOF)
 		}
 		if err := tasks.Stop(t.Context()); err != nil {
 			t.Error(err)

@@ -54,8 +54,8 @@ func (p *picky) handle(ctx context.Context, batch []platform.Event) error {
 	return p.inbox.handle(ctx, batch)
 }
 
-// One in a hundred events always fails, half of them by a panic: those are set
-// aside with the cause, and the others are done, in order and once.
+// One in a hundred events always fails, half of them by a panic: those become
+// dead letters with the cause, and the others are done, in order and once.
 func TestPoisonEvents(t *testing.T) {
 	broker := teststack.Kafka(t)
 	e := start(t, impatient(t, broker))
@@ -126,23 +126,23 @@ func TestOutageKillsNothing(t *testing.T) {
 	broker := teststack.Kafka(t)
 	e := start(t, impatient(t, broker))
 	publish(t, e, events(acme, 0, 3, "s")...)
-	away := platform.Errorf(platform.KindUnavailable, "store_unavailable", "the store is away")
+	unavailable := platform.Errorf(platform.KindUnavailable, "store_unavailable", "the store is unavailable")
 	var in inbox
 	calls := 0
 	consume(t, e, "g", func(ctx context.Context, batch []platform.Event) error {
 		if calls++; calls < 100 {
-			return fmt.Errorf("handle: %w", away)
+			return fmt.Errorf("handle: %w", unavailable)
 		}
 		return in.handle(ctx, batch)
 	})
 	until(t, "all events", func() bool { return in.distinct() == 3 })
 	if found := letters(t, e, kafka.DeadQuery{}); len(found) != 0 {
-		t.Errorf("set aside: %+v", found)
+		t.Errorf("dead letters: %+v", found)
 	}
 }
 
-// Records that are no events, of other programs or of bugs, are set aside as they
-// are, at once, and delay nobody.
+// Records that are no events, of other programs or of bugs, become dead letters
+// as they are, at once, and delay nobody.
 func TestWhatIsNoEvent(t *testing.T) {
 	broker := teststack.Kafka(t)
 	cfg := impatient(t, broker)

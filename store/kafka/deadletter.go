@@ -11,13 +11,13 @@ import (
 	"github.com/acme/platform"
 )
 
-// DeadLetter is a message that was set aside.
+// DeadLetter is a message whose processing failed for good.
 type DeadLetter struct {
 	// ID names the letter.
 	ID string
 	// Group is whose handler failed.
 	Group string
-	// Event is what was set aside; zero where the message is no event.
+	// Event is the message's event; zero where the message is no event.
 	Event platform.Event
 	// Partition and Offset are where the message stands in the stream.
 	Partition int
@@ -28,7 +28,7 @@ type DeadLetter struct {
 	// Cause is the text of the last error, at most 2,000 bytes. It is for
 	// operators: it may name addresses and other internals.
 	Cause string
-	// DiedAt is when it was set aside.
+	// DiedAt is when it was written.
 	DiedAt time.Time
 	// Bare says that the message did not fit and is only where Partition and
 	// Offset say, as long as it is kept there. It cannot be replayed.
@@ -46,7 +46,7 @@ type DeadQuery struct {
 	After string
 }
 
-// Dead returns what was set aside and not replayed, of all tenants unless the
+// Dead returns the dead letters that were not replayed, of all tenants unless the
 // query names one, the oldest first. It reads the whole dead-letter topic: it is
 // for an operator, not for a request. Error: KindInvalid for an After that is no
 // id.
