@@ -9,6 +9,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/idempotency"
 	"github.com/acme/platform/store/queue"
 	"github.com/acme/platform/store/quota"
 )
@@ -304,7 +305,7 @@ func collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) 
 // on the whole schedule, and returns how many those are. Errors: KindNotFound;
 // KindConflict "secret_removed" for a message that held a secret; KindLimited
 // "rate_exceeded" where the day has no room for its e-mails.
-func (s *Service) Retry(ctx context.Context, p platform.Principal, message string) (int, error) {
+func (s *Service) Retry(ctx context.Context, p platform.Principal, message string, keys ...*platform.IdempotencyKey) (int, error) {
 	if err := p.RequireTenant(); err != nil {
 		return 0, err
 	}
@@ -312,8 +313,12 @@ func (s *Service) Retry(ctx context.Context, p platform.Principal, message strin
 	if err != nil {
 		return 0, err
 	}
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "notify.messages.retry", message)
+	if err != nil {
+		return 0, err
+	}
 	n := 0
-	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.inTenant(ctx, p, call, &n, func(ctx context.Context, tx store.Tx) error {
 		n = 0
 		m, _, err := readMessage(ctx, tx, message)
 		if err != nil {
@@ -352,7 +357,7 @@ func (s *Service) Retry(ctx context.Context, p platform.Principal, message strin
 // KindConflict "not_failed" where it has not failed, "secret_removed" where its
 // message held a secret; KindLimited "rate_exceeded" for an e-mail that the day
 // has no room for.
-func (s *Service) RetryDelivery(ctx context.Context, p platform.Principal, id string) (Delivery, error) {
+func (s *Service) RetryDelivery(ctx context.Context, p platform.Principal, id string, keys ...*platform.IdempotencyKey) (Delivery, error) {
 	if err := p.RequireTenant(); err != nil {
 		return Delivery{}, err
 	}
@@ -360,8 +365,12 @@ func (s *Service) RetryDelivery(ctx context.Context, p platform.Principal, id st
 	if err != nil {
 		return Delivery{}, err
 	}
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "notify.deliveries.retry", id)
+	if err != nil {
+		return Delivery{}, err
+	}
 	var d Delivery
-	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+	err = inTenantLarge(ctx, s, p, call, &d, &d.ID, readDelivery, func(ctx context.Context, tx store.Tx) error {
 		var err error
 		if d, err = readDelivery(ctx, tx, id); err != nil {
 			return err

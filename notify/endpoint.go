@@ -9,6 +9,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/idempotency"
 )
 
 // Endpoint is an address of a tenant's that gets events as signed webhooks.
@@ -84,7 +85,7 @@ func readEndpoint(ctx context.Context, tx store.Tx, id string) (Endpoint, error)
 // CreateEndpoint keeps a new endpoint and returns it with its secret, which is
 // not shown again. Errors: KindInvalid; KindForbidden "limit_exceeded"
 // beyond the limit "notify.endpoints".
-func (s *Service) CreateEndpoint(ctx context.Context, p platform.Principal, e Endpoint) (Endpoint, string, error) {
+func (s *Service) CreateEndpoint(ctx context.Context, p platform.Principal, e Endpoint, keys ...*platform.IdempotencyKey) (Endpoint, string, error) {
 	if err := p.RequireTenant(); err != nil {
 		return Endpoint{}, "", err
 	}
@@ -95,11 +96,16 @@ func (s *Service) CreateEndpoint(ctx context.Context, p platform.Principal, e En
 	if err != nil {
 		return Endpoint{}, "", err
 	}
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "notify.endpoints.create", e)
+	if err != nil {
+		return Endpoint{}, "", err
+	}
 	secret := newSecret()
 	e.ID, e.DisabledReason, e.FailingSince = s.cfg.NewID("end"), "", time.Time{}
 	e.CreatedAt = micros(s.stamp())
 	e.UpdatedAt = e.CreatedAt
-	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+	var out keptEndpoint
+	err = s.inTenant(ctx, p, call, &out, func(ctx context.Context, tx store.Tx) error {
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
@@ -116,9 +122,16 @@ VALUES (?, ?, ?, ?, ?, ?, '', ?, ?)`, p.Tenant, e.ID, e.URL, strings.Join(e.Type
 		if err != nil {
 			return fmt.Errorf("notify: create endpoint: %w", err)
 		}
+		out = keptEndpoint{e, secret}
 		return s.endpointChanged(ctx, tx, "created", p, e)
 	})
-	return e, secret, err
+	return out.Endpoint, out.Secret, err
+}
+
+// keptEndpoint is what a second call gets, too.
+type keptEndpoint struct {
+	Endpoint Endpoint
+	Secret   string
 }
 
 const countEndpoints = `SELECT count(*) FROM notify_endpoints WHERE tenant = ?`
@@ -230,22 +243,28 @@ func (s *Service) DeleteEndpoint(ctx context.Context, p platform.Principal, id s
 // RotateSecret gives the endpoint a new secret and returns it. The one before
 // signs beside it for Config.SecretGrace; an older one ends at once. Error:
 // KindNotFound.
-func (s *Service) RotateSecret(ctx context.Context, p platform.Principal, id string) (Endpoint, string, error) {
+func (s *Service) RotateSecret(ctx context.Context, p platform.Principal, id string, keys ...*platform.IdempotencyKey) (Endpoint, string, error) {
 	if err := p.RequireTenant(); err != nil {
 		return Endpoint{}, "", err
 	}
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "notify.endpoints.rotateSecret", id)
+	if err != nil {
+		return Endpoint{}, "", err
+	}
 	var (
-		e      Endpoint
+		out    keptEndpoint
 		secret = newSecret()
 	)
-	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.inTenant(ctx, p, call, &out, func(ctx context.Context, tx store.Tx) error {
 		err := holdBook(ctx, tx)
 		if err != nil {
 			return err
 		}
-		if e, err = readEndpoint(ctx, tx, id); err != nil {
+		e, err := readEndpoint(ctx, tx, id)
+		if err != nil {
 			return err
 		}
+		out = keptEndpoint{e, secret}
 		now := s.stamp()
 		_, err = tx.Exec(ctx, `DELETE FROM notify_endpoint_secrets WHERE tenant = ? AND endpoint_id = ? AND expires_at IS NOT NULL`, p.Tenant, id)
 		if err == nil {
@@ -260,5 +279,5 @@ func (s *Service) RotateSecret(ctx context.Context, p platform.Principal, id str
 		}
 		return s.emit(ctx, tx, "notify.endpoint.secret_rotated", id, p, map[string]string{"id": id})
 	})
-	return e, secret, err
+	return out.Endpoint, out.Secret, err
 }

@@ -6,13 +6,18 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/page"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/idempotency"
 )
 
 // TestEndpoint sends the endpoint an event of TestEventType, whatever types it
 // takes, and returns the delivery. Errors: KindNotFound; KindConflict
 // "endpoint_disabled".
-func (s *Service) TestEndpoint(ctx context.Context, p platform.Principal, id string) (Delivery, error) {
+func (s *Service) TestEndpoint(ctx context.Context, p platform.Principal, id string, keys ...*platform.IdempotencyKey) (Delivery, error) {
 	if err := p.RequireTenant(); err != nil {
+		return Delivery{}, err
+	}
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "notify.endpoints.test", id)
+	if err != nil {
 		return Delivery{}, err
 	}
 	event := platform.Event{
@@ -24,7 +29,7 @@ func (s *Service) TestEndpoint(ctx context.Context, p platform.Principal, id str
 		body: eventEnvelope(event), status: DeliveryPending, createdAt: s.stamp(),
 	}
 	var d Delivery
-	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.inTenant(ctx, p, call, &d, func(ctx context.Context, tx store.Tx) error {
 		e, err := readEndpoint(ctx, tx, id)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/page"
+	"github.com/acme/platform/internal/rest"
 )
 
 type endpointWire struct {
@@ -93,7 +94,7 @@ func (s *Service) registerEndpoints() {
 func (s *Service) httpCreateEndpoint(ctx context.Context, p platform.Principal, in *endpointInput) (*created[secretWire], error) {
 	e, secret, err := s.CreateEndpoint(ctx, p, Endpoint{
 		URL: in.Body.URL, Types: in.Body.Types, Description: in.Body.Description, Disabled: in.Body.Enabled != nil && !*in.Body.Enabled,
-	})
+	}, rest.IdempotencyKey(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +141,7 @@ func (s *Service) httpDeleteEndpoint(ctx context.Context, p platform.Principal, 
 }
 
 func (s *Service) httpRotateSecret(ctx context.Context, p platform.Principal, in *byID) (*ok[secretWire], error) {
-	e, secret, err := s.RotateSecret(ctx, p, in.ID)
+	e, secret, err := s.RotateSecret(ctx, p, in.ID, rest.IdempotencyKey(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +149,7 @@ func (s *Service) httpRotateSecret(ctx context.Context, p platform.Principal, in
 }
 
 func (s *Service) httpTestEndpoint(ctx context.Context, p platform.Principal, in *byID) (*ok[deliveryWire], error) {
-	d, err := s.TestEndpoint(ctx, p, in.ID)
+	d, err := s.TestEndpoint(ctx, p, in.ID, rest.IdempotencyKey(ctx))
 	if err != nil {
 		return nil, err
 	}

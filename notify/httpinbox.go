@@ -7,6 +7,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/page"
+	"github.com/acme/platform/internal/rest"
 )
 
 type inboxItemWire struct {
@@ -58,7 +59,7 @@ func (s *Service) httpInbox(ctx context.Context, p platform.Principal, in *inbox
 }
 
 func (s *Service) httpRead(ctx context.Context, p platform.Principal, in *byID) (*ok[inboxItemWire], error) {
-	item, err := s.Read(ctx, p, in.ID)
+	item, err := s.Read(ctx, p, in.ID, rest.IdempotencyKey(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +67,7 @@ func (s *Service) httpRead(ctx context.Context, p platform.Principal, in *byID) 
 }
 
 func (s *Service) httpReadAll(ctx context.Context, p platform.Principal, _ *struct{}) (*ok[readAllWire], error) {
-	n, err := s.ReadAll(ctx, p)
+	n, err := s.ReadAll(ctx, p, rest.IdempotencyKey(ctx))
 	if err != nil {
 		return nil, err
 	}

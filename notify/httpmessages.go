@@ -7,6 +7,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/page"
+	"github.com/acme/platform/internal/rest"
 )
 
 // messageBody bounds a message: text, HTML and variables together.
@@ -161,7 +162,7 @@ func (s *Service) httpSend(ctx context.Context, p platform.Principal, in *sendIn
 		ID: b.ID, To: Audience{Users: b.To.Users, Roles: b.To.Roles, Everyone: b.To.Everyone}, Emails: b.To.Emails,
 		Channels: channelsOf(b.Channels), Template: b.Template, Variables: b.Variables,
 		Title: b.Title, Body: b.Body, HTML: b.HTML,
-	})
+	}, rest.IdempotencyKey(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +194,7 @@ type retryWire struct {
 }
 
 func (s *Service) httpRetry(ctx context.Context, p platform.Principal, in *byID) (*ok[retryWire], error) {
-	n, err := s.Retry(ctx, p, in.ID)
+	n, err := s.Retry(ctx, p, in.ID, rest.IdempotencyKey(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +202,7 @@ func (s *Service) httpRetry(ctx context.Context, p platform.Principal, in *byID)
 }
 
 func (s *Service) httpRetryDelivery(ctx context.Context, p platform.Principal, in *byID) (*ok[deliveryWire], error) {
-	d, err := s.RetryDelivery(ctx, p, in.ID)
+	d, err := s.RetryDelivery(ctx, p, in.ID, rest.IdempotencyKey(ctx))
 	if err != nil {
 		return nil, err
 	}

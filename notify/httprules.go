@@ -8,6 +8,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/page"
+	"github.com/acme/platform/internal/rest"
 )
 
 type ruleAudienceWire struct {
@@ -118,7 +119,7 @@ func (s *Service) httpCreateRule(ctx context.Context, p platform.Principal, in *
 	r, err := s.CreateRule(ctx, p, Rule{
 		Name: b.Name, Event: b.Event, Filter: givenFilter(b.Filter), Channels: channelsOf(b.Channels), To: b.To.audience(),
 		Template: b.Template, Title: b.Title, Body: b.Body, Disabled: b.Enabled != nil && !*b.Enabled,
-	})
+	}, rest.IdempotencyKey(ctx))
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/page"
+	"github.com/acme/platform/internal/rest"
 )
 
 type templateWire struct {
@@ -70,7 +71,7 @@ func (s *Service) registerTemplates() {
 }
 
 func (s *Service) httpCreateTemplate(ctx context.Context, p platform.Principal, in *templateInput) (*created[templateWire], error) {
-	t, err := s.CreateTemplate(ctx, p, Template{Name: in.Body.Name, Title: in.Body.Title, Body: in.Body.Body, HTML: in.Body.HTML})
+	t, err := s.CreateTemplate(ctx, p, Template{Name: in.Body.Name, Title: in.Body.Title, Body: in.Body.Body, HTML: in.Body.HTML}, rest.IdempotencyKey(ctx))
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/page"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/idempotency"
 )
 
 // InboxItem is a message in the inbox of a user.
@@ -119,31 +120,24 @@ func readUnread(ctx context.Context, tx store.Tx, user string, n *int) error {
 
 // Read marks a message of the user's inbox as read; it may be read already.
 // Error: KindNotFound where it is not in that inbox.
-func (s *Service) Read(ctx context.Context, p platform.Principal, message string) (InboxItem, error) {
+func (s *Service) Read(ctx context.Context, p platform.Principal, message string, keys ...*platform.IdempotencyKey) (InboxItem, error) {
 	if err := p.RequireTenant(); err != nil {
 		return InboxItem{}, err
 	}
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "notify.inbox.read", message)
+	if err != nil {
+		return InboxItem{}, err
+	}
 	var item InboxItem
-	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		item = InboxItem{ID: message}
-		var created, read int64
-		err := tx.QueryRow(ctx, `SELECT m.title, m.body, i.created_at, coalesce(i.read_at, 0) FROM notify_messages m
-JOIN notify_inbox i ON i.tenant = m.tenant AND i.user_id = ? AND i.created_at = m.created_at AND i.message_id = m.id
-WHERE m.tenant = ? AND m.id = ?`, p.Subject, p.Tenant, message).Scan(&item.Title, &item.Body, &created, &read)
-		if errors.Is(err, sql.ErrNoRows) {
-			return platform.NotFound("message")
-		}
-		if err != nil {
-			return fmt.Errorf("notify: read message: %w", err)
-		}
-		item.CreatedAt, item.ReadAt = micros(created), micros(read)
-		if read != 0 {
-			return nil
+	err = inTenantLarge(ctx, s, p, call, &item, &item.ID, s.readItem(p.Subject), func(ctx context.Context, tx store.Tx) error {
+		var err error
+		if item, err = s.readItem(p.Subject)(ctx, tx, message); err != nil || !item.ReadAt.IsZero() {
+			return err
 		}
 		now := s.cfg.Now().UnixMicro()
 		item.ReadAt = micros(now)
 		n, err := affected(tx.Exec(ctx, `UPDATE notify_inbox SET read_at = ?
-WHERE tenant = ? AND user_id = ? AND created_at = ? AND message_id = ? AND read_at IS NULL`, now, p.Tenant, p.Subject, created, message))
+WHERE tenant = ? AND user_id = ? AND created_at = ? AND message_id = ? AND read_at IS NULL`, now, p.Tenant, p.Subject, item.CreatedAt.UnixMicro(), message))
 		if err != nil {
 			return fmt.Errorf("notify: mark as read: %w", err)
 		}
@@ -152,25 +146,54 @@ WHERE tenant = ? AND user_id = ? AND created_at = ? AND message_id = ? AND read_
 	return item, err
 }
 
+// readItem reads entries of a user's inbox by the message's id.
+func (s *Service) readItem(user string) func(ctx context.Context, tx store.Tx, message string) (InboxItem, error) {
+	return func(ctx context.Context, tx store.Tx, message string) (InboxItem, error) {
+		item := InboxItem{ID: message}
+		var created, read int64
+		err := tx.QueryRow(ctx, `SELECT m.title, m.body, i.created_at, coalesce(i.read_at, 0) FROM notify_messages m
+JOIN notify_inbox i ON i.tenant = m.tenant AND i.user_id = ? AND i.created_at = m.created_at AND i.message_id = m.id
+WHERE m.tenant = ? AND m.id = ?`, user, tx.Tenant(), message).Scan(&item.Title, &item.Body, &created, &read)
+		if errors.Is(err, sql.ErrNoRows) {
+			return InboxItem{}, platform.NotFound("message")
+		}
+		if err != nil {
+			return InboxItem{}, fmt.Errorf("notify: read message: %w", err)
+		}
+		item.CreatedAt, item.ReadAt = micros(created), micros(read)
+		return item, nil
+	}
+}
+
 // ReadAll marks as read all that is in the user's inbox now, and returns how
 // many those were. It works in several transactions: what comes meanwhile
-// stays unread, and a failure leaves the older part unread.
-func (s *Service) ReadAll(ctx context.Context, p platform.Principal) (int, error) {
+// stays unread, and a failure leaves the older part unread. A second call with
+// the same idempotency key goes on with what a failure left, and marks nothing
+// once the first has ended.
+func (s *Service) ReadAll(ctx context.Context, p platform.Principal, keys ...*platform.IdempotencyKey) (int, error) {
 	if err := p.RequireTenant(); err != nil {
+		return 0, err
+	}
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "notify.inbox.readAll", nil)
+	if err != nil {
 		return 0, err
 	}
 	total := 0
 	until := s.stamp()
 	for more := true; more; {
-		n := 0
+		n, earlier := 0, 0
 		err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+			replayed, err := call.Begin(ctx, tx, &earlier)
+			if more = false; err != nil || replayed {
+				return err
+			}
 			// The batch is a range, so that all of it is read afterwards, by
 			// whomever; without a last entry it is all there is.
 			var (
 				since int64
 				last  string
 			)
-			err := tx.QueryRow(ctx, `SELECT created_at, message_id FROM notify_inbox
+			err = tx.QueryRow(ctx, `SELECT created_at, message_id FROM notify_inbox
 WHERE tenant = ? AND user_id = ? AND read_at IS NULL AND created_at <= ?
 ORDER BY created_at DESC, message_id DESC LIMIT 1 OFFSET ?`, p.Tenant, p.Subject, until, inboxBatch-1).Scan(&since, &last)
 			if more = err == nil; !more && !errors.Is(err, sql.ErrNoRows) {
@@ -182,10 +205,16 @@ WHERE tenant = ? AND user_id = ? AND read_at IS NULL AND created_at <= ? AND (cr
 			if err != nil {
 				return fmt.Errorf("notify: mark all as read: %w", err)
 			}
-			return s.subtractUnread(ctx, tx, p.Subject, n)
+			if err := s.subtractUnread(ctx, tx, p.Subject, n); err != nil || more {
+				return err
+			}
+			return call.Keep(ctx, tx, total+n)
 		})
 		if err != nil {
 			return total, err
+		}
+		if idempotency.Only(keys).Replayed() {
+			return earlier, nil
 		}
 		total += n
 	}

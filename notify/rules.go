@@ -10,6 +10,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/idempotency"
 )
 
 const (
@@ -114,7 +115,7 @@ func resolve(ctx context.Context, tx store.Tx, r *Rule) error {
 // CreateRule keeps a new rule; its ID and times are the service's. It holds
 // for the events that are committed after it. Errors: KindInvalid;
 // KindForbidden "limit_exceeded" beyond the limit "notify.rules".
-func (s *Service) CreateRule(ctx context.Context, p platform.Principal, r Rule) (Rule, error) {
+func (s *Service) CreateRule(ctx context.Context, p platform.Principal, r Rule, keys ...*platform.IdempotencyKey) (Rule, error) {
 	if err := p.RequireTenant(); err != nil {
 		return Rule{}, err
 	}
@@ -125,10 +126,15 @@ func (s *Service) CreateRule(ctx context.Context, p platform.Principal, r Rule) 
 	if err != nil {
 		return Rule{}, err
 	}
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "notify.rules.create", r)
+	if err != nil {
+		return Rule{}, err
+	}
 	r.ID, r.Builtin, r.DisabledReason, r.Failures = s.cfg.NewID("rul"), false, "", nil
 	r.CreatedAt = micros(s.stamp())
 	r.UpdatedAt = r.CreatedAt
-	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+	var out Rule
+	err = inTenantLarge(ctx, s, p, call, &out, &out.ID, s.readRule, func(ctx context.Context, tx store.Tx) error {
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
@@ -145,9 +151,10 @@ func (s *Service) CreateRule(ctx context.Context, p platform.Principal, r Rule) 
 		if err != nil {
 			return fmt.Errorf("notify: create rule: %w", err)
 		}
+		out = r
 		return s.ruleChanged(ctx, tx, "created", p, r)
 	})
-	return r, err
+	return out, err
 }
 
 const countRules = `SELECT count(*) FROM notify_rules WHERE tenant = ?`

@@ -11,6 +11,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/idempotency"
 	"github.com/acme/platform/store/quota"
 )
 
@@ -26,12 +27,19 @@ import (
 // day: "notify.messages", "notify.emails", "notify.emails_per_sender" (of
 // p.Subject; a system principal has no such limit) and
 // "notify.emails_per_recipient".
-func (s *Service) Send(ctx context.Context, p platform.Principal, m Message) (SentMessage, error) {
+func (s *Service) Send(ctx context.Context, p platform.Principal, m Message, keys ...*platform.IdempotencyKey) (SentMessage, error) {
 	if err := p.RequireTenant(); err != nil {
 		return SentMessage{}, err
 	}
 	if err := m.validate(s.cfg.Mail != nil); err != nil {
 		return SentMessage{}, err
+	}
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "notify.messages.send", m) //nolint:musttag // it is read back by the same type
+	if err != nil {
+		return SentMessage{}, err
+	}
+	if kept, err := call.Kept(ctx, p.Tenant); err != nil || kept {
+		return s.sentBefore(ctx, p, call, err)
 	}
 	d, earlier, err := s.draft(ctx, p, m)
 	if err != nil || earlier != nil {
@@ -46,11 +54,30 @@ func (s *Service) Send(ctx context.Context, p platform.Principal, m Message) (Se
 		return SentMessage{}, err
 	}
 	var sent SentMessage
-	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+	err = inTenantLarge(ctx, s, p, call, &sent, &sent.ID, sentMessage, func(ctx context.Context, tx store.Tx) error {
 		sent, err = s.send(ctx, tx, d)
 		return err
 	})
 	return sent, err
+}
+
+// sentBefore returns the answer that is kept for the call: what the message
+// needs to be written, such as its template, may be gone since.
+func (s *Service) sentBefore(ctx context.Context, p platform.Principal, call *idempotency.Call, err error) (SentMessage, error) {
+	if err != nil {
+		return SentMessage{}, err
+	}
+	var sent SentMessage
+	err = inTenantLarge(ctx, s, p, call, &sent, &sent.ID, sentMessage, func(context.Context, store.Tx) error {
+		return platform.Errorf(platform.KindConflict, "idempotency_expired", "the key was forgotten at this moment; try again")
+	})
+	return sent, err
+}
+
+// sentMessage reads a message as Send returns it.
+func sentMessage(ctx context.Context, tx store.Tx, id string) (SentMessage, error) {
+	m, _, err := readMessage(ctx, tx, id)
+	return m, err
 }
 
 // SendIn is [Service.Send] in the caller's transaction: the message is sent if

@@ -14,6 +14,7 @@ import (
 	"github.com/acme/platform/internal/background"
 	"github.com/acme/platform/internal/rest"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/idempotency"
 	"github.com/acme/platform/store/quota"
 	"github.com/acme/platform/store/retention"
 )
@@ -40,6 +41,7 @@ type Service struct {
 
 	group   background.Group
 	removal *retention.Removal
+	repeats *idempotency.Keys
 	last    atomic.Int64 // the newest creation time given, in microseconds
 	reading atomic.Pointer[error]
 }
@@ -64,6 +66,10 @@ func New(cfg Config) (*Service, error) {
 	}
 	if cfg.PubSub != nil {
 		s.live = newLive(cfg.PubSub, cfg.MaxStreams, cfg.Logger)
+	}
+	s.repeats, err = idempotency.New(idempotency.Config{DB: s.db, Limits: cfg.Limits, Logger: cfg.Logger, Now: cfg.Now})
+	if err != nil {
+		return nil, err
 	}
 	s.removal = retention.New(retention.Config{DB: s.db, Logger: s.log, Now: cfg.Now}, s.tasks()...)
 	s.handleJobs()
@@ -98,7 +104,7 @@ func (s *Service) Start(ctx context.Context) error {
 	if err := quota.Migrate(ctx, s.db); err != nil {
 		return err
 	}
-	if err := retention.Migrate(ctx, s.db); err != nil {
+	if err := s.repeats.Start(ctx); err != nil { // it makes the table of retention, too
 		return err
 	}
 	s.group.Go(s.removal.Run) //nolint:contextcheck // it outlives the start
@@ -121,7 +127,7 @@ func (s *Service) EndStreams() {
 // Stop ends the reading of the stream, and the live streams. Deliveries end with
 // the queue.
 func (s *Service) Stop(ctx context.Context) error {
-	err := s.group.Stop(ctx)
+	err := errors.Join(s.group.Stop(ctx), s.repeats.Stop(ctx))
 	if s.live != nil {
 		err = errors.Join(err, s.live.stop(ctx))
 	}

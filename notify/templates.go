@@ -11,6 +11,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/page"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/idempotency"
 )
 
 // Template is the text of messages, with variables. Title and Body are
@@ -79,7 +80,7 @@ WHERE tenant = ? AND (id = ? OR name = ?)`, tx.Tenant(), ref, ref).Scan)
 // Errors: KindInvalid, with the line of what is wrong in a source;
 // KindConflict "template_exists"; KindForbidden "limit_exceeded" beyond the limit
 // "notify.templates".
-func (s *Service) CreateTemplate(ctx context.Context, p platform.Principal, t Template) (Template, error) {
+func (s *Service) CreateTemplate(ctx context.Context, p platform.Principal, t Template, keys ...*platform.IdempotencyKey) (Template, error) {
 	if err := p.RequireTenant(); err != nil {
 		return Template{}, err
 	}
@@ -90,10 +91,15 @@ func (s *Service) CreateTemplate(ctx context.Context, p platform.Principal, t Te
 	if err != nil {
 		return Template{}, err
 	}
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "notify.templates.create", t)
+	if err != nil {
+		return Template{}, err
+	}
 	t.ID = s.cfg.NewID("tpl")
 	t.CreatedAt = micros(s.stamp())
 	t.UpdatedAt = t.CreatedAt
-	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+	var out Template
+	err = inTenantLarge(ctx, s, p, call, &out, &out.ID, readTemplate, func(ctx context.Context, tx store.Tx) error {
 		if err := holdBook(ctx, tx); err != nil {
 			return err
 		}
@@ -109,9 +115,10 @@ func (s *Service) CreateTemplate(ctx context.Context, p platform.Principal, t Te
 		if err != nil {
 			return fmt.Errorf("notify: create template: %w", err)
 		}
+		out = t
 		return s.emit(ctx, tx, "notify.template.created", t.ID, p, map[string]string{"id": t.ID, "name": t.Name})
 	})
-	return t, err
+	return out, err
 }
 
 const countTemplates = `SELECT count(*) FROM notify_templates WHERE tenant = ?`

@@ -44,7 +44,11 @@ func (s *Service) Usage(ctx context.Context, tenant platform.TenantID) ([]platfo
 	if err != nil {
 		return nil, err
 	}
-	return append(days, kept...), nil
+	keys, err := s.repeats.Usage(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(days, kept...), keys), nil
 }
 
 var _ platform.UsageReporter = (*Service)(nil)

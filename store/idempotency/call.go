@@ -1,6 +1,7 @@
 package idempotency
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"database/sql"
@@ -106,7 +107,7 @@ func (c *Call) DoLarge(ctx context.Context, tx store.Tx, out any, effect func() 
 	if err := effect(); err != nil {
 		return err
 	}
-	raw, err := json.Marshal(out)
+	raw, err := encode(out)
 	if err != nil {
 		return fmt.Errorf("idempotency: the answer of %s: %w", c.operation, err)
 	}
@@ -238,12 +239,22 @@ func (c *Call) find(ctx context.Context, tx store.Tx) (print, sealed []byte, err
 	return nil, nil, nil
 }
 
+// encode is json.Marshal without the escapes for HTML, which would change a
+// json.RawMessage.
+func encode(v any) ([]byte, error) {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimRight(out.Bytes(), "\n"), err
+}
+
 // Keep keeps the answer of a first call in the transaction of its effect.
 func (c *Call) Keep(ctx context.Context, tx store.Tx, out any) error {
 	if c == nil {
 		return nil
 	}
-	answer, err := json.Marshal(out)
+	answer, err := encode(out)
 	if err != nil {
 		return fmt.Errorf("idempotency: the answer of %s: %w", c.operation, err)
 	}
