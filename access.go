@@ -182,3 +182,15 @@ func tenantOf(ctx context.Context) TenantID {
 	p, _ := ctx.Value(principalKey{}).(Principal)
 	return p.Tenant
 }
+
+// CheckedOperation returns the operation that the principal of ctx was checked
+// for, by [WithAccess], and "" where it was checked for none or for another
+// tenant's principal. A service that is asked for a permission need not decide
+// it again where the operation that it serves requires the same.
+func CheckedOperation(ctx context.Context, p Principal) string {
+	checked, ok := ctx.Value(accessKey{}).(checkedAccess)
+	if !ok || checked.tenant != p.Tenant {
+		return ""
+	}
+	return checked.operation
+}

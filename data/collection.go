@@ -41,9 +41,10 @@ type CollectionChange struct {
 // CreateCollection creates a collection. Schema may be nil; Version and times
 // are ignored. Errors: [platform.KindInvalid] with a field for what is wrong,
 // [platform.KindConflict] "collection_exists"; [platform.OverLimit] where the
-// tenant has as many as it may, see [platform.Limits].Collections.
+// tenant has as many as it may, see [platform.Limits].Collections;
+// [platform.KindForbidden].
 func (s *Service) CreateCollection(ctx context.Context, p platform.Principal, c Collection) (Collection, error) {
-	if err := p.RequireTenant(); err != nil {
+	if err := s.allow(ctx, p, PermissionWriteCollections, c.Name); err != nil {
 		return Collection{}, err
 	}
 	if !collectionPattern.MatchString(c.Name) {
@@ -67,17 +68,32 @@ func (s *Service) CreateCollection(ctx context.Context, p platform.Principal, c 
 	return s.docs.PutCollection(ctx, p.Tenant, c, s.collectionEvent(p, "created", c.Name, 1))
 }
 
-// Collections returns the tenant's collections by name.
+// Collections returns those of the tenant's collections that the principal may
+// read, by name. Error: [platform.KindForbidden] where it may read none at all.
 func (s *Service) Collections(ctx context.Context, p platform.Principal) ([]Collection, error) {
-	if err := p.RequireTenant(); err != nil {
+	if err := s.allow(ctx, p, PermissionReadCollections, ""); err != nil {
 		return nil, err
 	}
-	return s.docs.Collections(ctx, p.Tenant)
+	all, err := s.docs.Collections(ctx, p.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	readable := all[:0]
+	for i := range all {
+		switch err := s.allow(ctx, p, PermissionReadCollections, all[i].Name); {
+		case err == nil:
+			readable = append(readable, all[i])
+		case !errors.Is(err, platform.ErrForbidden):
+			return nil, err
+		}
+	}
+	return readable, nil
 }
 
-// Collection returns one collection. Error: [platform.KindNotFound].
+// Collection returns one collection. Errors: [platform.KindNotFound],
+// [platform.KindForbidden].
 func (s *Service) Collection(ctx context.Context, p platform.Principal, name string) (Collection, error) {
-	if err := p.RequireTenant(); err != nil {
+	if err := s.allow(ctx, p, PermissionReadCollections, name); err != nil {
 		return Collection{}, err
 	}
 	return s.collection(ctx, p.Tenant, name)
@@ -105,7 +121,7 @@ func noCollection() error { return platform.NotFound("collection") }
 func (s *Service) UpdateCollection(
 	ctx context.Context, p platform.Principal, name string, change CollectionChange, ifMatch []int64,
 ) (Collection, error) {
-	if err := p.RequireTenant(); err != nil {
+	if err := s.allow(ctx, p, PermissionWriteCollections, name); err != nil {
 		return Collection{}, err
 	}
 	newSchema := change.Schema != nil
@@ -132,7 +148,7 @@ func (s *Service) UpdateCollection(
 			c.Indexes = change.Indexes
 		}
 		if newSchema && change.CheckRecords {
-			if err := s.checkRecords(ctx, p.Tenant, c); err != nil {
+			if err := s.checkRecords(ctx, p, c); err != nil {
 				return err
 			}
 		}
@@ -155,7 +171,7 @@ func stale(noun string) error {
 // versions that the caller means; nil is any. Errors: [platform.KindNotFound],
 // [platform.KindStale].
 func (s *Service) DeleteCollection(ctx context.Context, p platform.Principal, name string, ifMatch []int64) error {
-	if err := p.RequireTenant(); err != nil {
+	if err := s.allow(ctx, p, PermissionWriteCollections, name); err != nil {
 		return err
 	}
 	drop := func() error {
@@ -222,8 +238,9 @@ func checkIndexes(indexes []Index) error {
 	return nil
 }
 
-// checkRecords reports the first records that do not fulfil the schema of c.
-func (s *Service) checkRecords(ctx context.Context, tenant platform.TenantID, c Collection) error {
+// checkRecords reports that records do not fulfil the schema of c. It names the
+// first of them to who may read them all.
+func (s *Service) checkRecords(ctx context.Context, p platform.Principal, c Collection) error {
 	if c.Schema == nil {
 		return nil
 	}
@@ -234,7 +251,7 @@ func (s *Service) checkRecords(ctx context.Context, tenant platform.TenantID, c 
 	var fields []platform.Field
 	for q := (store.Query{Limit: 200, MaxBytes: pageBytes}); len(fields) < maxFields; {
 		var next store.Cursor
-		err := s.each(ctx, tenant, c.Name, q, func(page store.Page) error {
+		err := s.each(ctx, p.Tenant, c.Name, q, func(page store.Page) error {
 			next = page.Next
 			for _, d := range page.Documents {
 				var e *platform.Error
@@ -259,6 +276,9 @@ func (s *Service) checkRecords(ctx context.Context, tenant platform.TenantID, c 
 	}
 	if fields == nil {
 		return nil
+	}
+	if s.allow(ctx, p, PermissionReadRecords, c.Name) != nil {
+		fields = nil
 	}
 	return &platform.Error{
 		Kind: platform.KindConflict, Code: "records_invalid", Message: "stored records do not fulfil the new schema",

@@ -5,8 +5,25 @@
 //
 // It works over store.Documents alone, so that it means the same on every
 // database, and from Go as well as over HTTP: [New] makes a [Service], whose
-// methods take the tenant, or the principal where something changes, and whose
-// Routes a gateway serves.
+// methods take the principal and whose Routes a gateway serves.
+//
+// # Access
+//
+// Every method asks [Config.Access] before it touches anything: for the
+// principal, a permission and a collection it answers a [Grant], a filter over
+// the records with the fields that may be read and written. [Permissions] grants
+// all records or none. An Access of the host's own gives, for example, every
+// person their own records:
+//
+//	func (rules) Allow(ctx context.Context, p platform.Principal, permission, collection string) (data.Grant, error) {
+//		mine, err := document.ParseFilter(json.RawMessage(`{"owner":` + strconv.Quote(p.Subject) + `}`))
+//		return data.Grant{Filter: mine, Readable: []string{"title", "owner"}}, err
+//	}
+//
+// The store evaluates the filter in lists, counts, queries and exports. A get or
+// a change of a record outside of it answers 404, and a change that would bring
+// a record outside is refused. Unique indexes and ids span all records: that a
+// value or an id is taken can be seen, whose it is cannot.
 //
 // # Records
 //

@@ -49,7 +49,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 
-	p := platform.Principal{Tenant: "org_acme", Subject: "usr_ann", Kind: platform.PrincipalUser}
+	p := platform.System("org_acme", "catalogue")
 	if _, err := records.CreateCollection(ctx, p, data.Collection{
 		Name: "movies", Schema: []byte(`{"properties": {"year": {"type": "integer"}}}`),
 	}); err != nil {

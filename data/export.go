@@ -10,7 +10,6 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
-	"github.com/acme/platform/store/document"
 )
 
 // ExportOptions say what an export holds and how it is written.
@@ -50,15 +49,12 @@ const (
 func (s *Service) Export(
 	ctx context.Context, p platform.Principal, collection string, w io.Writer, o ExportOptions,
 ) error {
-	if err := p.RequireTenant(); err != nil {
+	g, err := s.grant(ctx, p, PermissionReadRecords, collection)
+	if err != nil {
 		return err
 	}
-	if !collectionPattern.MatchString(collection) {
-		return noCollection()
-	}
 	e := exporter{service: s, tenant: p.Tenant, collection: collection, options: o}
-	var err error
-	if e.plan, err = planQuery(collection, Query{Filter: o.Filter, Sort: o.Sort, Fields: o.Fields, Limit: firstExportPage}); err != nil {
+	if e.plan, err = planQuery(collection, Query{Filter: o.Filter, Sort: o.Sort, Fields: o.Fields, Limit: firstExportPage}, g); err != nil {
 		return err
 	}
 	e.plan.MaxBytes = exportPageBytes
@@ -162,15 +158,17 @@ func (e *exporter) page(
 				d := &page.Documents[i]
 				out.size += len(d.Data)
 				largest = max(largest, len(d.Data))
-				d.Data = document.Select(d.Data, p.fields)
-				see(d)
+			}
+			p.show(page.Documents)
+			for i := range page.Documents {
+				see(&page.Documents[i])
 			}
 			return nil
 		})
 		return out, out.size + largest, err // one is held once more, as it is written
 	})
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, p.nameIndex(err)
 	}
 	defer release()
 	return found.size, found.Next, done(found.Documents)

@@ -46,7 +46,10 @@ func (e *exporter) columns(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	if columns := properties(c.Schema); columns != nil {
-		return columns, nil
+		return slices.DeleteFunc(columns, func(name string) bool {
+			whole, inner := pathsWithin(name, e.plan.grant.Readable)
+			return e.plan.grant.Readable != nil && !whole && inner == nil
+		}), nil
 	}
 	var columns []string
 	seen := make(map[string]bool)

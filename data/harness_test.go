@@ -28,9 +28,7 @@ const (
 	globex platform.TenantID = "org_globex"
 )
 
-func principal(tenant platform.TenantID) platform.Principal {
-	return platform.Principal{Tenant: tenant, Subject: "usr_1", Kind: platform.PrincipalUser}
-}
+func principal(tenant platform.TenantID) platform.Principal { return platform.System(tenant, "usr_1") }
 
 // bench is a service over a real file, behind a ServeMux.
 type bench struct {
@@ -107,8 +105,13 @@ func (b *bench) call(method, path, body string, extra ...string) answer {
 
 func (b *bench) callAs(tenant platform.TenantID, method, path, body string, extra ...string) answer {
 	b.tb.Helper()
+	return b.callBy(principal(tenant), method, path, body, extra...)
+}
+
+func (b *bench) callBy(p platform.Principal, method, path, body string, extra ...string) answer {
+	b.tb.Helper()
 	r := httptest.NewRequest(method, "/v1/data/collections"+path, strings.NewReader(body))
-	r = r.WithContext(platform.WithPrincipal(r.Context(), principal(tenant)))
+	r = r.WithContext(platform.WithPrincipal(r.Context(), p))
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}

@@ -46,7 +46,7 @@ func (s *Service) routeBulk() {
 	}
 	s.api.HandleHTTP(rest.Operation{
 		ID: "data.records.import", Method: http.MethodPost, Retry: platform.RetryWithKey, Path: recordsPath + "/import",
-		Access: platform.Require("data.records.write"), MaxBody: -1, Stream: true, Summary: "Import records from a file",
+		Access: platform.Require(PermissionWriteRecords), MaxBody: -1, Stream: true, Summary: "Import records from a file",
 		Description: "Each item is a record's data. A refused line is named in the answer and does not stop the others, " +
 			"but where all are refused nothing was imported, and that is a 422 with the same errors. CSV has commas and a header, " +
 			"lines end with LF or CRLF, text is UTF-8; " +
@@ -66,7 +66,7 @@ func (s *Service) routeBulk() {
 	}, s.serveImport)
 	s.api.HandleHTTP(rest.Operation{
 		ID: "data.records.export", Method: http.MethodGet, Path: recordsPath + "/export",
-		Access: platform.Require("data.records.read"), Stream: true, Summary: "Export records",
+		Access: platform.Require(PermissionReadRecords), Stream: true, Summary: "Export records",
 		Description: "A connection that ends before the answer does is an export that failed.",
 		Errors:      []int{http.StatusNotAcceptable},
 	}, rest.Description{

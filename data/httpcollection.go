@@ -74,7 +74,7 @@ type listCollectionsOutput struct {
 const maxCollectionBody = 4 * maxSchema
 
 func (s *Service) routeCollections() {
-	read, write := platform.Require("data.collections.read"), platform.Require("data.collections.write")
+	read, write := platform.Require(PermissionReadCollections), platform.Require(PermissionWriteCollections)
 	rest.Handle(s.api, rest.Operation{
 		ID: "data.collections.create", Method: http.MethodPost, Retry: platform.RetryWithKey, Path: collectionsPath, Access: write,
 		Status: http.StatusCreated, MaxBody: maxCollectionBody, Summary: "Create a collection",

@@ -76,8 +76,8 @@ const (
 )
 
 func (s *Service) routeRecords() {
-	read := platform.Require("data.records.read")
-	write := platform.Require("data.records.write")
+	read := platform.Require(PermissionReadRecords)
+	write := platform.Require(PermissionWriteRecords)
 	media := func(v any) []rest.Media { return []rest.Media{{Type: mediaJSON, Value: v}} }
 	collection := rest.Param{Name: "collection", In: "path", Description: "The collection's name"}
 	id := rest.Param{Name: "id", In: "path", Description: "The record's id"}
@@ -135,7 +135,7 @@ func (s *Service) routeRecords() {
 	}, s.servePatch)
 	s.api.HandleHTTP(rest.Operation{
 		ID: "data.records.delete", Method: http.MethodDelete, Path: recordPath,
-		Access: platform.Require("data.records.delete"), Status: http.StatusNoContent, Summary: "Delete a record",
+		Access: platform.Require(PermissionDeleteRecords), Status: http.StatusNoContent, Summary: "Delete a record",
 	}, rest.Description{Params: []rest.Param{collection, id, match}}, s.serveDelete)
 	s.api.HandleHTTP(rest.Operation{
 		ID: "data.records.query", Method: http.MethodPost, Retry: platform.RetryFreely, Path: recordsPath + "/query", Access: read,

@@ -86,10 +86,13 @@ type source interface {
 // the batches before it stay, and the result counts them. An input that goes on
 // beyond [Config.Import], or whose record does not end where the next could be
 // found, ends there: what came before is written. Errors:
-// [platform.KindNotFound] for the collection, [platform.KindInvalid] for the
-// header of a CSV file, [platform.KindMalformed] where r breaks off,
-// [platform.KindTooLarge] and [platform.KindTimeout] "import_too_large" at a
-// limit, and those of the store.
+// [platform.KindNotFound] for the collection, [platform.KindForbidden],
+// [platform.KindInvalid] for the header of a CSV file, [platform.KindMalformed]
+// where r breaks off, [platform.KindTooLarge] and [platform.KindTimeout]
+// "import_too_large" at a limit, and those of the store.
+//
+// Where [Config.Access] limits the principal, a line is refused that would write
+// what the principal may not, and one whose record another change met.
 func (s *Service) Import(
 	ctx context.Context, p platform.Principal, collection string, r io.Reader, o ImportOptions,
 ) (ImportResult, error) {
@@ -97,7 +100,8 @@ func (s *Service) Import(
 		service: s, principal: p, collection: collection, key: o.Key,
 		result: ImportResult{Errors: []ImportError{}},
 	}
-	if err := p.RequireTenant(); err != nil {
+	var err error
+	if im.grant, err = s.grant(ctx, p, PermissionWriteRecords, collection); err != nil {
 		return im.result, err
 	}
 	c, err := s.collection(ctx, p.Tenant, collection)
@@ -133,6 +137,7 @@ type importer struct {
 	principal  platform.Principal
 	collection string
 	key        string
+	grant      Grant
 	schema     *schema
 	result     ImportResult
 
@@ -202,8 +207,10 @@ func (im *importer) add(it item) error {
 			return err
 		}
 	}
-	if err := im.schema.validate(data, ""); err != nil {
-		return err
+	if im.grant.whole() { // otherwise once it is known what the record becomes
+		if err := im.schema.validate(data, ""); err != nil {
+			return err
+		}
 	}
 	im.changes = append(im.changes, change)
 	im.lines = append(im.lines, it.line)
@@ -242,6 +249,14 @@ func (im *importer) flush(ctx context.Context) error {
 	if im.key == "" {
 		number(changes, im.service.newID)
 	}
+	if im.grant.whole() {
+		return im.put(ctx, changes, lines)
+	}
+	return im.flushWithin(ctx, changes, lines)
+}
+
+// put writes changes for which the tenant has room.
+func (im *importer) put(ctx context.Context, changes []store.Change, lines []int64) error {
 	n, settle, err := im.admit(ctx, changes, lines)
 	if err != nil {
 		return err
@@ -258,7 +273,7 @@ func (im *importer) flush(ctx context.Context) error {
 			size = 2 * n
 		case errors.As(err, &refused):
 			i := refused.Index
-			if err := im.refuse(lines[i], refused.Err); err != nil {
+			if err := im.refuse(lines[i], im.grant.hide(refused.Err, "/data")); err != nil {
 				return err
 			}
 			changes, lines = slices.Delete(changes, i, i+1), slices.Delete(lines, i, i+1)

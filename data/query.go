@@ -52,37 +52,43 @@ type Page struct {
 // than [store.Scans] lets it; [platform.KindMalformed] "bad_cursor" for a cursor
 // of another query, [platform.KindNotFound] for the collection,
 // [platform.KindLimited] "scans_exceeded" where the tenant has too many queries
-// under way that read much.
+// under way that read much; [platform.KindForbidden], and "field_not_readable"
+// for a filter or an order over what the principal may not read.
 func (s *Service) Find(ctx context.Context, p platform.Principal, collection string, q Query) (Page, error) {
-	if err := p.RequireTenant(); err != nil {
+	g, err := s.grant(ctx, p, PermissionReadRecords, collection)
+	if err != nil {
 		return Page{}, err
 	}
-	if !collectionPattern.MatchString(collection) {
-		return Page{}, noCollection()
-	}
-	plan, err := planQuery(collection, q)
+	plan, err := planQuery(collection, q, g)
 	if err != nil {
 		return Page{}, err
 	}
 	return s.find(ctx, p.Tenant, collection, plan)
 }
 
-// plan is a query that was checked.
+// plan is a query that was checked. Its filter selects what was asked for and
+// may be read.
 type plan struct {
 	store.Query
+	asked  document.Filter
+	grant  Grant
 	fields []string
 	seal   [sealSize]byte
 }
 
-func planQuery(collection string, q Query) (plan, error) {
-	p := plan{fields: q.Fields}
+func planQuery(collection string, q Query, g Grant) (plan, error) {
+	p := plan{fields: q.Fields, grant: g}
 	var err error
-	if p.Filter, err = document.ParseFilter(q.Filter); err != nil {
+	if p.asked, err = document.ParseFilter(q.Filter); err != nil {
 		return plan{}, err
 	}
 	if p.Sort, err = document.ParseSort(q.Sort); err != nil {
 		return plan{}, err
 	}
+	if err = g.mayAsk(p.asked, p.Sort); err != nil {
+		return plan{}, err
+	}
+	p.Filter = g.Filter.And(p.asked)
 	for i, f := range q.Fields {
 		if err := document.CheckPath(fmt.Sprintf("/fields/%d", i), f); err != nil {
 			return plan{}, err
@@ -95,7 +101,7 @@ func planQuery(collection string, q Query) (plan, error) {
 		return plan{}, badLimit()
 	}
 	p.MaxBytes = pageBytes
-	p.seal = sealOf(collection, p.Filter.String(), q.Sort)
+	p.seal = sealOf(collection, p.asked.String(), q.Sort)
 	p.Cursor, err = p.open(q.Cursor)
 	return p, err
 }
@@ -107,16 +113,26 @@ func badLimit() error {
 func (s *Service) find(ctx context.Context, tenant platform.TenantID, collection string, p plan) (Page, error) {
 	found, err := s.read(ctx, tenant, collection, p.Query)
 	if err != nil {
-		return Page{}, cursorFault(err)
+		return Page{}, cursorFault(p.nameIndex(err))
 	}
-	if p.fields != nil {
-		for i := range found.Documents {
-			d := &found.Documents[i]
-			d.Data = document.Select(d.Data, p.fields)
-		}
-	}
+	p.show(found.Documents)
 	return Page{Records: found.Documents, Next: p.close(found.Next)}, nil
 }
+
+// show leaves of records what was asked for and may be read.
+func (p *plan) show(records []Record) {
+	if p.fields == nil && p.grant.Readable == nil {
+		return
+	}
+	for i := range records {
+		p.grant.show(&records[i])
+		records[i].Data = document.Select(records[i].Data, p.fields)
+	}
+}
+
+// nameIndex adds to the error of a query that costs too much which index it
+// lacks, for what the caller asked.
+func (p *plan) nameIndex(err error) error { return nameIndex(err, p.asked, p.Sort) }
 
 // cursorFault turns the store's word on a cursor into that of lists.
 func cursorFault(err error) error {
@@ -129,22 +145,24 @@ func cursorFault(err error) error {
 // Count returns how many records match a filter; nil is all. Errors: those of
 // [Service.Find].
 func (s *Service) Count(ctx context.Context, p platform.Principal, collection string, filter json.RawMessage) (int64, error) {
-	if err := p.RequireTenant(); err != nil {
-		return 0, err
-	}
-	if !collectionPattern.MatchString(collection) {
-		return 0, noCollection()
-	}
-	f, err := document.ParseFilter(filter)
+	g, err := s.grant(ctx, p, PermissionReadRecords, collection)
 	if err != nil {
 		return 0, err
 	}
+	asked, err := document.ParseFilter(filter)
+	if err != nil {
+		return 0, err
+	}
+	if err := g.mayAsk(asked, nil); err != nil {
+		return 0, err
+	}
+	f := g.Filter.And(asked)
 	var n int64
 	err = s.scans.Run(ctx, s.limits, p.Tenant, func(ctx context.Context, budget *store.Budget) (err error) {
 		n, err = s.docs.Count(ctx, p.Tenant, collection, f, budget)
 		return err
 	})
-	return n, nameIndex(err, f, nil)
+	return n, nameIndex(err, asked, nil)
 }
 
 // A cursor on the outside is a version byte, a checksum and the store's

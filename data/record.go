@@ -23,7 +23,8 @@ type Record = store.Document
 // pointers under /data; [platform.KindTooLarge]; [platform.KindNotFound] for
 // the collection; [platform.KindConflict] "exists" and "unique";
 // [platform.OverLimit] where the tenant keeps as much as it may, see
-// [platform.Limits].Records and RecordBytes.
+// [platform.Limits].Records and RecordBytes; [platform.KindForbidden], which
+// [Config.Access] decides: "field_not_writable" and "record_not_allowed" too.
 func (s *Service) CreateRecord(
 	ctx context.Context, p platform.Principal, collection, id string, data json.RawMessage,
 ) (Record, error) {
@@ -39,11 +40,38 @@ func (s *Service) CreateRecord(
 
 // create is CreateRecord for data that [compactObject] returned.
 func (s *Service) create(ctx context.Context, p platform.Principal, collection, id string, data json.RawMessage) (Record, error) {
+	g, err := s.grant(ctx, p, PermissionWriteRecords, collection)
+	if err != nil {
+		return Record{}, err
+	}
 	if id == "" {
 		id = s.newID("rec")
 	} else if !validRecordID(id) {
 		return Record{}, platform.Invalid(platform.Field{Path: "/id", Code: "format", Detail: idRule})
 	}
+	if !g.whole() {
+		return s.createWithin(ctx, p, &g, collection, id, data)
+	}
+	return s.insert(ctx, p, collection, id, data)
+}
+
+// createWithin is create for a grant with limits.
+func (s *Service) createWithin(ctx context.Context, p platform.Principal, g *Grant, collection, id string, data json.RawMessage) (Record, error) {
+	data, err := g.keep(nil, data, g.Readable)
+	if err == nil {
+		now := s.now()
+		err = g.mayHold(&Record{ID: id, Version: 1, CreatedAt: now, UpdatedAt: now, Data: data})
+	}
+	if err != nil {
+		return Record{}, err
+	}
+	rec, err := s.insert(ctx, p, collection, id, data)
+	g.show(&rec)
+	return rec, g.hide(err, "/data")
+}
+
+// insert creates a record that the principal may create.
+func (s *Service) insert(ctx context.Context, p platform.Principal, collection, id string, data json.RawMessage) (Record, error) {
 	if err := s.checkData(ctx, p.Tenant, collection, data); err != nil {
 		return Record{}, err
 	}
@@ -88,20 +116,33 @@ func (s *Service) tooLarge() error {
 	return platform.Errorf(platform.KindTooLarge, "record_too_large", "the data of a record may have %d bytes", s.maxRecord)
 }
 
-// Record returns one record. Error: [platform.KindNotFound], for the record
-// and for the collection.
+// Record returns one record. Errors: [platform.KindNotFound], for the record and
+// for the collection; [platform.KindForbidden]. A record that the principal may
+// not read is not found.
 func (s *Service) Record(ctx context.Context, p platform.Principal, collection, id string) (Record, error) {
-	if err := p.RequireTenant(); err != nil {
+	g, err := s.grant(ctx, p, PermissionReadRecords, collection)
+	if err != nil {
 		return Record{}, err
 	}
-	return s.record(ctx, p.Tenant, collection, id)
+	rec, err := s.recordWithin(ctx, p, &g, collection, id)
+	if err != nil {
+		return Record{}, err
+	}
+	g.show(&rec)
+	return rec, nil
 }
 
-// record is Record for whoever was let in already.
-func (s *Service) record(ctx context.Context, tenant platform.TenantID, collection, id string) (Record, error) {
-	if !collectionPattern.MatchString(collection) {
-		return Record{}, noCollection()
+// recordWithin returns a record that g is for, with all its data.
+func (s *Service) recordWithin(ctx context.Context, p platform.Principal, g *Grant, collection, id string) (Record, error) {
+	rec, err := s.record(ctx, p.Tenant, collection, id)
+	if err == nil && !g.admits(&rec) {
+		err = platform.NotFound("record")
 	}
+	return rec, err
+}
+
+// record returns a record to whoever was let in already.
+func (s *Service) record(ctx context.Context, tenant platform.TenantID, collection, id string) (Record, error) {
 	if err := s.loads.begin(ctx); err != nil {
 		return Record{}, err
 	}
@@ -110,7 +151,8 @@ func (s *Service) record(ctx context.Context, tenant platform.TenantID, collecti
 }
 
 // ReplaceRecord gives a record new data. ifMatch are the versions that the
-// caller means; nil is any. Errors: those of CreateRecord,
+// caller means; nil is any. What [Config.Access] does not let the principal write
+// stays where the data does not name it. Errors: those of CreateRecord,
 // [platform.KindNotFound] for the record, [platform.KindStale].
 func (s *Service) ReplaceRecord(
 	ctx context.Context, p platform.Principal, collection, id string, data json.RawMessage, ifMatch []int64,
@@ -129,6 +171,15 @@ func (s *Service) ReplaceRecord(
 func (s *Service) replace(
 	ctx context.Context, p platform.Principal, collection, id string, data json.RawMessage, ifMatch []int64,
 ) (Record, error) {
+	g, err := s.grant(ctx, p, PermissionWriteRecords, collection)
+	if err != nil {
+		return Record{}, err
+	}
+	if !g.whole() {
+		return s.rewrite(ctx, p, &g, collection, id, ifMatch, func(old json.RawMessage) (json.RawMessage, error) {
+			return g.keep(old, data, g.Readable)
+		})
+	}
 	if err := s.checkData(ctx, p.Tenant, collection, data); err != nil {
 		return Record{}, err
 	}
@@ -184,51 +235,97 @@ func (s *Service) meant(
 func (s *Service) PatchRecord(
 	ctx context.Context, p platform.Principal, collection, id string, patch json.RawMessage, ifMatch []int64,
 ) (Record, error) {
-	if err := p.RequireTenant(); err != nil {
+	g, err := s.grant(ctx, p, PermissionWriteRecords, collection)
+	if err != nil {
 		return Record{}, err
 	}
 	compact, err := compactObject(patch, "")
 	if err != nil {
 		return Record{}, err
 	}
+	if err := g.mayPatch(compact); err != nil {
+		return Record{}, err
+	}
+	return s.rewrite(ctx, p, &g, collection, id, ifMatch, func(old json.RawMessage) (json.RawMessage, error) {
+		return g.keep(old, document.MergePatch(old, compact), nil)
+	})
+}
+
+// rewrite changes a record that g is for to what change makes of its data. It
+// reads the record, and writes where that is still the present version.
+func (s *Service) rewrite(
+	ctx context.Context, p platform.Principal, g *Grant, collection, id string, ifMatch []int64,
+	change func(old json.RawMessage) (json.RawMessage, error),
+) (Record, error) {
 	var out Record
-	once := func() error {
-		d, err := s.record(ctx, p.Tenant, collection, id)
+	err := s.meanwhile(ctx, ifMatch, func() error {
+		d, err := s.recordWithin(ctx, p, g, collection, id)
 		if err != nil {
 			return err
 		}
 		if ifMatch != nil && !slices.Contains(ifMatch, d.Version) {
 			return stale("record")
 		}
-		merged := document.MergePatch(d.Data, compact)
-		if err := s.checkData(ctx, p.Tenant, collection, merged); err != nil {
-			return err
-		}
-		taken, err := s.quotas.take(ctx, p.Tenant, store.Size{Bytes: int64(len(merged) - len(d.Data))}, nil)
+		data, err := change(d.Data)
 		if err != nil {
 			return err
 		}
-		out, err = s.applyTaken(ctx, p, collection, store.Change{Op: store.OpReplace, ID: id, IfVersion: d.Version, Data: merged}, taken)
+		if err := g.mayHold(&Record{ID: id, Version: d.Version + 1, CreatedAt: d.CreatedAt, UpdatedAt: s.now(), Data: data}); err != nil {
+			return err
+		}
+		if err := s.checkData(ctx, p.Tenant, collection, data); err != nil {
+			return err
+		}
+		taken, err := s.quotas.take(ctx, p.Tenant, store.Size{Bytes: int64(len(data) - len(d.Data))}, nil)
+		if err != nil {
+			return err
+		}
+		out, err = s.applyTaken(ctx, p, collection, store.Change{Op: store.OpReplace, ID: id, IfVersion: d.Version, Data: data}, taken)
 		return err
-	}
+	})
+	g.show(&out)
+	return out, g.hide(err, "/data")
+}
+
+// meanwhile calls f, again where another change came between and the caller did
+// not say which version it means.
+func (*Service) meanwhile(ctx context.Context, ifMatch []int64, f func() error) error {
 	if ifMatch != nil {
-		err = once()
-	} else {
-		err = retryStale(ctx, once)
+		return f()
 	}
-	return out, err
+	return retryStale(ctx, f)
 }
 
 // DeleteRecord removes a record. ifMatch are the versions that the caller
-// means; nil is any. Errors: [platform.KindNotFound], [platform.KindStale].
+// means; nil is any. Errors: [platform.KindNotFound], [platform.KindStale],
+// [platform.KindForbidden].
 func (s *Service) DeleteRecord(ctx context.Context, p platform.Principal, collection, id string, ifMatch []int64) error {
-	if err := p.RequireTenant(); err != nil {
+	g, err := s.grant(ctx, p, PermissionDeleteRecords, collection)
+	if err != nil {
 		return err
+	}
+	if !g.Filter.IsZero() {
+		return s.meanwhile(ctx, ifMatch, func() error {
+			d, err := s.recordWithin(ctx, p, &g, collection, id)
+			if err != nil {
+				return err
+			}
+			if ifMatch != nil && !slices.Contains(ifMatch, d.Version) {
+				return stale("record")
+			}
+			return s.remove(ctx, p, collection, id, d.Version)
+		})
 	}
 	version, err := s.meant(ctx, p.Tenant, collection, id, ifMatch)
 	if err != nil {
 		return err
 	}
+	return s.remove(ctx, p, collection, id, version)
+}
+
+// remove deletes a record that the principal may delete, at a version or, for 0,
+// at any.
+func (s *Service) remove(ctx context.Context, p platform.Principal, collection, id string, version int64) error {
 	was, err := s.apply(ctx, p, collection, store.Change{Op: store.OpDelete, ID: id, IfVersion: version})
 	if err != nil {
 		return err
@@ -239,9 +336,6 @@ func (s *Service) DeleteRecord(ctx context.Context, p platform.Principal, collec
 
 // apply makes one change and its event.
 func (s *Service) apply(ctx context.Context, p platform.Principal, collection string, change store.Change) (Record, error) {
-	if !collectionPattern.MatchString(collection) {
-		return Record{}, noCollection()
-	}
 	var typ string
 	switch change.Op {
 	case store.OpInsert:

@@ -35,14 +35,14 @@ func (s *Service) read(ctx context.Context, tenant platform.TenantID, collection
 		found, err = s.docs.Find(ctx, tenant, collection, q)
 		return err
 	})
-	return found, nameIndex(err, q.Filter, q.Sort)
+	return found, err
 }
 
 // each runs one of the many queries that read a whole collection page by page,
 // and f on its page, as part of one scan of the tenant's share. What does not
 // end with its context, such as writing to a caller, is none of f's.
 func (s *Service) each(ctx context.Context, tenant platform.TenantID, collection string, q store.Query, f func(store.Page) error) error {
-	err := s.scans.Scan(ctx, s.limits, tenant, func(ctx context.Context, budget *store.Budget) error {
+	return s.scans.Scan(ctx, s.limits, tenant, func(ctx context.Context, budget *store.Budget) error {
 		q.Budget = budget
 		found, err := s.docs.Find(ctx, tenant, collection, q)
 		if err == nil {
@@ -53,7 +53,6 @@ func (s *Service) each(ctx context.Context, tenant platform.TenantID, collection
 		}
 		return f(found)
 	})
-	return nameIndex(err, q.Filter, q.Sort)
 }
 
 // nameIndex adds to the error of a query that costs too much which index it

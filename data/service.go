@@ -19,6 +19,11 @@ import (
 type Config struct {
 	// Documents keeps the collections and their records.
 	Documents store.Documents
+	// Access decides what a principal may do. Nil is [Permissions] of nobody:
+	// requests that a gateway authorised are served, calls from Go work with
+	// [platform.System], and all others are refused. Give it
+	// Permissions(users) where Go code calls with the principals of users.
+	Access Access
 	// Logger takes faults of ours that a caller is not told; nil is silence.
 	Logger *slog.Logger
 	// Now is the clock; nil is [time.Now]. It dates events; the times of
@@ -54,6 +59,7 @@ type Config struct {
 // their first write to Stop.
 type Service struct {
 	docs      store.Documents
+	access    Access
 	log       *slog.Logger
 	now       func() time.Time
 	newID     func(prefix string) string
@@ -81,6 +87,9 @@ var (
 func New(cfg Config) (*Service, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Access == nil {
+		cfg.Access = Permissions(nil)
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -117,7 +126,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		quotas: quotas,
-		docs:   cfg.Documents, log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, maxRecord: cfg.MaxRecord,
+		docs:   cfg.Documents, access: cfg.Access, log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, maxRecord: cfg.MaxRecord,
 		importLimits: cfg.Import, limits: cfg.Limits, scans: scans, answers: newAnswers(cfg.AnswerMemory), loads: newLoads(cfg.MaxRecord, cfg.AnswerMemory),
 		schemas: schemas, api: rest.New("data", cfg.Logger),
 	}

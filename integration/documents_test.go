@@ -81,8 +81,10 @@ func documentStores(t *testing.T, clock *testclock.Clock) []namedStore {
 	return []namedStore{{"SQLite", onSQL(testdb.New(t))}, {"PostgreSQL", onSQL(pg)}, {"MongoDB", docs}}
 }
 
-// noEvents is a stream for stores whose changes have none.
+// noEvents is a stream for changes whose events nobody asks for.
 type noEvents struct{ store.Events }
+
+func (noEvents) Publish(context.Context, ...platform.Event) error { return nil }
 
 // script is one random script on all stores.
 type script struct {

@@ -74,6 +74,7 @@ func (p *Platform) makeMessages(cfg Config, s *stores) (err error) {
 func (p *Platform) makeRecords(cfg Config, s *stores) (err error) {
 	c := cfg.Records
 	c.Documents = s.documents
+	fill[data.Access](&c.Access, data.Permissions(authorizer(p.Accounts)))
 	fill(&c.Scans, s.scans)
 	cfg.share(&c.Logger, &c.Now, &c.NewID)
 	if c.Limits == nil {

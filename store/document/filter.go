@@ -85,6 +85,20 @@ func (f Filter) MatchRecord(r *Record) bool {
 // such as "@id", so that it cannot be decided by a record's data alone.
 func (f Filter) UsesStoreFields() bool { return f.root != nil && f.root.usesStoreFields() }
 
+// And returns a filter that selects what both of f and g select.
+func (f Filter) And(g Filter) Filter {
+	switch {
+	case f.root == nil:
+		return g
+	case g.root == nil:
+		return f
+	}
+	raw := make([]byte, 0, len(f.raw)+len(g.raw)+len(`{"$and":[,]}`))
+	raw = append(append(append(raw, `{"$and":[`...), f.raw...), ',')
+	raw = append(append(raw, g.raw...), `]}`...)
+	return Filter{root: &node{op: opAnd, kids: []*node{f.root, g.root}}, raw: raw}
+}
+
 // Paths returns the fields that the filter asks about, each once, in its order.
 // What $elemMatch asks of an element belongs to the field with the list.
 func (f Filter) Paths() []string {
