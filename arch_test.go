@@ -51,7 +51,8 @@ var rules = []rule{
 	{dir: "store/kafka", ours: []string{"", "store", "internal/..."}, theirs: []string{"github.com/segmentio/kafka-go"}},
 	{dir: "store/memory", ours: []string{"", "store", "internal/..."}},
 	{dir: "store/sqldocs", ours: []string{"", "store", "store/document", "store/internal/...", "internal/..."}},
-	{dir: "store/sqlevents", ours: []string{"", "store", "store/internal/...", "internal/..."}},
+	// The stream brings the relay of its own store, so that no host forgets it.
+	{dir: "store/sqlevents", ours: []string{"", "store", "store/outbox", "store/internal/...", "internal/..."}},
 	{dir: "store/outbox", ours: []string{"", "store", "store/internal/...", "internal/..."}},
 	{dir: "store/consumer", ours: []string{"", "store", "internal/..."}},
 	{dir: "store/queue", ours: []string{"", "store", "store/internal/...", "internal/..."}},

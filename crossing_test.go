@@ -21,7 +21,6 @@ import (
 	"github.com/acme/platform/notify"
 	"github.com/acme/platform/store/idempotency"
 	"github.com/acme/platform/store/memory"
-	"github.com/acme/platform/store/outbox"
 	"github.com/acme/platform/store/queue"
 	"github.com/acme/platform/store/sqlevents"
 	"github.com/acme/platform/user"
@@ -126,11 +125,9 @@ func (nobody) Recipients(context.Context, platform.TenantID, notify.Audience) ([
 // store lists all who can cross tenants.
 func TestAnAssembledPlatformListsItsCrossings(t *testing.T) {
 	db := testdb.New(t)
-	events, err := sqlevents.New(sqlevents.Config{DB: db})
+	events, err := sqlevents.New(sqlevents.Config{DB: db}) // with its relay
 	ok(t, err)
 	jobs, err := queue.New(queue.Config{DB: db})
-	ok(t, err)
-	_, err = outbox.New(outbox.Config{DB: db, Events: events})
 	ok(t, err)
 	_, err = idempotency.New(idempotency.Config{DB: db})
 	ok(t, err)

@@ -21,6 +21,7 @@ var withoutTenant = map[string]string{
 	"user_devices":      "they are the account's",
 	"user_sessions":     "it is the account's, and moves between organizations",
 	"user_signing_keys": "one set signs for all",
+	"outbox_heartbeat":  "the relays serve all tenants",
 	"event_offsets":     "a group of consumers serves all tenants",
 	"retention_leases":  "one replica removes what is old for all tenants",
 	"schema_migrations": "the tables' own history",
@@ -41,6 +42,7 @@ var acrossTenants = map[string]string{
 	"notify/rulefailures.go notify_rule_failures": "notify.rule-failures",
 	"notify/rulefailures.go notify_rules":         "notify.rule-failures", // joined by the failure's tenant
 	"notify/rulefailures.go notify_builtin_rules": "notify.rule-failures", // the same
+	"store/internal/sqltx/unserved.go outbox":     "sqlite.check",         // and postgres.check
 	"store/outbox/away.go outbox":                 "outbox.relay",
 	"store/outbox/move.go outbox":                 "outbox.relay",
 	"store/outbox/stats.go outbox":                "outbox.stats",

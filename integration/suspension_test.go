@@ -52,9 +52,9 @@ func assembleSuspendable(t *testing.T, db store.Relational, bus store.PubSub, ca
 		OnInvitation: func(context.Context, store.Tx, user.Invitation, user.Secret) error { return nil },
 	})
 	must(err)
-	events, err := sqlevents.New(sqlevents.Config{DB: db, Interval: 50 * time.Millisecond})
-	must(err)
-	relay, err := outbox.New(outbox.Config{DB: db, Events: events, Interval: 50 * time.Millisecond})
+	events, err := sqlevents.New(sqlevents.Config{
+		DB: db, Interval: 50 * time.Millisecond, Relay: outbox.Config{Interval: 50 * time.Millisecond},
+	})
 	must(err)
 	jobs, err := queue.New(queue.Config{
 		DB: db, Limits: users.Limits(nil), Suspensions: users, Interval: 50 * time.Millisecond,
@@ -68,7 +68,7 @@ func assembleSuspendable(t *testing.T, db store.Relational, bus store.PubSub, ca
 		Verifier: users, Authorizer: users, Cache: cache, RateLimit: gateway.NoLimit, SignInRateLimit: gateway.NoLimit,
 	}, users, messages)
 	must(err)
-	p, err := platform.New(platform.Config{Elsewhere: []platform.Module{db.(platform.Module)}}, events, relay, users, messages, jobs, gw)
+	p, err := platform.New(platform.Config{Elsewhere: []platform.Module{db.(platform.Module)}}, events, users, messages, jobs, gw)
 	must(err)
 	must(p.Start(t.Context()))
 	t.Cleanup(func() {

@@ -126,9 +126,9 @@ func openOn(t testing.TB, place *testdb.Place, db testdb.DB, people *people, con
 	// One process needs no looks at what others did; days of them would take
 	// long even in a bubble.
 	var err error
-	w.events, err = sqlevents.New(sqlevents.Config{DB: w.db, Interval: time.Hour, Lease: 3 * time.Hour})
-	must(err)
-	relay, err := outbox.New(outbox.Config{DB: w.db, Events: w.events, Interval: time.Hour})
+	w.events, err = sqlevents.New(sqlevents.Config{
+		DB: w.db, Interval: time.Hour, Lease: 3 * time.Hour, Relay: outbox.Config{Interval: time.Hour},
+	})
 	must(err)
 	w.queue, err = queue.New(queue.Config{DB: w.db, Interval: time.Hour, Lease: 3 * time.Hour})
 	must(err)
@@ -142,7 +142,7 @@ func openOn(t testing.TB, place *testdb.Place, db testdb.DB, people *people, con
 	if way != nil {
 		w.svc.SetTransport(way)
 	}
-	w.p, err = platform.New(platform.Config{}, w.events, relay, w.queue, w.svc)
+	w.p, err = platform.New(platform.Config{Elsewhere: []platform.Module{w.db}}, w.events, w.queue, w.svc)
 	must(err)
 	must(w.p.Start(ctx))
 	w.mux = routes.Mux(w.svc.Routes())

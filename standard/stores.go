@@ -78,27 +78,32 @@ func (s *stores) openLive(cfg Config) error {
 	return s.add("Live", live)
 }
 
-// openEvents makes the stream and, where the stream is in no table of the
-// relational store, the relay that feeds it.
+// openEvents makes the stream and, where the stream does not bring its own, the
+// relay that feeds it.
 func (s *stores) openEvents(cfg Config) (err error) {
+	feed := cfg.Relay
+	cfg.share(&feed.Logger, &feed.Now, nil)
 	if cfg.Events == nil {
-		s.events, err = sqlevents.New(sqlevents.Config{DB: s.db, Logger: cfg.Logger, Now: cfg.Now, NewID: cfg.NewID, Lease: lease, Exclusive: cfg.Relational == nil})
+		s.events, err = sqlevents.New(sqlevents.Config{
+			DB: s.db, Logger: cfg.Logger, Now: cfg.Now, NewID: cfg.NewID, Lease: lease, Relay: feed,
+		})
 		if err != nil {
 			return named("Events", err)
 		}
-	} else {
-		env := cfg.env()
-		env.Relational = s.db
-		if s.events, err = cfg.Events(env); err != nil {
-			return named("Events", err)
-		}
+		return s.add("Events", s.events)
+	}
+	env := cfg.env()
+	env.Relational = s.db
+	if s.events, err = cfg.Events(env); err != nil {
+		return named("Events", err)
 	}
 	if err := s.add("Events", s.events); err != nil {
 		return err
 	}
-	feed := cfg.Relay
+	if own, ok := s.events.(outbox.Relayed); ok && own.SharesStore(s.db) {
+		return nil
+	}
 	feed.DB, feed.Events = s.db, s.events
-	cfg.share(&feed.Logger, &feed.Now, nil)
 	relay, err := outbox.New(feed)
 	if err != nil {
 		return named("Relay", err)

@@ -109,6 +109,21 @@ func Joined(tx Queries) bool {
 	return ok && j.Joined()
 }
 
+// Exclusive is a [Relational] that can say whether it is open in one process
+// alone. What an earlier process left unfinished in it is then free at once: the
+// queue and the stream of tables need not wait for its leases to end. In such a
+// store each process has at most one queue and one stream.
+type Exclusive interface {
+	// Exclusive reports whether that is so; it does not change.
+	Exclusive() bool
+}
+
+// IsExclusive reports whether db says that it is open in one process alone.
+func IsExclusive(db Relational) bool {
+	e, ok := db.(Exclusive)
+	return ok && e.Exclusive()
+}
+
 // RowReader is a [Relational] that reads a single row cheaper than a transaction
 // does; see [ReadRow].
 type RowReader interface {

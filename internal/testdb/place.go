@@ -126,7 +126,7 @@ func (p *Place) Open(tb testing.TB) DB {
 func (p *Place) Another(tb testing.TB, first DB) DB {
 	tb.Helper()
 	if p.path != "" {
-		return first
+		return Alone(first, false)
 	}
 	return p.Open(tb)
 }

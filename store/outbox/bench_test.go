@@ -13,6 +13,7 @@ import (
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/kafka"
 	"github.com/acme/platform/store/outbox"
+	"github.com/acme/platform/store/sqlevents"
 )
 
 // BenchmarkRelay measures events from the outbox to the stream of the same store,
@@ -21,11 +22,14 @@ func BenchmarkRelay(b *testing.B) {
 	broker := startKafka(b)
 	testdb.OnEach(b, func(b *testing.B, db testdb.DB) {
 		b.Helper()
-		e := startEvents(b, db)
 		for _, batch := range []int{100, 500, 2000} {
-			b.Run(fmt.Sprintf("in the store %d", batch), func(b *testing.B) { benchmarkRelay(b, db, e, batch) })
-			b.Run(fmt.Sprintf("kafka %d", batch), func(b *testing.B) { benchmarkRelay(b, db, broker, batch) })
-			b.Run(fmt.Sprintf("nowhere %d", batch), func(b *testing.B) { benchmarkRelay(b, db, &nowhere{}, batch) })
+			b.Run(fmt.Sprintf("in the store %d", batch), func(b *testing.B) {
+				benchmarkRelay(b, db, func() (module, error) {
+					return sqlevents.New(sqlevents.Config{DB: db, Relay: outbox.Config{Batch: batch}})
+				})
+			})
+			b.Run(fmt.Sprintf("kafka %d", batch), func(b *testing.B) { benchmarkRelay(b, db, relayTo(db, broker, batch)) })
+			b.Run(fmt.Sprintf("nowhere %d", batch), func(b *testing.B) { benchmarkRelay(b, db, relayTo(db, &nowhere{}, batch)) })
 		}
 	})
 }
@@ -67,8 +71,21 @@ type nowhere struct{ remote }
 
 func (*nowhere) Publish(context.Context, ...platform.Event) error { return nil }
 
-func benchmarkRelay(b *testing.B, db store.Relational, e store.Events, batch int) {
+// module is a relay, or a stream with its own.
+type module interface {
+	platform.Starter
+	platform.Stopper
+}
+
+func relayTo(db store.Relational, e store.Events, batch int) func() (module, error) {
+	return func() (module, error) { return outbox.New(outbox.Config{DB: db, Events: e, Batch: batch}) }
+}
+
+func benchmarkRelay(b *testing.B, db store.Relational, relay func() (module, error)) {
 	b.Helper()
+	if e := startEvents(b, db, outbox.Config{}); e.Stop(context.Background()) != nil { // it made its tables
+		b.Fatal("the stream did not stop")
+	}
 	const total = 20_000
 	for b.Loop() {
 		b.StopTimer()
@@ -88,7 +105,7 @@ func benchmarkRelay(b *testing.B, db store.Relational, e store.Events, batch int
 			}
 		}
 		b.StartTimer()
-		r, err := outbox.New(outbox.Config{DB: db, Events: e, Batch: batch})
+		r, err := relay()
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -10,10 +10,23 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/outbox"
-	"github.com/acme/platform/store/sqlevents"
 	"github.com/acme/platform/store/sqlite"
 )
 
+// elsewhere stands for a stream that is not in the store, such as Kafka.
+type elsewhere chan platform.Event
+
+func (s elsewhere) Publish(_ context.Context, events ...platform.Event) error {
+	for _, e := range events {
+		s <- e
+	}
+	return nil
+}
+
+func (elsewhere) Consume(context.Context, string, store.EventHandler) error { return nil }
+
+// A stream that is not in the store, such as Kafka, needs a relay beside it.
+// Package sqlevents brings its own.
 func Example() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "outbox")
@@ -27,17 +40,13 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	events, err := sqlevents.New(sqlevents.Config{DB: db})
+	stream := make(elsewhere, 1)
+	relay, err := outbox.New(outbox.Config{DB: db, Events: stream})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	relay, err := outbox.New(outbox.Config{DB: db, Events: events})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	p, err := platform.New(platform.Config{}, db, events, relay)
+	p, err := platform.New(platform.Config{}, db, relay)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -57,17 +66,8 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	consumer, end := context.WithCancel(ctx)
-	err = events.Consume(consumer, "welcome", func(_ context.Context, batch []platform.Event) error {
-		for _, e := range batch {
-			fmt.Println(e.Tenant, e.Type, e.Subject)
-		}
-		end()
-		return nil
-	})
-	if err != nil {
-		fmt.Println(err)
-	}
+	e := <-stream
+	fmt.Println(e.Tenant, e.Type, e.Subject)
 	if err := p.Stop(ctx); err != nil {
 		fmt.Println(err)
 	}

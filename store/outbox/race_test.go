@@ -40,10 +40,18 @@ func TestLateCommits(t *testing.T) {
 	}
 	place := testdb.NewPlace(t)
 	db, other := place.Open(t), place.Open(t)
-	for name, to := range map[string]store.Events{"away": &remote{}, "in the store": startEvents(t, db)} {
+	for name, start := range map[string]func(*testing.T) (moved func() []string, stop func(context.Context) error){
+		"away": func(t *testing.T) (func() []string, func(context.Context) error) {
+			to := &remote{}
+			return to.ids, startRelay(t, outbox.Config{DB: db, Events: to, Interval: notNow}).Stop
+		},
+		"in the store": func(t *testing.T) (func() []string, func(context.Context) error) {
+			e := startEvents(t, db, outbox.Config{Interval: notNow})
+			return collect(t, e), e.Relay().Stop
+		},
+	} {
 		t.Run(name, func(t *testing.T) {
-			moved := collected(t, to)
-			r := startRelay(t, outbox.Config{DB: db, Events: to, Interval: notNow})
+			moved, stop := start(t)
 			emitted, commit, committed := make(chan struct{}), make(chan struct{}), make(chan error)
 			go func() {
 				committed <- db.InTenant(context.Background(), acme, func(ctx context.Context, tx store.Tx) error {
@@ -71,20 +79,11 @@ func TestLateCommits(t *testing.T) {
 			if got := moved(); got[38] != "evt_1" {
 				t.Errorf("the last but one is %s", got[38])
 			}
-			if err := r.Stop(t.Context()); err != nil {
+			if err := stop(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-}
-
-// collected returns what a stream has.
-func collected(t *testing.T, e store.Events) func() []string {
-	t.Helper()
-	if r, ok := e.(*remote); ok {
-		return r.ids
-	}
-	return collect(t, e)
 }
 
 // TestManyWritersAndRelays has 16 writers, whose transactions commit in another

@@ -31,6 +31,14 @@ type TxPublisher interface {
 	SharesStore(db store.Relational) bool
 }
 
+// Relayed is a [TxPublisher] that moves the events of its store to itself, by a
+// relay of its own: it needs no other, and [New] refuses to make one.
+type Relayed interface {
+	TxPublisher
+	// Relay is the stream's own.
+	Relay() *Relay
+}
+
 // Config configures a [Relay]. DB and Events are required.
 type Config struct {
 	// DB is the store whose outbox is emptied. Where it is a [store.Emitter],
@@ -51,7 +59,8 @@ type Config struct {
 	// published at once while more wait.
 	Batch int
 	// Interval is how often the outbox is looked at unasked; zero is one
-	// second.
+	// second. With more than four minutes the check of the store may take a relay
+	// for gone while events wait.
 	Interval time.Duration
 	// Cooldown is the least time between two looks, so that what many callers
 	// commit meanwhile leaves together; zero is 10 ms. An event after a quiet
@@ -99,6 +108,9 @@ func (c *Config) validate() error {
 	check := setting.For("outbox")
 	check.Need(c.DB != nil, "DB", "must be set")
 	check.Need(c.Events != nil, "Events", "must be set")
+	own, ok := c.Events.(Relayed)
+	check.Need(!ok || own.Relay() == nil || !own.SharesStore(c.DB), "Events",
+		"is a stream that brings its own relay: leave this one out, and give its settings to the stream (sqlevents.Config.Relay)")
 	check.Need(c.Batch >= 1 && c.Batch <= 10_000, "Batch", "must be 1 to 10,000")
 	check.Need(c.Interval > 0, "Interval", "must be positive")
 	check.Need(c.Cooldown > 0, "Cooldown", "must be positive")
@@ -146,14 +158,15 @@ func New(cfg Config) (*Relay, error) {
 }
 
 // crossings are the tokens for what the relay does across tenants.
-type crossings struct{ relay, stats, trim store.Crossing }
+type crossings struct{ relay, heartbeat, stats, trim store.Crossing }
 
 func newCrossings(db store.Relational) crossings {
 	of := db.Crossings()
 	return crossings{
-		relay: of.Grant("outbox.relay", "moves the events of all tenants to the stream, in one order"),
-		stats: of.Grant("outbox.stats", "counts the events of all tenants that wait"),
-		trim:  of.Grant("outbox.trim", "removes rows of the inbox and dead events that are older than the retention"),
+		relay:     of.Grant("outbox.relay", "moves the events of all tenants to the stream, in one order"),
+		heartbeat: of.Grant("outbox.heartbeat", "notes that a relay serves the outbox"),
+		stats:     of.Grant("outbox.stats", "counts the events of all tenants that wait"),
+		trim:      of.Grant("outbox.trim", "removes rows of the inbox and dead events that are older than the retention"),
 	}
 }
 
@@ -174,7 +187,10 @@ func (r *Relay) Start(ctx context.Context) error {
 	if err := r.cfg.DB.Migrate(ctx, store.Migrations{Component: "outbox_relay", Files: files}); err != nil {
 		return fmt.Errorf("outbox: %w", err)
 	}
-	for _, loop := range []func(context.Context){r.run, r.trimInboxLoop, r.trimDeadLoop} {
+	if err := r.beat(ctx); err != nil {
+		return err
+	}
+	for _, loop := range []func(context.Context){r.run, r.beatLoop, r.trimInboxLoop, r.trimDeadLoop} {
 		r.background.Go(loop) //nolint:contextcheck // it must not end with the context of the start
 	}
 	return nil

@@ -41,9 +41,10 @@ func startRelay(tb testing.TB, cfg outbox.Config) *outbox.Relay {
 	return r
 }
 
-func startEvents(tb testing.TB, db store.Relational) *sqlevents.Events {
+// startEvents starts a stream in db and its own relay.
+func startEvents(tb testing.TB, db store.Relational, relay outbox.Config) *sqlevents.Events {
 	tb.Helper()
-	e, err := sqlevents.New(sqlevents.Config{DB: db})
+	e, err := sqlevents.New(sqlevents.Config{DB: db, Relay: relay})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -190,9 +191,8 @@ func TestMovesInOrderWithinTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		emit(t, db, 0, 230) // what an earlier process left
-		e := startEvents(t, db)
-		got := collect(t, e)
-		r := startRelay(t, outbox.Config{DB: db, Events: e, Batch: 100, Interval: time.Hour})
+		e := startEvents(t, db, outbox.Config{Batch: 100, Interval: time.Hour})
+		got, r := collect(t, e), e.Relay()
 		synctest.Wait()
 		wantIDs(t, "what was left", got(), 0, 230)
 		time.Sleep(time.Minute)
@@ -295,9 +295,8 @@ func TestPoison(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		emit(t, db, 0, 40)
 		exec(t, db, `UPDATE outbox SET subject = '' WHERE id = 'evt_5'`)
-		e := startEvents(t, db)
-		got := collect(t, e)
-		r := startRelay(t, outbox.Config{DB: db, Events: e})
+		e := startEvents(t, db, outbox.Config{})
+		got, r := collect(t, e), e.Relay()
 		time.Sleep(time.Second)
 		ids := got()
 		if len(ids) != 39 || slices.Contains(ids, "evt_5") {

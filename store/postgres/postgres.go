@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
@@ -37,6 +38,7 @@ type DB struct {
 
 	mu      sync.Mutex
 	started bool
+	since   time.Time // of the start
 	stopped bool
 	running sync.WaitGroup
 }
@@ -103,7 +105,7 @@ func (db *DB) Start(ctx context.Context) error {
 	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	db.started = true
+	db.started, db.since = true, db.cfg.Now()
 	return nil
 }
 
@@ -133,8 +135,14 @@ func (db *DB) Ping(ctx context.Context) error {
 	}, store.ReadOnly)
 }
 
-// Check implements [platform.Checker].
-func (db *DB) Check(ctx context.Context) error { return db.Ping(ctx) }
+// Check implements [platform.Checker]. Beside a server that does not answer it is
+// an error that events have waited in the outbox for a minute, and no relay of any
+// process was heard of for as long: "outbox_unserved".
+func (db *DB) Check(ctx context.Context) error {
+	return db.AcrossTenants(ctx, db.cross.check, func(ctx context.Context, tx store.CrossTx) error {
+		return sqltx.CheckOutbox(ctx, tx, db.cfg.Now(), db.since)
+	}, store.ReadOnly)
+}
 
 // OnEmit implements [store.Emitter].
 func (db *DB) OnEmit(f func()) (remove func()) { return db.emit.Add(f) }

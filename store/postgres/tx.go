@@ -45,7 +45,7 @@ func newCrossings(of *store.Crossings) crossings {
 	return crossings{
 		migrate: of.Grant("postgres.migrate", "brings the tables of all tenants to their newest form"),
 		verify:  of.Grant("postgres.verify", "checks the row-level security of all tables"),
-		check:   of.Grant("postgres.check", "asks whether the server answers"),
+		check:   of.Grant("postgres.check", "asks whether the server answers and the outbox is served"),
 	}
 }
 

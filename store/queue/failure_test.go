@@ -185,8 +185,8 @@ func TestLostLease(t *testing.T) {
 		synctest.Wait()
 		cut.Down.Store(true)
 
-		b := newQueue(t, queue.Config{DB: db})
-		var second atomic.Int32 // the attempt
+		b := newQueue(t, queue.Config{DB: testdb.Alone(db, false)}) // of another process
+		var second atomic.Int32                                     // the attempt
 		gate := make(chan struct{})
 		b.Handle("job", func(_ context.Context, j queue.Job) error {
 			second.Store(int32(j.Attempt))
@@ -237,7 +237,7 @@ func TestCrash(t *testing.T) {
 			}
 
 			db = place.Open(t)
-			q := newQueue(t, queue.Config{DB: db, Exclusive: exclusive})
+			q := newQueue(t, queue.Config{DB: testdb.Alone(db, exclusive)})
 			ran := make(chan queue.Job, 1)
 			q.Handle("job", func(_ context.Context, j queue.Job) error { ran <- j; return nil }, queue.Options{})
 			start(t, q)

@@ -57,10 +57,6 @@ type Config struct {
 	// Lease is how long a job stays with a process that is not heard of; it
 	// is renewed while the handler runs. Zero is 30 s, the least is 1 s.
 	Lease time.Duration
-	// Exclusive says that no other process works on DB while this one does, as
-	// is so for a SQLite file, which is locked. Start then takes back what an
-	// earlier process left running, without waiting for its leases to end.
-	Exclusive bool
 	// Drain is how long Stop lets handlers go on before it ends their
 	// contexts, at most half of the time that Stop has; zero is 10 s.
 	Drain time.Duration
@@ -224,7 +220,8 @@ func (q *Queue) handles(kindName string) bool {
 }
 
 // Start makes the table and begins to run jobs, first those that an earlier
-// process left. It must be called once.
+// process left: once their leases have ended, and at once in a store that is open
+// in one process alone ([store.Exclusive]). It must be called once.
 func (q *Queue) Start(ctx context.Context) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -233,7 +230,7 @@ func (q *Queue) Start(ctx context.Context) error {
 	if err := q.cfg.DB.Migrate(ctx, store.Migrations{Component: "queue", Files: files}); err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	if q.cfg.Exclusive {
+	if store.IsExclusive(q.cfg.DB) {
 		if err := q.takeBack(ctx); err != nil {
 			return err
 		}

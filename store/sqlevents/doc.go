@@ -10,6 +10,12 @@
 // over rows that commit late. A transaction that appends with
 // [Events.PublishTx] should therefore end soon.
 //
+// # The relay
+//
+// A stream has a relay of its own (package outbox), which moves to it what
+// transactions of the same store emit. On PostgreSQL the relays of many processes
+// take turns.
+//
 // # Consumers
 //
 // Of the Consume calls of one group, in one or in many processes, one is active

@@ -16,6 +16,7 @@ import (
 	"github.com/acme/platform/internal/background"
 	"github.com/acme/platform/internal/setting"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/outbox"
 )
 
 //go:embed migrations
@@ -43,11 +44,6 @@ type Config struct {
 	// Lease is how long a group waits for a consumer that is not heard of
 	// before another takes over; zero is 30 s, the least is 1 s.
 	Lease time.Duration
-	// Exclusive says that no other process works on DB while this one does, as
-	// is so for a SQLite file, which is locked. Start then ends the leases
-	// that an earlier process left, so that after a crash groups go on at
-	// once.
-	Exclusive bool
 	// MinBackoff and MaxBackoff bound the pause before a failed batch is
 	// delivered again: it doubles from the first to the second, and a random
 	// half of it is left out. Zero is 100 ms and 30 s.
@@ -55,6 +51,10 @@ type Config struct {
 	// Retention is how long events are kept; zero is 7 days, the least is one
 	// minute.
 	Retention time.Duration
+	// Relay are the settings of the stream's own relay, which moves to the stream
+	// what transactions of DB emit. Its DB and Events must be left out; Logger,
+	// Now and Rand are the stream's where they are left out.
+	Relay outbox.Config
 }
 
 func (c *Config) setDefaults() {
@@ -76,6 +76,15 @@ func (c *Config) setDefaults() {
 	c.MinBackoff = cmp.Or(c.MinBackoff, 100*time.Millisecond)
 	c.MaxBackoff = cmp.Or(c.MaxBackoff, 30*time.Second)
 	c.Retention = cmp.Or(c.Retention, 7*24*time.Hour)
+	if c.Relay.Logger == nil {
+		c.Relay.Logger = c.Logger
+	}
+	if c.Relay.Now == nil {
+		c.Relay.Now = c.Now
+	}
+	if c.Relay.Rand == nil {
+		c.Relay.Rand = c.Rand
+	}
 }
 
 func (c *Config) validate() error {
@@ -87,6 +96,8 @@ func (c *Config) validate() error {
 	check.Need(c.MinBackoff > 0, "MinBackoff", "must be positive")
 	check.Need(c.MaxBackoff >= c.MinBackoff, "MaxBackoff", "must be at least MinBackoff")
 	check.Need(c.Retention >= time.Minute, "Retention", "must be at least one minute")
+	check.Need(c.Relay.DB == nil, "Relay.DB", "must be left out: it is Config.DB")
+	check.Need(c.Relay.Events == nil, "Relay.Events", "must be left out: it is this stream")
 	return check.Err()
 }
 
@@ -98,6 +109,7 @@ type Events struct {
 	// backoff is the pause before a failed batch, or a failed look, is tried again.
 	backoff background.Backoff
 	cross   crossings
+	relay   *outbox.Relay
 
 	started    chan struct{}   // closed when the tables are there
 	lifetime   context.Context //nolint:containedctx // it is the stream's own
@@ -124,9 +136,19 @@ func New(cfg Config) (*Events, error) {
 		cross:   newCrossings(cfg.DB),
 		started: make(chan struct{}), waiting: make(map[background.Signal]struct{}),
 	}
+	relay := cfg.Relay
+	relay.DB, relay.Events = cfg.DB, e
+	var err error
+	if e.relay, err = outbox.New(relay); err != nil {
+		return nil, fmt.Errorf("events: Config.Relay: %w", err)
+	}
 	e.lifetime, e.end = context.WithCancel(context.Background())
 	return e, nil
 }
+
+// Relay is the stream's own, for its figures. It starts and stops with the
+// stream; nobody else starts it.
+func (e *Events) Relay() *outbox.Relay { return e.relay }
 
 // crossings are the tokens for what the stream does across tenants.
 type crossings struct{ publish, consume, stats, trim store.Crossing }
@@ -147,8 +169,11 @@ func (*Events) Name() string { return "events" }
 // Needs implements [platform.Dependent].
 func (e *Events) Needs() []any { return []any{e.cfg.DB} }
 
-// Start makes the tables and begins to trim what is older than the retention.
-// It must be called once, before the modules that consume are started.
+// Start makes the tables, begins to trim what is older than the retention, and
+// starts the relay, which moves to the stream what an earlier process left in the
+// outbox, and then what is emitted. It must be called once, before the modules that
+// consume are started. In a store that is open in one process alone
+// ([store.Exclusive]) it ends the leases that an earlier process left.
 func (e *Events) Start(ctx context.Context) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -157,10 +182,13 @@ func (e *Events) Start(ctx context.Context) error {
 	if err := e.cfg.DB.Migrate(ctx, store.Migrations{Component: "events", Files: files}); err != nil {
 		return fmt.Errorf("events: %w", err)
 	}
-	if e.cfg.Exclusive {
+	if store.IsExclusive(e.cfg.DB) {
 		if err := e.endLeases(ctx); err != nil {
 			return err
 		}
+	}
+	if err := e.relay.Start(ctx); err != nil {
+		return fmt.Errorf("events: %w", err)
 	}
 	e.background.Go(e.trimLoop) //nolint:contextcheck // it must not end with the context of the start
 	close(e.started)
@@ -170,8 +198,8 @@ func (e *Events) Start(ctx context.Context) error {
 // errStopped is what Consume returns when the stream was stopped under it.
 var errStopped = errors.New("events: stopped")
 
-// Stop ends all Consume calls, each once its handler has returned, and waits
-// for them.
+// Stop ends the relay and all Consume calls, each once its handler has returned,
+// and waits for them.
 func (e *Events) Stop(ctx context.Context) error {
 	e.mu.Lock()
 	e.stopped = true
@@ -181,7 +209,7 @@ func (e *Events) Stop(ctx context.Context) error {
 	if err != nil {
 		err = fmt.Errorf("events: a handler did not return: %w", err)
 	}
-	return errors.Join(err, e.background.Stop(ctx))
+	return errors.Join(err, e.relay.Stop(ctx), e.background.Stop(ctx))
 }
 
 // join counts a Consume call in and gives it a channel that wakes it when there

@@ -245,7 +245,7 @@ func TestCrashRedelivers(t *testing.T) {
 			time.Sleep(time.Second)
 			wantIDs(t, "before the crash", first.ids(), 0, 25)
 
-			e = start(t, sqlevents.Config{DB: place.Open(t), Exclusive: exclusive})
+			e = start(t, sqlevents.Config{DB: testdb.Alone(place.Open(t), exclusive)})
 			var second log
 			consume(t, e, "g", second.handle)
 			time.Sleep(20 * time.Second)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/sqlevents"
 	"github.com/acme/platform/store/sqlite"
 )
@@ -39,11 +40,12 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	// Services do not publish: they emit in a transaction, and package outbox
-	// publishes. Here it is done by hand.
-	err = events.Publish(ctx, platform.Event{
-		ID: platform.NewID("evt"), Source: "/user", Type: "user.signed_up",
-		Tenant: "org_acme", Subject: "usr_ada", Time: time.Now(),
+	// The state and its event commit together; the stream's relay does the rest.
+	err = db.InTenant(ctx, "org_acme", func(ctx context.Context, tx store.Tx) error {
+		return tx.Emit(ctx, platform.Event{
+			ID: platform.NewID("evt"), Source: "/user", Type: "user.signed_up",
+			Tenant: "org_acme", Subject: "usr_ada", Time: time.Now(),
+		})
 	})
 	if err != nil {
 		fmt.Println(err)

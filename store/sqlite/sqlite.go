@@ -42,6 +42,7 @@ type DB struct {
 	crossings store.Crossings
 	cross     crossings
 
+	since time.Time // of the start
 	// started says that the fields above are there. Stop leaves it set.
 	started atomic.Bool
 
@@ -52,6 +53,7 @@ type DB struct {
 var (
 	_ store.Relational = (*DB)(nil)
 	_ store.Emitter    = (*DB)(nil)
+	_ store.Exclusive  = (*DB)(nil)
 	_ platform.Starter = (*DB)(nil)
 	_ platform.Module  = (*DB)(nil)
 	_ platform.Stopper = (*DB)(nil)
@@ -97,6 +99,7 @@ func (db *DB) Start(ctx context.Context) error {
 		db.path = given
 		return fmt.Errorf("sqlite: open %s: %w", given, err)
 	}
+	db.since = db.now()
 	db.started.Store(true)
 	return nil
 }
@@ -172,7 +175,7 @@ func newCrossings(of *store.Crossings) crossings {
 	return crossings{
 		start:   of.Grant("sqlite.start", "compares the file with its state and counts the starts"),
 		migrate: of.Grant("sqlite.migrate", "brings the tables of all tenants to their newest form"),
-		check:   of.Grant("sqlite.check", "asks whether the file answers and has free pages"),
+		check:   of.Grant("sqlite.check", "asks whether the file answers, has free pages, and the outbox is served"),
 	}
 }
 
@@ -232,13 +235,20 @@ func (db *DB) Ping(ctx context.Context) error {
 }
 
 // Check implements [platform.Checker]. It is also an error that writes are
-// refused for want of room; see [Reserve].
+// refused for want of room; see [Reserve]; and that events have waited in the
+// outbox for a minute, and no relay was heard of for as long: "outbox_unserved".
 func (db *DB) Check(ctx context.Context) error {
-	if err := db.Ping(ctx); err != nil {
+	err := db.AcrossTenants(ctx, db.cross.check, func(ctx context.Context, tx store.CrossTx) error {
+		return sqltx.CheckOutbox(ctx, tx, db.now(), db.since)
+	}, store.ReadOnly)
+	if err != nil {
 		return err
 	}
 	return db.checkSpace(ctx)
 }
+
+// Exclusive implements [store.Exclusive]: a file is open in one process, once.
+func (*DB) Exclusive() bool { return true }
 
 // OnEmit implements [store.Emitter].
 func (db *DB) OnEmit(f func()) (remove func()) { return db.emit.Add(f) }
