@@ -80,3 +80,13 @@ mongo-java: ## run what concerns MongoDB on mongo-java-server too; needs Maven, 
 .PHONY: openapi
 openapi: ## print the OpenAPI document of the standalone server
 	@$(GO) run ./examples/standalone openapi
+
+# The targets below install tools of pinned versions into a folder of their own
+# outside of the repository, and so reach package registries.
+.PHONY: openapi-lint
+openapi-lint: ## lint the OpenAPI document with Redocly and Spectral; needs Node
+	./integration/outside/lint.sh
+
+.PHONY: schemathesis
+schemathesis: ## call every operation with what its description allows, and not, with FLAGS; needs Python
+	./integration/outside/schemathesis.sh $(FLAGS)

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"bytes"
+	"cmp"
 	"encoding"
 	"encoding/json"
 	"reflect"
@@ -16,7 +17,9 @@ func checkNames(data []byte, v any) error {
 	if !utf8.Valid(data) {
 		return Errorf(KindMalformed, "malformed", "the body is not JSON in UTF-8")
 	}
-	fault, err := valueNames(json.NewDecoder(bytes.NewReader(data)), reflect.TypeOf(v), true)
+	t := reflect.TypeOf(v)
+	nullable := t.Kind() != reflect.Pointer || t.Elem().Kind() != reflect.Struct // a struct that is null is none
+	fault, err := valueNames(json.NewDecoder(bytes.NewReader(data)), t, nullable)
 	switch {
 	case err != nil: // it was decoded before
 		return Errorf(KindMalformed, "malformed", "the body is not valid JSON").Because(err)
@@ -25,6 +28,7 @@ func checkNames(data []byte, v any) error {
 	case fault.code == "unknown":
 		return Invalid(Field{Path: fault.path, Code: fault.code, Detail: "there is no such member; names are exact"})
 	case fault.code == "null":
+		fault.path = cmp.Or(fault.path, "/")
 		return Invalid(Field{Path: fault.path, Code: fault.code, Detail: "must not be null; leave the member out"})
 	}
 	return Invalid(Field{Path: fault.path, Code: fault.code, Detail: "must be there once"})
@@ -56,7 +60,7 @@ func valueNames(d *json.Decoder, t reflect.Type, nullable bool) (*memberFault, e
 			element = t.Elem()
 		}
 		for i := 0; d.More(); i++ {
-			if fault, err := valueNames(d, element, true); err != nil {
+			if fault, err := valueNames(d, element, elementNullable(element)); err != nil {
 				return nil, err
 			} else if fault != nil {
 				return fault.inIndex(i), nil
@@ -96,6 +100,7 @@ func memberNames(d *json.Decoder, t reflect.Type) (*memberFault, error) {
 			member, nullable = f.Type, isNullable(f)
 		case t != nil && t.Kind() == reflect.Map:
 			member = t.Elem()
+			nullable = elementNullable(member)
 		}
 		if fault, err := valueNames(d, member, nullable); err != nil {
 			return nil, err
@@ -124,6 +129,12 @@ var (
 	jsonUnmarshaler = reflect.TypeFor[json.Unmarshaler]()
 	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
+
+// elementNullable reports whether null means something for an element of a list or
+// a map; nil is an element of anything.
+func elementNullable(t reflect.Type) bool {
+	return t == nil || t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface || t == reflect.TypeFor[json.RawMessage]()
+}
 
 // isNullable reports whether null means something for a field, as its schema says
 // in the description of an operation.

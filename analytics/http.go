@@ -21,6 +21,7 @@ const (
 
 func newAPI(s *Service, log *slog.Logger) *rest.API {
 	a := rest.New("analytics", log)
+	a.Describe("Events, and questions about them")
 	a.HandleHTTP(rest.Operation{
 		ID: "analytics.events.ingest", Method: http.MethodPost, Retry: platform.RetryFreely, Path: "/v1/analytics/events",
 		Summary: "Send events",
@@ -30,7 +31,7 @@ func newAPI(s *Service, log *slog.Logger) *rest.API {
 			"where all are, nothing was accepted, and that is a 422 with the same reasons.",
 		Access: platform.Require(permissionWrite), MaxBody: MaxBody,
 	}, rest.Description{
-		Request: []rest.Media{{Type: "application/json", Value: ingestBody{}, Example: map[string]any{"events": []any{map[string]any{
+		Request: []rest.Media{{Type: "application/json", Value: rest.OneOf{ingestBody{}, eventBody{}}, Example: map[string]any{"events": []any{map[string]any{
 			"id": "e1", "name": "order.paid", "user": "anna", "time": "2026-01-31T12:00:00Z", "properties": map[string]any{"country": "DE"},
 		}}}}},
 		Response: []rest.Media{{Type: "application/json", Value: ingestAnswer{}}},
@@ -60,14 +61,9 @@ type eventBody struct {
 	Properties map[string]any `json:"properties,omitempty" nullable:"true" doc:"At most 32 KiB, 256 keys and 16 levels"`
 }
 
-// ingestBody is an envelope or, where Events is absent, an event.
+// ingestBody is an envelope of events.
 type ingestBody struct {
-	Events     []eventBody    `json:"events,omitempty" maxItems:"2000" doc:"Several events; then there is nothing else"`
-	ID         string         `json:"id,omitempty" nullable:"true" maxLength:"128"`
-	Name       string         `json:"name,omitempty" maxLength:"128"`
-	User       string         `json:"user,omitempty" nullable:"true" maxLength:"256"`
-	Time       string         `json:"time,omitempty" nullable:"true" format:"date-time"`
-	Properties map[string]any `json:"properties,omitempty" nullable:"true"`
+	Events []eventBody `json:"events" maxItems:"2000" doc:"Several events"`
 }
 
 type ingestAnswer struct {

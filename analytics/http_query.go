@@ -6,31 +6,32 @@ import (
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/rest"
 	"github.com/acme/platform/store/document"
 )
 
 type (
 	seriesInput struct {
 		Body struct {
-			Event     string          `json:"event" minLength:"1" maxLength:"128" doc:"The name of the events" example:"order.paid"`
-			From      string          `json:"from" doc:"RFC 3339, or a date, which begins in the time zone; inclusive" example:"2026-01-01"`
-			To        string          `json:"to" doc:"As from; exclusive" example:"2026-02-01"`
-			Interval  Interval        `json:"interval" enum:"hour,day,week,month" doc:"Weeks begin on Monday" example:"day"`
-			Timezone  string          `json:"timezone,omitempty" default:"UTC" doc:"IANA name of the zone whose calendar cuts the intervals" example:"Europe/Berlin"`
-			Filter    json.RawMessage `json:"filter,omitempty" doc:"On the properties, in the language of record filters, such as {\"country\": \"DE\"}"`
-			Breakdown string          `json:"breakdown,omitempty" maxLength:"256" doc:"A property; each of its values gets a series"`
-			Limit     int             `json:"limit,omitempty" minimum:"1" maximum:"100" default:"10" doc:"How many values get a series"`
+			Event     string      `json:"event" minLength:"1" maxLength:"128" doc:"The name of the events" example:"order.paid"`
+			From      string      `json:"from" pattern:"^[0-9]{4}-[0-9]{2}-[0-9]{2}" doc:"RFC 3339, or a date, which begins in the time zone; inclusive" example:"2026-01-01"`
+			To        string      `json:"to" pattern:"^[0-9]{4}-[0-9]{2}-[0-9]{2}" doc:"As from; exclusive" example:"2026-02-01"`
+			Interval  Interval    `json:"interval" enum:"hour,day,week,month" doc:"Weeks begin on Monday" example:"day"`
+			Timezone  string      `json:"timezone,omitempty" default:"UTC" doc:"IANA name of the zone whose calendar cuts the intervals" example:"Europe/Berlin"`
+			Filter    rest.Object `json:"filter,omitempty" doc:"On the properties, in the language of record filters, such as {\"country\": \"DE\"}"`
+			Breakdown string      `json:"breakdown,omitempty" maxLength:"256" doc:"A property; each of its values gets a series"`
+			Limit     int         `json:"limit,omitempty" minimum:"1" maximum:"100" default:"10" doc:"How many values get a series"`
 		}
 	}
 	breakdownInput struct {
 		Body struct {
-			Event    string          `json:"event" minLength:"1" maxLength:"128" doc:"The name of the events" example:"order.paid"`
-			From     string          `json:"from" doc:"RFC 3339, or a date, which begins in the time zone; inclusive" example:"2026-01-01"`
-			To       string          `json:"to" doc:"As from; exclusive" example:"2026-02-01"`
-			Timezone string          `json:"timezone,omitempty" default:"UTC" doc:"IANA name of the zone of the dates" example:"Europe/Berlin"`
-			Filter   json.RawMessage `json:"filter,omitempty" doc:"On the properties, in the language of record filters, such as {\"country\": \"DE\"}"`
-			Property string          `json:"property" minLength:"1" maxLength:"256" doc:"The property whose values are counted" example:"country"`
-			Limit    int             `json:"limit,omitempty" minimum:"1" maximum:"100" default:"10" doc:"How many values are listed"`
+			Event    string      `json:"event" minLength:"1" maxLength:"128" doc:"The name of the events" example:"order.paid"`
+			From     string      `json:"from" pattern:"^[0-9]{4}-[0-9]{2}-[0-9]{2}" doc:"RFC 3339, or a date, which begins in the time zone; inclusive" example:"2026-01-01"`
+			To       string      `json:"to" pattern:"^[0-9]{4}-[0-9]{2}-[0-9]{2}" doc:"As from; exclusive" example:"2026-02-01"`
+			Timezone string      `json:"timezone,omitempty" default:"UTC" doc:"IANA name of the zone of the dates" example:"Europe/Berlin"`
+			Filter   rest.Object `json:"filter,omitempty" doc:"On the properties, in the language of record filters, such as {\"country\": \"DE\"}"`
+			Property string      `json:"property" minLength:"1" maxLength:"256" doc:"The property whose values are counted" example:"country"`
+			Limit    int         `json:"limit,omitempty" minimum:"1" maximum:"100" default:"10" doc:"How many values are listed"`
 		}
 	}
 )
@@ -39,7 +40,7 @@ func (in *seriesInput) query() (SeriesQuery, error) {
 	b := &in.Body
 	q := SeriesQuery{Interval: b.Interval, Breakdown: b.Breakdown, Limit: b.Limit}
 	var err error
-	q.Selection, q.Location, err = selection(b.Event, b.From, b.To, b.Timezone, b.Filter)
+	q.Selection, q.Location, err = selection(b.Event, b.From, b.To, b.Timezone, json.RawMessage(b.Filter))
 	return q, err
 }
 
@@ -193,7 +194,7 @@ func (s *Service) handleBreakdown(ctx context.Context, in *breakdownInput) (*bre
 	}
 	b := &in.Body
 	q := BreakdownQuery{Property: b.Property, Limit: b.Limit}
-	if q.Selection, _, err = selection(b.Event, b.From, b.To, b.Timezone, b.Filter); err != nil {
+	if q.Selection, _, err = selection(b.Event, b.From, b.To, b.Timezone, json.RawMessage(b.Filter)); err != nil {
 		return nil, err
 	}
 	answer, err := s.Breakdown(ctx, principal, q)

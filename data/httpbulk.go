@@ -96,7 +96,10 @@ func (s *Service) serveImport(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	o := ImportOptions{Key: values.Get("key"), Infer: types == "infer"}
-	if o.Format = formatOf(mediaType(r)); o.Format == "" {
+	if o.Format = formatOf(mediaType(r)); o.Format == "" && r.ContentLength == 0 {
+		o.Format = NDJSON // of which nothing is a file without records
+	}
+	if o.Format == "" {
 		return platform.Errorf(platform.KindUnsupported, "", "send application/x-ndjson, application/json or text/csv")
 	}
 	result, err := s.Import(r.Context(), p, r.PathValue("collection"), r.Body, o)

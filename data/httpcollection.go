@@ -15,12 +15,12 @@ import (
 )
 
 type collectionBody struct {
-	Name      string          `json:"name" doc:"A letter, then letters, digits, '_' and '-', at most 64"`
-	Version   int64           `json:"version" doc:"Counts the changes of this definition"`
-	CreatedAt time.Time       `json:"created_at"`
-	UpdatedAt time.Time       `json:"updated_at"`
-	Schema    json.RawMessage `json:"schema,omitempty" doc:"JSON Schema 2020-12 of a record's data"`
-	Indexes   []indexBody     `json:"indexes" nullable:"false"`
+	Name      string      `json:"name" doc:"A letter, then letters, digits, '_' and '-', at most 64"`
+	Version   int64       `json:"version" doc:"Counts the changes of this definition"`
+	CreatedAt time.Time   `json:"created_at"`
+	UpdatedAt time.Time   `json:"updated_at"`
+	Schema    rest.Object `json:"schema,omitempty" doc:"JSON Schema 2020-12 of a record's data"`
+	Indexes   []indexBody `json:"indexes" nullable:"false"`
 }
 
 type indexBody struct {
@@ -45,9 +45,9 @@ type collectionName struct {
 
 type createCollectionInput struct {
 	Body struct {
-		Name    string          `json:"name" doc:"A letter, then letters, digits, '_' and '-', at most 64" example:"films"`
-		Schema  json.RawMessage `json:"schema,omitempty" doc:"JSON Schema 2020-12; references must stay within it" example:"{\"properties\": {\"year\": {\"type\": \"integer\"}}}"`
-		Indexes []indexBody     `json:"indexes,omitempty" nullable:"false" doc:"At most 16"`
+		Name    string      `json:"name" pattern:"^[A-Za-z][A-Za-z0-9_-]{0,63}$" doc:"A letter, then letters, digits, '_' and '-', at most 64" example:"films"`
+		Schema  rest.Object `json:"schema,omitempty" doc:"JSON Schema 2020-12; references must stay within it" example:"{\"properties\": {\"year\": {\"type\": \"integer\"}}}"`
+		Indexes []indexBody `json:"indexes,omitempty" nullable:"false" doc:"At most 16"`
 	}
 }
 
@@ -55,9 +55,9 @@ type updateCollectionInput struct {
 	Collection string `path:"collection" doc:"The collection's name"`
 	IfMatch    string `header:"If-Match" doc:"The ETag of the collection that is meant"`
 	Body       struct {
-		Schema       json.RawMessage `json:"schema,omitempty" doc:"The new schema; null removes it. Stored records are not checked unless check_records asks for it"`
-		Indexes      []indexBody     `json:"indexes,omitempty" nullable:"false" doc:"Replaces all indexes"`
-		CheckRecords bool            `json:"check_records,omitempty" doc:"Refuse a schema that stored records do not fulfil"`
+		Schema       rest.Object `json:"schema,omitempty" nullable:"true" doc:"The new schema; null removes it. Stored records are not checked unless check_records asks for it"`
+		Indexes      []indexBody `json:"indexes,omitempty" nullable:"false" doc:"Replaces all indexes"`
+		CheckRecords bool        `json:"check_records,omitempty" doc:"Refuse a schema that stored records do not fulfil"`
 	}
 }
 
@@ -107,7 +107,7 @@ func (s *Service) createCollection(ctx context.Context, in *createCollectionInpu
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.CreateCollection(ctx, p, Collection{Name: in.Body.Name, Schema: in.Body.Schema, Indexes: indexes})
+	c, err := s.CreateCollection(ctx, p, Collection{Name: in.Body.Name, Schema: json.RawMessage(in.Body.Schema), Indexes: indexes})
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +158,7 @@ func (s *Service) updateCollection(ctx context.Context, in *updateCollectionInpu
 	if err != nil {
 		return nil, err
 	}
-	change := CollectionChange{Schema: in.Body.Schema, CheckRecords: in.Body.CheckRecords}
+	change := CollectionChange{Schema: json.RawMessage(in.Body.Schema), CheckRecords: in.Body.CheckRecords}
 	if change.Indexes, err = parseIndexes(in.Body.Indexes); err != nil {
 		return nil, err
 	}
@@ -214,7 +214,7 @@ func newCollectionOutput(c Collection) *collectionOutput {
 func newCollectionBody(c Collection) collectionBody {
 	b := collectionBody{
 		Name: c.Name, Version: c.Version, CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC(),
-		Schema: c.Schema, Indexes: []indexBody{},
+		Schema: rest.Object(c.Schema), Indexes: []indexBody{},
 	}
 	for _, ix := range c.Indexes {
 		wire := indexBody{Unique: ix.Unique}

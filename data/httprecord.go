@@ -17,45 +17,27 @@ import (
 // The bodies of requests, for OpenAPI and, where small, for decoding.
 type (
 	createBody struct {
-		ID   string         `json:"id,omitempty" doc:"1 to 128 letters, digits and characters of \"._~:-\"; made where absent"`
+		ID   string         `json:"id,omitempty" pattern:"^[A-Za-z0-9._~:-]{1,128}$" doc:"1 to 128 letters, digits and characters of \"._~:-\"; made where absent"`
 		Data map[string]any `json:"data"`
 	}
 	replaceBody struct {
 		Data map[string]any `json:"data"`
 	}
 	queryBody struct {
-		Filter json.RawMessage `json:"filter,omitempty" doc:"The filter language's object" example:"{\"year\": {\"$gte\": 1920}}"`
-		Sort   words           `json:"sort,omitempty" doc:"Fields, '-' before one sorts downwards"`
-		Fields words           `json:"fields,omitempty" doc:"Paths to keep of each record's data"`
-		Limit  *int            `json:"limit,omitempty" minimum:"1" maximum:"1000" default:"50"`
-		Cursor string          `json:"cursor,omitempty" doc:"The next_cursor of the page before"`
-		Count  bool            `json:"count,omitempty" doc:"Also tell how many match"`
+		Filter rest.Object `json:"filter,omitempty" doc:"The filter language's object" example:"{\"year\": {\"$gte\": 1920}}"`
+		Sort   []string    `json:"sort,omitempty" nullable:"false" doc:"Fields, '-' before one sorts downwards"`
+		Fields []string    `json:"fields,omitempty" nullable:"false" doc:"Paths to keep of each record's data"`
+		Limit  *int        `json:"limit,omitempty" minimum:"1" maximum:"1000" default:"50"`
+		Cursor string      `json:"cursor,omitempty" doc:"The next_cursor of the page before"`
+		Count  bool        `json:"count,omitempty" doc:"Also tell how many match"`
 	}
 	countBody struct {
-		Filter json.RawMessage `json:"filter,omitempty" doc:"The filter language's object" example:"{\"year\": {\"$gte\": 1920}}"`
+		Filter rest.Object `json:"filter,omitempty" doc:"The filter language's object" example:"{\"year\": {\"$gte\": 1920}}"`
 	}
 	countOutput struct {
 		Count int64 `json:"count"`
 	}
 )
-
-// words is a list of strings, or one string with commas.
-type words []string
-
-// UnmarshalJSON implements [json.Unmarshaler].
-func (w *words) UnmarshalJSON(raw []byte) error {
-	var one string
-	if err := json.Unmarshal(raw, &one); err == nil {
-		*w = splitWords(one)
-		return nil
-	}
-	if err := json.Unmarshal(raw, (*[]string)(w)); err != nil {
-		return platform.Invalid(platform.Field{
-			Path: "/", Code: "type", Detail: "sort and fields are lists of strings, or strings with commas",
-		})
-	}
-	return nil
-}
 
 func splitWords(s string) []string {
 	if s == "" {
@@ -87,7 +69,7 @@ func (s *Service) routeRecords() {
 		{Name: "filter", In: "query", Description: filterDoc},
 		{Name: "sort", In: "query", Description: sortDoc},
 		{Name: "fields", In: "query", Description: "Paths to keep of each record's data, with commas"},
-		{Name: "limit", In: "query", Description: "1 to 1000; 50 by default. A page with 2 MiB of data ends before that: go on with its next_cursor", Value: 0},
+		{Name: "limit", In: "query", Description: "1 to 1000; 50 by default. A page with 2 MiB of data ends before that: go on with its next_cursor", Value: 0, Min: 1, Max: maxLimit},
 		{Name: "cursor", In: "query", Description: "The next_cursor of the page before"},
 		{Name: "count", In: "query", Description: "Also tell how many match, as total", Value: false},
 	}
@@ -106,7 +88,7 @@ func (s *Service) routeRecords() {
 		Summary: "List records that match a filter, in an order, page by page",
 	}, rest.Description{Params: listing, Response: media(pageBody{})}, s.serveList)
 	s.api.HandleHTTP(rest.Operation{
-		ID: "data.records.get", Method: http.MethodGet, Path: recordPath, Access: read,
+		ID: "data.records.get", Method: http.MethodGet, Path: recordPath, Access: read, Also: []int{http.StatusNotModified},
 		Summary: "Get a record",
 	}, rest.Description{
 		Params:   []rest.Param{collection, id, {Name: "If-None-Match", In: "header", Description: "An ETag; 304 if the record is still that"}},
@@ -114,7 +96,8 @@ func (s *Service) routeRecords() {
 	}, s.serveGet)
 	s.api.HandleHTTP(rest.Operation{
 		ID: "data.records.replace", Method: http.MethodPut, Path: recordPath, Access: write, MaxBody: maxBody,
-		Summary:     "Replace a record's data",
+		Summary: "Replace a record's data", Also: []int{http.StatusCreated},
+		Errors:      []int{http.StatusConflict, http.StatusPreconditionFailed},
 		Description: "A record that is not there is 404. With If-None-Match: * the record is created (201), and one that is there is 412.",
 	}, rest.Description{
 		Params: []rest.Param{collection, id, match, {
@@ -314,7 +297,7 @@ func (s *Service) serveQuery(w http.ResponseWriter, r *http.Request) error {
 	if err := s.decode(w, r, &in); err != nil {
 		return err
 	}
-	q := Query{Filter: in.Filter, Sort: strings.Join(in.Sort, ","), Fields: in.Fields, Cursor: in.Cursor}
+	q := Query{Filter: json.RawMessage(in.Filter), Sort: strings.Join(in.Sort, ","), Fields: in.Fields, Cursor: in.Cursor}
 	if in.Limit != nil {
 		if q.Limit = *in.Limit; q.Limit == 0 {
 			return badLimit()
@@ -344,7 +327,7 @@ func (s *Service) serveCount(w http.ResponseWriter, r *http.Request) error {
 	if err := s.decode(w, r, &in); err != nil {
 		return err
 	}
-	n, err := s.Count(r.Context(), p, r.PathValue("collection"), in.Filter)
+	n, err := s.Count(r.Context(), p, r.PathValue("collection"), json.RawMessage(in.Filter))
 	if err != nil {
 		return err
 	}

@@ -41,12 +41,12 @@ func TestQuery(t *testing.T) {
 	if len(l.Data) != 4 || l.Total == nil || *l.Total != 10 || l.Data[0].ID != "m14" || fmt.Sprint(l.Data[0].Data) != "map[x:map[z:2] year:2004]" {
 		t.Errorf("got %+v", l)
 	}
-	same := b.call("POST", "/movies/records/query", `{"filter":{"year":{"$gte":2003}},"sort":["-year","title"],"fields":"year,x.z","limit":4,"count":true}`)
+	same := b.call("POST", "/movies/records/query", `{"filter":{"year":{"$gte":2003}},"sort":["-year","title"],"fields":["year","x.z"],"limit":4,"count":true}`)
 	if string(must(json.Marshal(same.list(t)))) != string(must(json.Marshal(l))) {
 		t.Errorf("the query answers %s", same.raw)
 	}
 	// The cursor of one serves the other, however the filter is spaced.
-	next := b.call("POST", "/movies/records/query", `{"filter":{ "year" : {"$gte":2003}},"sort":"-year,title","limit":4,"cursor":"`+l.Next+`"}`).list(t)
+	next := b.call("POST", "/movies/records/query", `{"filter":{ "year" : {"$gte":2003}},"sort":["-year","title"],"limit":4,"cursor":"`+l.Next+`"}`).list(t)
 	if len(next.Data) != 4 || next.Data[0].ID == l.Data[0].ID || next.Total != nil {
 		t.Errorf("got %+v", next)
 	}

@@ -94,7 +94,7 @@ func TestScansOfATenantAreBounded(t *testing.T) {
 		{"GET", "/many/records?sort=n&limit=5&filter=" + `{"x":99}`, ""},
 		{"POST", "/many/records/count", `{"filter":{"x":1}}`},
 		{"POST", "/many/records/count", `{}`},
-		{"POST", "/many/records/query", `{"sort":"-x","count":true}`},
+		{"POST", "/many/records/query", `{"sort":["-x"],"count":true}`},
 		{"GET", "/few/records/export", ""},
 		{"GET", "/many/records/export?format=csv", ""},
 	} {
@@ -173,7 +173,7 @@ func TestAQueryThatIsTooCostlyNamesTheIndex(t *testing.T) {
 		}
 		b.call("POST", "/many/records/import", lines.String(), "Content-Type", "application/x-ndjson").must(t, http.StatusOK)
 	}
-	const query = `{"filter":{"x":5,"$or":[{"y.z":1},{"x":5}]},"sort":"-w,x"}`
+	const query = `{"filter":{"x":5,"$or":[{"y.z":1},{"x":5}]},"sort":["-w","x"]}`
 	fill(store.ShortReads + 10)
 	b.call("POST", "/many/records/query", query).must(t, http.StatusOK)
 	fill(1)

@@ -131,6 +131,7 @@ func New(cfg Config) (*Service, error) {
 		schemas: schemas, api: rest.New("data", cfg.Logger),
 	}
 	s.routeCollections()
+	s.api.Describe("Collections and records: JSON documents with schemas, indexes and a language of filters")
 	s.routeRecords()
 	s.routeBulk()
 	return s, nil

@@ -94,6 +94,9 @@ func (g *Gateway) cors() func(http.Handler) http.Handler {
 	return AllowOrigins(*g.cfg.CORS)
 }
 
+// gatewayName is the name of the module, and of the source of its own routes.
+const gatewayName = "gateway"
+
 // source is where routes come from: a router, an upstream, or the gateway.
 type source struct {
 	name    string
@@ -107,7 +110,7 @@ type source struct {
 }
 
 func (g *Gateway) sources(routers []platform.Router, client clientFunc) ([]*source, error) {
-	sources := []*source{{name: "gateway", routes: systemRoutes(), openAPI: systemOpenAPI, system: true}}
+	sources := []*source{{name: gatewayName, routes: systemRoutes(), openAPI: systemOpenAPI, system: true}}
 	for i, r := range routers {
 		if r == nil {
 			return nil, fmt.Errorf("gateway: router %d is nil", i)
@@ -229,7 +232,7 @@ func (l layers) around(r platform.Route, s *source) http.Handler {
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.handler.ServeHTTP(w, r) }
 
 // Name returns "gateway".
-func (g *Gateway) Name() string { return "gateway" }
+func (g *Gateway) Name() string { return gatewayName }
 
 // Needs implements [platform.Dependent]: a service that the gateway serves must be
 // started with it.

@@ -29,6 +29,8 @@ type openAPI struct {
 	Tags       []any  `json:"tags"`
 	Paths      object `json:"paths"`
 	Components object `json:"components"`
+
+	tags map[string]string // descriptions by name
 }
 
 // describe makes one OpenAPI 3.1 document of all sources. Every route is in it,
@@ -40,9 +42,14 @@ func describe(cfg Config, sources []*source) ([]byte, error) {
 	}
 	doc := openAPI{
 		OpenAPI: "3.1.0",
-		Info:    object{"title": cfg.Title, "version": cfg.Version},
+		Info: object{
+			"title": cfg.Title, "version": cfg.Version,
+			"description": "Errors are problems (RFC 9457) with a stable code. Members and parameters that an operation does not describe " +
+				"are refused; answers may get further members. Bodies of requests may be in gzip.",
+		},
 		Servers: []any{object{"url": server}},
 		Paths:   object{},
+		tags:    make(map[string]string),
 		Components: object{"securitySchemes": object{
 			"bearer": object{"type": "http", "scheme": "bearer", "description": "An access token or an API key"},
 			"apiKey": object{"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -53,13 +60,14 @@ func describe(cfg Config, sources []*source) ([]byte, error) {
 		if err := doc.merge(s); err != nil {
 			errs = append(errs, fmt.Errorf("gateway: the description of %s: %w", s.name, err))
 		}
-		if tag := (object{"name": s.name}); !slices.ContainsFunc(doc.Tags, func(t any) bool { return reflect.DeepEqual(t, tag) }) {
-			doc.Tags = append(doc.Tags, tag)
-		}
+		doc.addTag(s.name)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	slices.SortFunc(doc.Tags, func(a, b any) int {
+		return strings.Compare(a.(object)["name"].(string), b.(object)["name"].(string)) //nolint:forcetypeassert // all are made here
+	})
 	doc.ensureProblem()
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -70,12 +78,28 @@ func describe(cfg Config, sources []*source) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// addTag adds the tag of a source, with what its own description says of it.
+func (d *openAPI) addTag(name string) {
+	if slices.ContainsFunc(d.Tags, func(t any) bool { return t.(object)["name"] == name }) { //nolint:forcetypeassert // all are made here
+		return
+	}
+	tag := object{"name": name, "description": "The operations of " + name}
+	if text := d.tags[name]; text != "" {
+		tag["description"] = text
+	}
+	d.Tags = append(d.Tags, tag)
+}
+
 // merge adds the operations and components of one source.
 func (d *openAPI) merge(s *source) error {
 	var given struct {
 		OpenAPI    string            `json:"openapi"`
 		Paths      map[string]object `json:"paths"`
 		Components map[string]object `json:"components"`
+		Tags       []struct {
+			Name        string `json:"name"`
+			Description string `json:"description"`
+		} `json:"tags"`
 	}
 	if s.openAPI != nil {
 		dec := json.NewDecoder(bytes.NewReader(s.openAPI))
@@ -85,6 +109,11 @@ func (d *openAPI) merge(s *source) error {
 		}
 		if !strings.HasPrefix(given.OpenAPI, "3.1.") {
 			return fmt.Errorf("it is not OpenAPI 3.1 but %q", given.OpenAPI)
+		}
+	}
+	for _, tag := range given.Tags {
+		if tag.Name == s.name {
+			d.tags[tag.Name] = tag.Description
 		}
 	}
 	var errs []error
@@ -104,6 +133,9 @@ func (d *openAPI) merge(s *source) error {
 			s.describesQuery(r.Operation, op)
 		}
 		complete(op, r, s.name)
+		if s.name == gatewayName && s.proxy == nil {
+			d.describeErrors(op, r)
+		}
 		item, _ := d.Paths[path].(object)
 		if item == nil {
 			item = object{}

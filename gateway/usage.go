@@ -163,7 +163,7 @@ func (g *Gateway) usage(routers []platform.Router) *source {
 			h.parts = append(h.parts, usagePart{p.upstream.Name, p.usage})
 		}
 	}
-	return &source{name: "gateway", routes: []platform.Route{usageRoute(h)}, openAPI: usageOpenAPI}
+	return &source{name: gatewayName, routes: []platform.Route{usageRoute(h)}, openAPI: usageOpenAPI}
 }
 
 // ownUsage is what this process counts.

@@ -36,7 +36,7 @@ type attack struct {
 
 var attacks = []attack{
 	{"count", "POST", "/v1/data/collections/many/records/count", map[string]any{"filter": map[string]any{"n": map[string]any{"$gte": 500}}}},
-	{"sort", "POST", "/v1/data/collections/many/records/query", map[string]any{"sort": "-n,title", "limit": 10}},
+	{"sort", "POST", "/v1/data/collections/many/records/query", map[string]any{"sort": []string{"-n", "title"}, "limit": 10}},
 	{"breakdown", "POST", "/v1/analytics/query/breakdown", map[string]any{
 		"event": "page.viewed", "from": "2026-01-01", "to": "2026-02-01", "property": "country",
 	}},

@@ -23,6 +23,7 @@ const (
 // register describes the routes.
 func (s *Service) register() {
 	s.api = rest.New("notify", s.log)
+	s.api.Describe("Messages, templates, rules, webhooks and the inbox")
 	s.registerMessages()
 	s.registerInbox()
 	s.registerTemplates()

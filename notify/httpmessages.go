@@ -22,7 +22,7 @@ type sendInput struct {
 			Everyone bool     `json:"everyone,omitempty"`
 			Emails   []string `json:"emails,omitempty" maxItems:"100" doc:"Further addresses, for the channel email; needs the permission notify.emails.external and a verified sender"`
 		} `json:"to,omitempty" doc:"Who gets it in the inbox or by e-mail" example:"{\"everyone\": true}"`
-		Channels  []string       `json:"channels" minItems:"1" maxItems:"3" doc:"inbox, email, webhook" example:"[\"inbox\"]"`
+		Channels  []string       `json:"channels" minItems:"1" maxItems:"3" enum:"inbox,email,webhook" doc:"inbox, email, webhook" example:"[\"inbox\"]"`
 		Template  string         `json:"template,omitempty" doc:"Id or name of a template" maxLength:"100"`
 		Variables map[string]any `json:"variables,omitempty"`
 		Title     string         `json:"title,omitempty" doc:"Where there is no template" example:"Hello"`

@@ -23,7 +23,7 @@ type ruleWire struct {
 	ID       string           `json:"id"`
 	Name     string           `json:"name"`
 	Event    string           `json:"event"`
-	Filter   json.RawMessage  `json:"filter,omitempty"`
+	Filter   rest.Object      `json:"filter,omitempty"`
 	Channels []string         `json:"channels"`
 	To       ruleAudienceWire `json:"to"`
 	Template string           `json:"template,omitempty"`
@@ -49,10 +49,10 @@ type ruleFailuresWire struct {
 
 type ruleInput struct {
 	Body struct {
-		Name     string           `json:"name" maxLength:"100" example:"New records"`
-		Event    string           `json:"event" doc:"Type of the events: exact, a prefix with \".*\", or \"*\"" example:"data.record.created"`
-		Filter   json.RawMessage  `json:"filter,omitempty" doc:"Filter over the event's data, in the language of records"`
-		Channels []string         `json:"channels" minItems:"1" maxItems:"3" doc:"inbox, email, webhook" example:"[\"inbox\"]"`
+		Name     string           `json:"name" minLength:"1" maxLength:"100" example:"New records"`
+		Event    string           `json:"event" pattern:"^([*]|[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*([.][*])?)$" doc:"Type of the events: exact, a prefix with \".*\", or \"*\"" example:"data.record.created"`
+		Filter   rest.Object      `json:"filter,omitempty" doc:"Filter over the event's data, in the language of records"`
+		Channels []string         `json:"channels" minItems:"1" maxItems:"3" enum:"inbox,email,webhook" doc:"inbox, email, webhook" example:"[\"inbox\"]"`
 		To       ruleAudienceWire `json:"to,omitempty" doc:"Who gets the message in the inbox or by e-mail" example:"{\"roles\": [\"owner\"]}"`
 		Template string           `json:"template,omitempty" doc:"Id or name of a template; or title and body"`
 		Title    string           `json:"title,omitempty" doc:"Template: .event.type, .event.subject, .event.actor, .data…" example:"A record in {{.data.collection}}"`
@@ -64,9 +64,9 @@ type ruleInput struct {
 type rulePatch struct {
 	ID   string `path:"id" maxLength:"100" doc:"The id that lists and answers show"`
 	Body struct {
-		Name     *string           `json:"name,omitempty"`
-		Event    *string           `json:"event,omitempty"`
-		Filter   json.RawMessage   `json:"filter,omitempty" doc:"Null removes it"`
+		Name     *string           `json:"name,omitempty" minLength:"1" maxLength:"100"`
+		Event    *string           `json:"event,omitempty" pattern:"^([*]|[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*([.][*])?)$"`
+		Filter   rest.Object       `json:"filter,omitempty" nullable:"true" doc:"Null removes it"`
 		Channels *[]string         `json:"channels,omitempty"`
 		To       *ruleAudienceWire `json:"to,omitempty"`
 		Template *string           `json:"template,omitempty"`
@@ -83,7 +83,7 @@ func wireRule(r Rule) ruleWire {
 	}
 	return ruleWire{
 		DisabledReason: r.DisabledReason, Failures: failed,
-		ID: r.ID, Name: r.Name, Event: r.Event, Filter: r.Filter, Channels: texts(r.Channels), Template: r.Template, Title: r.Title, Body: r.Body,
+		ID: r.ID, Name: r.Name, Event: r.Event, Filter: rest.Object(r.Filter), Channels: texts(r.Channels), Template: r.Template, Title: r.Title, Body: r.Body,
 		To:      ruleAudienceWire{Users: r.To.Users, Roles: r.To.Roles, Everyone: r.To.Everyone, Actor: r.To.Actor, ExcludeActor: r.To.ExcludeActor},
 		Enabled: !r.Disabled, Builtin: r.Builtin, CreatedAt: optional(r.CreatedAt), UpdatedAt: optional(r.UpdatedAt),
 	}
@@ -97,11 +97,11 @@ func (w ruleAudienceWire) audience() RuleAudience {
 }
 
 // givenFilter is a filter of a body; null is none.
-func givenFilter(raw json.RawMessage) json.RawMessage {
+func givenFilter(raw rest.Object) json.RawMessage {
 	if string(raw) == "null" {
 		return nil
 	}
-	return raw
+	return json.RawMessage(raw)
 }
 
 func (s *Service) registerRules() {

@@ -22,7 +22,7 @@ type templateWire struct {
 
 type templateInput struct {
 	Body struct {
-		Name  string `json:"name" doc:"Unique; letters, digits, '.', '_', '-'" example:"welcome"`
+		Name  string `json:"name" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$" doc:"Unique; letters, digits, '.', '_', '-'" example:"welcome"`
 		Title string `json:"title" doc:"Go text/template; one line" example:"Welcome, {{.name}}"`
 		Body  string `json:"body,omitempty" doc:"Go text/template" example:"Good to have you, {{.name}}."`
 		HTML  string `json:"html,omitempty" doc:"Go html/template, the alternative for e-mail"`
@@ -32,7 +32,7 @@ type templateInput struct {
 type templatePatch struct {
 	ID   string `path:"id" maxLength:"100" doc:"The id that lists and answers show"`
 	Body struct {
-		Name  *string `json:"name,omitempty"`
+		Name  *string `json:"name,omitempty" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"`
 		Title *string `json:"title,omitempty"`
 		Body  *string `json:"body,omitempty"`
 		HTML  *string `json:"html,omitempty"`

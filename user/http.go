@@ -13,6 +13,7 @@ import (
 // routes registers all operations.
 func (s *Service) routes() *rest.API {
 	api := rest.New("user", s.log)
+	api.Describe("Accounts, organizations, members, roles and API keys")
 	s.routeAuth(api)
 	s.routeMe(api)
 	s.routeOrganizations(api)

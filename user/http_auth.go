@@ -57,7 +57,7 @@ func tokensAnswer(t Tokens, err error) (*tokensOutput, error) {
 type signUpInput struct {
 	Body struct {
 		Email        string `json:"email" maxLength:"300" example:"ann@example.com"`
-		Password     string `json:"password" maxLength:"1024" doc:"8 characters to 256 bytes, any of them" example:"correct horse battery"`
+		Password     string `json:"password" minLength:"8" maxLength:"256" doc:"8 characters to 256 bytes, any of them" example:"correct horse battery"`
 		Name         string `json:"name" maxLength:"400" example:"Ann"`
 		Organization string `json:"organization" maxLength:"400" doc:"Name of the organization to make" example:"Ann & Co"`
 	}

@@ -28,7 +28,7 @@ func wireRole(r Role) roleWire {
 
 type newRoleInput struct {
 	Body struct {
-		Name        string   `json:"name" maxLength:"63" doc:"Letters, digits, - and _ in lower case; never changes" example:"editor"`
+		Name        string   `json:"name" maxLength:"63" pattern:"^[a-z][a-z0-9_-]{0,62}$" doc:"Letters, digits, - and _ in lower case; never changes" example:"editor"`
 		Description string   `json:"description,omitempty" maxLength:"500"`
 		Permissions []string `json:"permissions" minItems:"1" maxItems:"500" nullable:"false" doc:"Permissions, and patterns of them such as data.*" example:"[\"data.records.read\"]"`
 	}

@@ -104,7 +104,7 @@ func (v *visit) journey() {
 	}
 	var found page
 	ann.at(second).want(http.StatusOK, "POST", "/v1/data/collections/films/records/query",
-		object{"filter": object{"genre": "comedy"}, "sort": "-year"}, &found)
+		object{"filter": object{"genre": "comedy"}, "sort": []string{"-year"}}, &found)
 	if len(found.Data) != 2 || found.Data[0].ID != "lights" || found.Data[1].ID != "general" {
 		t.Errorf("the query found %+v", found.Data)
 	}

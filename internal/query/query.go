@@ -14,6 +14,7 @@ import (
 type Param struct {
 	Name    string
 	Repeats bool // may be given more than once
+	Filled  bool // must have a value where it is given: a number, true or false
 }
 
 // Check returns an error where raw, the query of a URL, cannot be read, has a
@@ -41,6 +42,8 @@ func Check(raw string, declared []Param) error {
 		switch {
 		case i < 0:
 			return refuse(name, "unknown", known(declared))
+		case declared[i].Filled && value == "":
+			return refuse(name, "empty", "needs a value; leave the parameter out for the default")
 		case !declared[i].Repeats && i < 64 && seen&(1<<i) != 0:
 			return refuse(name, "duplicate", "may be given once")
 		}

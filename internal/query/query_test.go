@@ -10,11 +10,13 @@ import (
 )
 
 func TestCheck(t *testing.T) {
-	declared := []query.Param{{Name: "limit"}, {Name: "page_size"}, {Name: "tag", Repeats: true}}
+	declared := []query.Param{{Name: "limit", Filled: true}, {Name: "page_size"}, {Name: "tag", Repeats: true}}
 	for raw, want := range map[string]string{
 		"":                         "",
 		"limit=1&page_size=2":      "",
-		"limit":                    "",
+		"page_size":                "",
+		"limit":                    "query.limit empty",
+		"limit=":                   "query.limit empty",
 		"&limit=1&":                "",
 		"l%69mit=1":                "",
 		"tag=a&tag=b":              "",

@@ -35,7 +35,10 @@ func (a *API) admission(op Operation, described *huma.Operation) *admission {
 	}
 	for _, p := range described.Parameters {
 		if p.In == "query" {
-			ad.params = append(ad.params, query.Param{Name: p.Name, Repeats: p.Schema.Type == huma.TypeArray})
+			ad.params = append(ad.params, query.Param{
+				Name: p.Name, Repeats: p.Schema.Type == huma.TypeArray,
+				Filled: p.Schema.Type != huma.TypeArray && p.Schema.Type != huma.TypeString || p.Schema.Enum != nil,
+			})
 		}
 	}
 	if body := described.RequestBody; body != nil {

@@ -28,6 +28,7 @@ type Param struct {
 	Required    bool
 	Enum        []string
 	Value       any // of the Go type that it holds; nil is a string
+	Min, Max    int // of a number; zero is none
 }
 
 // Media is one media type and the Go type whose JSON form it holds; a nil
@@ -37,6 +38,9 @@ type Media struct {
 	Value   any
 	Example any // a whole body, where the one that follows from Value would not do
 }
+
+// OneOf is the Value of a body that has one of several forms.
+type OneOf []any
 
 // HandlerFunc is a plain handler that returns its error to be sent as a
 // problem. It must not have written when it returns one.
@@ -60,6 +64,14 @@ func (a *API) HandleHTTP(op Operation, d Description, h HandlerFunc) {
 		s := &huma.Schema{Type: huma.TypeString}
 		if p.Value != nil {
 			s = a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(p.Value), true, p.Name)
+		}
+		if p.Min != 0 {
+			least := float64(p.Min)
+			s.Minimum = &least
+		}
+		if p.Max != 0 {
+			most := float64(p.Max)
+			s.Maximum = &most
 		}
 		for _, v := range p.Enum {
 			s.Enum = append(s.Enum, v)
@@ -95,8 +107,14 @@ func (a *API) content(hint string, media []Media) map[string]*huma.MediaType {
 	content := make(map[string]*huma.MediaType, len(media))
 	for _, m := range media {
 		s := &huma.Schema{Type: huma.TypeString}
-		if m.Value != nil {
+		if forms, ok := m.Value.(OneOf); ok {
+			s = &huma.Schema{}
+			for _, v := range forms {
+				s.OneOf = append(s.OneOf, a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(v), true, hint))
+			}
+		} else if m.Value != nil {
 			s = a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(m.Value), true, hint)
+			notNullable(s)
 		}
 		content[m.Type] = &huma.MediaType{Schema: s, Example: m.Example}
 	}

@@ -91,6 +91,11 @@ func New(service string, log *slog.Logger) *API {
 	return a
 }
 
+// Describe says in the document what the operations of the service are for.
+func (a *API) Describe(text string) {
+	a.huma.OpenAPI().Tags = []*huma.Tag{{Name: a.service, Description: text}}
+}
+
 // schemaName begins with the service's name, so that the descriptions of all
 // services can be put together; problems are the same in each. The services
 // mark the types of their wire form, which here all are.

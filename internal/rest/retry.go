@@ -59,6 +59,7 @@ func describeRetry(hop *huma.Operation, op Operation) {
 	p := &huma.Param{Name: platform.IdempotencyKeyHeader, In: "header", Schema: &huma.Schema{Type: huma.TypeString}}
 	one, most := 1, platform.MaxIdempotencyKey
 	p.Schema.MinLength = &one
+	p.Schema.Pattern = fmt.Sprintf(`^(?:[!#-+\-.-~]{1,%d}|"(?:[ !#-\[\]-~]|\\["\\]){1,%d}")$`, most, most)
 	switch op.Retry {
 	case platform.RetryWithKey:
 		p.Description = fmt.Sprintf("A random text of up to %d printable ASCII characters, such as a UUID, quoted or bare. A second call with it and the same body within 24 hours has no second effect and gets the first answer; 422 with another body, 409 while the first call runs", most)
