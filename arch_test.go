@@ -104,6 +104,8 @@ var rules = []rule{
 			"user", "data", "analytics", "notify", "gateway", "internal/...",
 		},
 	},
+	{dir: "platformtest/testclock"},
+	{dir: "platformtest", ours: []string{"", "notify", "user", "standard", "platformtest/testclock"}},
 	{dir: "standard/all", ours: []string{"store", "store/postgres", "store/mongo", "store/redis", "store/kafka"}},
 	{dir: "."}, // the root: the standard library only
 }

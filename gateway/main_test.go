@@ -17,7 +17,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/gateway"
-	"github.com/acme/platform/internal/testclock"
+	"github.com/acme/platform/platformtest/testclock"
 	"github.com/acme/platform/store/memory"
 )
 

@@ -14,9 +14,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/testclock"
 	"github.com/acme/platform/internal/testdb"
 	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/platformtest/testclock"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"
 	"github.com/acme/platform/store/mongo"

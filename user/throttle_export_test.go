@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/testclock"
+	"github.com/acme/platform/platformtest/testclock"
 	"github.com/acme/platform/store/memory"
 )
 

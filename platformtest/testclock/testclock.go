@@ -1,5 +1,5 @@
-// Package testclock is a clock that tests move by hand. It suits a Config.Now;
-// where time also passes in timers, testing/synctest is the better clock.
+// Package testclock is a clock that tests move by hand. It suits a Config.Now; where
+// time also passes in timers, testing/synctest is the better clock.
 package testclock
 
 import (
