@@ -10,7 +10,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/data"
-	"github.com/acme/platform/internal/testclock"
+	"github.com/acme/platform/platformtest/testclock"
 	"github.com/acme/platform/store/document"
 )
 
