@@ -12,8 +12,8 @@ import (
 
 // Module is a part of a platform: a store, a service, a gateway, or a part of
 // the host's own. What more it can do it says by implementing [Starter],
-// [Stopper], [Checker], [Optional], [Dependent], [Router], [Describer] or
-// [HealthReporter].
+// [Stopper], [Checker], [Optional], [Dependent], [Router], [Describer],
+// [Explainer] or [HealthReporter].
 type Module interface {
 	// Name is unique in a platform, lower case, stable: it appears in logs,
 	// in health reports and in errors.

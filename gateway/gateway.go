@@ -24,6 +24,8 @@ type Gateway struct {
 	requests *shareCounter
 	health   atomic.Pointer[func(context.Context) platform.Health]
 	needs    []any
+	// operations counts what it serves.
+	operations int
 }
 
 var (
@@ -57,6 +59,7 @@ func New(cfg Config, routers ...platform.Router) (*Gateway, error) {
 	var routes []platform.Route
 	for _, s := range sources {
 		routes = append(routes, s.routes...)
+		g.operations += len(s.routes)
 	}
 	err = errors.Join(cfg.needs(routes), checkRoutes(sources))
 	if err != nil {

@@ -127,6 +127,10 @@ func (p *Platform) assemble(cfg Config, s *stores) error {
 // store did not answer ([platform.ErrUnavailable]), make a new one.
 func (p *Platform) Start(ctx context.Context) error { return p.modules.Start(ctx) }
 
+// Explain says what was assembled, a line for each module in the order of their
+// start: over which stores, with which limits. It holds no secret.
+func (p *Platform) Explain() string { return p.modules.Explain() }
+
 // Close ends the streams and the work in the background, and closes the stores,
 // each at most until ctx is done. The host's server is stopped before.
 func (p *Platform) Close(ctx context.Context) error {

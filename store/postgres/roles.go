@@ -28,7 +28,7 @@ func (db *DB) provision(ctx context.Context) error {
 	for n := 1; ; n++ {
 		err := raw(c, func(p *pgx.Conn) error { return script(ctx, p, text) })
 		if err == nil || n == maxRuns || ctx.Err() != nil || !collided(err) {
-			return explain(err)
+			return explainPrivilege(err)
 		}
 		_ = raw(c, func(p *pgx.Conn) error { return script(ctx, p, "ROLLBACK") })
 		background.Sleep(ctx, pause.Pause(n))
@@ -43,7 +43,7 @@ func collided(err error) bool {
 		strings.Contains(e.Message, "concurrently updated"))
 }
 
-func explain(err error) error {
+func explainPrivilege(err error) error {
 	var e *pgconn.PgError
 	if errors.As(err, &e) && e.Code == codePrivilege {
 		return fmt.Errorf("the owner must be able to make the schema and the roles (CREATEROLE), or they must be there: %w", err)

@@ -23,7 +23,8 @@ import (
 // [platform.KindUnavailable] and the code "store_not_started".
 type DB struct {
 	options options
-	path    string // as given, and once it is open with its links resolved
+	given   string
+	path    string // once it is open: absolute, with its links resolved
 	lock    *os.File
 	// state says what must be beside the file; begun is that it says running.
 	state *state
@@ -70,7 +71,7 @@ func New(path string, opts ...Option) (*DB, error) {
 	if path == "" || path == ":memory:" {
 		return nil, fmt.Errorf("sqlite: open %s: a path to a file is needed", path)
 	}
-	db := &DB{options: o, path: path, now: o.now, bun: bun.NewDB(noPool(), sqlitedialect.New())}
+	db := &DB{options: o, given: path, now: o.now, bun: bun.NewDB(noPool(), sqlitedialect.New())}
 	db.cross = newCrossings(&db.crossings)
 	return db, nil
 }
@@ -93,11 +94,9 @@ func (db *DB) Start(ctx context.Context) error {
 	if db.started.Load() {
 		return nil
 	}
-	given := db.path
 	if err := db.open(context.WithValue(ctx, startingKey{db}, true)); err != nil {
 		err = errors.Join(err, db.release(context.WithoutCancel(ctx)))
-		db.path = given
-		return fmt.Errorf("sqlite: open %s: %w", given, err)
+		return fmt.Errorf("sqlite: open %s: %w", db.given, err)
 	}
 	db.since = db.now()
 	db.started.Store(true)
@@ -108,7 +107,7 @@ func (db *DB) open(ctx context.Context) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if db.path, err = prepareFolder(db.path); err != nil {
+	if db.path, err = prepareFolder(db.given); err != nil {
 		return err
 	}
 	// The lock comes before the file is touched: closing any descriptor of
