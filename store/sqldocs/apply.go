@@ -28,29 +28,46 @@ func (d *Documents) Apply(ctx context.Context, tenant platform.TenantID, name st
 	}
 	var out []store.Document
 	err = d.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
-		if err := d.share(ctx, tx, tenant, name); err != nil {
-			return err
-		}
-		c, err := d.load(ctx, tx, tenant, name)
-		if err != nil {
-			return err
-		}
-		a := newApplier(tx, tenant, c, d.dialect, d.micros())
-		if out, err = a.apply(ctx, changes); err != nil {
-			return err
-		}
-		if err := d.saveMarks(ctx, tx, tenant, c, a.index.marks); err != nil {
-			return err
-		}
-		if build == nil {
-			return nil
-		}
-		return emit(ctx, tx, build(out))
+		out, err = d.applyIn(ctx, tx, name, changes, build)
+		return err
 	}, options(changes)...)
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// ApplyIn implements [store.RelationalDocuments].
+func (d *Documents) ApplyIn(ctx context.Context, tx store.Tx, name string, changes []store.Change, build store.EventsBuilder) ([]store.Document, error) {
+	changes, err := docchange.Normalize(changes)
+	if err != nil {
+		return nil, err
+	}
+	return d.applyIn(ctx, tx, name, changes, build)
+}
+
+// applyIn makes normalized changes.
+func (d *Documents) applyIn(ctx context.Context, tx store.Tx, name string, changes []store.Change, build store.EventsBuilder) ([]store.Document, error) {
+	tenant := tx.Tenant()
+	if err := d.share(ctx, tx, tenant, name); err != nil {
+		return nil, err
+	}
+	c, err := d.load(ctx, tx, tenant, name)
+	if err != nil {
+		return nil, err
+	}
+	a := newApplier(tx, tenant, c, d.dialect, d.micros())
+	out, err := a.apply(ctx, changes)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.saveMarks(ctx, tx, tenant, c, a.index.marks); err != nil {
+		return nil, err
+	}
+	if build == nil {
+		return out, nil
+	}
+	return out, emit(ctx, tx, build(out))
 }
 
 // options lets a call that only deletes use the room that is kept in reserve.

@@ -15,18 +15,23 @@ import (
 // PutCollection implements [store.Documents].
 func (d *Documents) PutCollection(ctx context.Context, tenant platform.TenantID, c store.Collection, events ...platform.Event) (store.Collection, error) {
 	var out store.Collection
-	err := d.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
-		put, err := d.put(ctx, tx, tenant, c)
-		if err != nil {
-			return err
-		}
-		out = put.public()
-		return emit(ctx, tx, events)
+	err := d.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) (err error) {
+		out, err = d.PutCollectionIn(ctx, tx, c, events...)
+		return err
 	})
 	if err != nil {
 		return store.Collection{}, err
 	}
 	return out, nil
+}
+
+// PutCollectionIn implements [store.RelationalDocuments].
+func (d *Documents) PutCollectionIn(ctx context.Context, tx store.Tx, c store.Collection, events ...platform.Event) (store.Collection, error) {
+	put, err := d.put(ctx, tx, tx.Tenant(), c)
+	if err != nil {
+		return store.Collection{}, err
+	}
+	return put.public(), emit(ctx, tx, events)
 }
 
 func emit(ctx context.Context, tx store.Tx, events []platform.Event) error {

@@ -31,9 +31,9 @@ type Documents struct {
 }
 
 var (
-	_ store.Documents  = (*Documents)(nil)
-	_ platform.Module  = (*Documents)(nil)
-	_ platform.Starter = (*Documents)(nil)
+	_ store.RelationalDocuments = (*Documents)(nil)
+	_ platform.Module           = (*Documents)(nil)
+	_ platform.Starter          = (*Documents)(nil)
 )
 
 // New returns the documents of a relational store. It does not touch the
@@ -56,6 +56,9 @@ func New(cfg Config) (*Documents, error) {
 
 // Name implements [platform.Module].
 func (d *Documents) Name() string { return "documents" }
+
+// Relational implements [store.RelationalDocuments].
+func (d *Documents) Relational() store.Relational { return d.db }
 
 // Needs implements [platform.Dependent].
 func (d *Documents) Needs() []any { return []any{d.db} }
