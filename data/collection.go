@@ -10,6 +10,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"
+	"github.com/acme/platform/store/idempotency"
 )
 
 // Collection is a named set of records with an optional JSON Schema and
@@ -43,7 +44,7 @@ type CollectionChange struct {
 // [platform.KindConflict] "collection_exists"; [platform.OverLimit] where the
 // tenant has as many as it may, see [platform.Limits].Collections;
 // [platform.KindForbidden].
-func (s *Service) CreateCollection(ctx context.Context, p platform.Principal, c Collection) (Collection, error) {
+func (s *Service) CreateCollection(ctx context.Context, p platform.Principal, c Collection, keys ...*platform.IdempotencyKey) (Collection, error) {
 	if err := s.allow(ctx, p, PermissionWriteCollections, c.Name); err != nil {
 		return Collection{}, err
 	}
@@ -60,6 +61,14 @@ func (s *Service) CreateCollection(ctx context.Context, p platform.Principal, c 
 		return Collection{}, err
 	}
 	c.Version = 0
+	if key := idempotency.Only(keys); key != nil {
+		return s.createCollectionOnce(ctx, p, c, key)
+	}
+	return s.newCollection(ctx, p, c)
+}
+
+// newCollection creates a collection that the principal may create.
+func (s *Service) newCollection(ctx context.Context, p platform.Principal, c Collection) (Collection, error) {
 	done, err := s.quotas.newCollection(ctx, s.docs, p.Tenant)
 	if err != nil {
 		return Collection{}, err

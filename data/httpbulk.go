@@ -102,7 +102,7 @@ func (s *Service) serveImport(w http.ResponseWriter, r *http.Request) error {
 	if o.Format == "" {
 		return platform.Errorf(platform.KindUnsupported, "", "send application/x-ndjson, application/json or text/csv")
 	}
-	result, err := s.Import(r.Context(), p, r.PathValue("collection"), r.Body, o)
+	result, err := s.Import(r.Context(), p, r.PathValue("collection"), r.Body, o, rest.IdempotencyKey(r.Context()))
 	if err != nil {
 		return partial(err, result)
 	}

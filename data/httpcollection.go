@@ -107,7 +107,7 @@ func (s *Service) createCollection(ctx context.Context, in *createCollectionInpu
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.CreateCollection(ctx, p, Collection{Name: in.Body.Name, Schema: json.RawMessage(in.Body.Schema), Indexes: indexes})
+	c, err := s.CreateCollection(ctx, p, Collection{Name: in.Body.Name, Schema: json.RawMessage(in.Body.Schema), Indexes: indexes}, rest.IdempotencyKey(ctx))
 	if err != nil {
 		return nil, err
 	}

@@ -145,7 +145,7 @@ func (s *Service) serveCreate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	collection := r.PathValue("collection")
-	rec, err := s.create(r.Context(), p, collection, id, data)
+	rec, err := s.create(r.Context(), p, collection, id, data, rest.IdempotencyKey(r.Context()))
 	if err != nil {
 		return err
 	}
@@ -221,7 +221,7 @@ func (s *Service) createAt(w http.ResponseWriter, r *http.Request, p platform.Pr
 		return platform.Invalid(platform.Field{Path: "header.If-None-Match", Code: "enum", Detail: "must be '*' here, or be left out"})
 	}
 	collection := r.PathValue("collection")
-	rec, err := s.create(r.Context(), p, collection, r.PathValue("id"), data)
+	rec, err := s.create(r.Context(), p, collection, r.PathValue("id"), data, nil)
 	if errors.Is(err, &platform.Error{Kind: platform.KindConflict, Code: "exists"}) {
 		return platform.Errorf(platform.KindStale, "exists", "there is a record already")
 	}

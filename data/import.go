@@ -10,6 +10,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/idempotency"
 )
 
 // Limits of an import. A batch is one transaction and one event.
@@ -94,11 +95,11 @@ type source interface {
 // Where [Config.Access] limits the principal, a line is refused that would write
 // what the principal may not, and one whose record another change met.
 func (s *Service) Import(
-	ctx context.Context, p platform.Principal, collection string, r io.Reader, o ImportOptions,
+	ctx context.Context, p platform.Principal, collection string, r io.Reader, o ImportOptions, keys ...*platform.IdempotencyKey,
 ) (ImportResult, error) {
 	im := importer{
 		service: s, principal: p, collection: collection, key: o.Key,
-		result: ImportResult{Errors: []ImportError{}},
+		result: ImportResult{Errors: []ImportError{}}, once: newImportOnce(idempotency.Only(keys)),
 	}
 	var err error
 	if im.grant, err = s.grant(ctx, p, PermissionWriteRecords, collection); err != nil {
@@ -116,6 +117,9 @@ func (s *Service) Import(
 		return im.result, at(err, 1)
 	}
 	err = im.run(ctx, src)
+	if im.once != nil && im.once.batch > 0 {
+		im.once.key.SetReplayed(im.once.repeated)
+	}
 	return im.result, err
 }
 
@@ -140,6 +144,7 @@ type importer struct {
 	grant      Grant
 	schema     *schema
 	result     ImportResult
+	once       *importOnce // nil without an idempotency key
 
 	changes []store.Change
 	lines   []int64 // of the changes
@@ -246,7 +251,10 @@ func (im *importer) refuse(line int64, err error) error {
 func (im *importer) flush(ctx context.Context) error {
 	changes, lines := im.changes, im.lines
 	im.changes, im.lines, im.size = im.changes[:0], im.lines[:0], 0
-	if im.key == "" {
+	switch {
+	case im.key == "" && im.once != nil && im.service.repeats == nil:
+		im.numberOnce(changes)
+	case im.key == "":
 		number(changes, im.service.newID)
 	}
 	if im.grant.whole() {
@@ -257,6 +265,9 @@ func (im *importer) flush(ctx context.Context) error {
 
 // put writes changes for which the tenant has room.
 func (im *importer) put(ctx context.Context, changes []store.Change, lines []int64) error {
+	if im.once != nil && im.service.repeats != nil {
+		return im.putOnce(ctx, changes, lines)
+	}
 	n, settle, err := im.admit(ctx, changes, lines)
 	if err != nil {
 		return err
@@ -273,7 +284,9 @@ func (im *importer) put(ctx context.Context, changes []store.Change, lines []int
 			size = 2 * n
 		case errors.As(err, &refused):
 			i := refused.Index
-			if err := im.refuse(lines[i], im.grant.hide(refused.Err, "/data")); err != nil {
+			if im.created(refused.Err) {
+				im.result.Imported++
+			} else if err := im.refuse(lines[i], im.grant.hide(refused.Err, "/data")); err != nil {
 				return err
 			}
 			changes, lines = slices.Delete(changes, i, i+1), slices.Delete(lines, i, i+1)
@@ -308,15 +321,7 @@ func (im *importer) write(ctx context.Context, changes []store.Change) error {
 		var docs []store.Document
 		docs, err = im.service.docs.Apply(ctx, im.principal.Tenant, im.collection, changes, im.event)
 		if err == nil {
-			for i := range docs {
-				im.written.Bytes += int64(len(docs[i].Data))
-				if docs[i].Version == 1 {
-					im.written.Documents++
-					im.result.Imported++
-				} else {
-					im.result.Updated++
-				}
-			}
+			im.wrote(docs)
 			return nil
 		}
 		if !lost(err) {
@@ -324,6 +329,22 @@ func (im *importer) write(ctx context.Context, changes []store.Change) error {
 		}
 	}
 	return err
+}
+
+// wrote counts what was written.
+func (im *importer) wrote(docs []store.Document) {
+	for i := range docs {
+		im.written.Bytes += int64(len(docs[i].Data))
+		if docs[i].Version == 1 {
+			im.written.Documents++
+			im.result.Imported++
+		} else {
+			im.result.Updated++
+		}
+	}
+	if im.once != nil && len(docs) > 0 {
+		im.once.repeated = false
+	}
 }
 
 // lost reports whether a transaction lost against another one, which is a

@@ -10,6 +10,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"
+	"github.com/acme/platform/store/idempotency"
 )
 
 // Record is one record: an id, a version that counts its changes, times, and
@@ -26,7 +27,7 @@ type Record = store.Document
 // [platform.Limits].Records and RecordBytes; [platform.KindForbidden], which
 // [Config.Access] decides: "field_not_writable" and "record_not_allowed" too.
 func (s *Service) CreateRecord(
-	ctx context.Context, p platform.Principal, collection, id string, data json.RawMessage,
+	ctx context.Context, p platform.Principal, collection, id string, data json.RawMessage, keys ...*platform.IdempotencyKey,
 ) (Record, error) {
 	if err := p.RequireTenant(); err != nil {
 		return Record{}, err
@@ -35,28 +36,29 @@ func (s *Service) CreateRecord(
 	if err != nil {
 		return Record{}, err
 	}
-	return s.create(ctx, p, collection, id, compact)
+	return s.create(ctx, p, collection, id, compact, idempotency.Only(keys))
 }
 
 // create is CreateRecord for data that [compactObject] returned.
-func (s *Service) create(ctx context.Context, p platform.Principal, collection, id string, data json.RawMessage) (Record, error) {
+func (s *Service) create(ctx context.Context, p platform.Principal, collection, id string, data json.RawMessage, key *platform.IdempotencyKey) (Record, error) {
 	g, err := s.grant(ctx, p, PermissionWriteRecords, collection)
 	if err != nil {
 		return Record{}, err
 	}
+	once := s.once(p, collection, id, key)
 	if id == "" {
-		id = s.newID("rec")
+		id = once.newID(s.newID)
 	} else if !validRecordID(id) {
 		return Record{}, platform.Invalid(platform.Field{Path: "/id", Code: "format", Detail: idRule})
 	}
 	if !g.whole() {
-		return s.createWithin(ctx, p, &g, collection, id, data)
+		return s.createWithin(ctx, p, &g, collection, id, data, once)
 	}
-	return s.insert(ctx, p, collection, id, data)
+	return s.insert(ctx, p, collection, id, data, once)
 }
 
 // createWithin is create for a grant with limits.
-func (s *Service) createWithin(ctx context.Context, p platform.Principal, g *Grant, collection, id string, data json.RawMessage) (Record, error) {
+func (s *Service) createWithin(ctx context.Context, p platform.Principal, g *Grant, collection, id string, data json.RawMessage, once *once) (Record, error) {
 	data, err := g.keep(nil, data, g.Readable)
 	if err == nil {
 		now := s.now()
@@ -65,13 +67,16 @@ func (s *Service) createWithin(ctx context.Context, p platform.Principal, g *Gra
 	if err != nil {
 		return Record{}, err
 	}
-	rec, err := s.insert(ctx, p, collection, id, data)
+	rec, err := s.insert(ctx, p, collection, id, data, once)
 	g.show(&rec)
 	return rec, g.hide(err, "/data")
 }
 
 // insert creates a record that the principal may create.
-func (s *Service) insert(ctx context.Context, p platform.Principal, collection, id string, data json.RawMessage) (Record, error) {
+func (s *Service) insert(ctx context.Context, p platform.Principal, collection, id string, data json.RawMessage, once *once) (Record, error) {
+	if once != nil {
+		return s.insertOnce(ctx, p, collection, store.Change{Op: store.OpInsert, ID: id, Data: data}, once)
+	}
 	if err := s.checkData(ctx, p.Tenant, collection, data); err != nil {
 		return Record{}, err
 	}
@@ -345,17 +350,22 @@ func (s *Service) apply(ctx context.Context, p platform.Principal, collection st
 	default:
 		typ = "data.record.updated"
 	}
-	docs, err := s.docs.Apply(ctx, p.Tenant, collection, []store.Change{change}, func(applied []store.Document) []platform.Event {
-		data := make([]byte, 0, 64+len(collection)+len(change.ID))
-		data = appendString(append(data, `{"collection":`...), collection)
-		data = appendString(append(data, `,"id":`...), change.ID)
-		data = strconv.AppendInt(append(data, `,"version":`...), applied[0].Version, 10)
-		return []platform.Event{s.event(p, typ, change.ID, append(data, '}'))}
-	})
+	docs, err := s.docs.Apply(ctx, p.Tenant, collection, []store.Change{change}, s.changed(p, typ, collection, change.ID))
 	if err != nil {
 		return Record{}, single(err)
 	}
 	return docs[0], nil
+}
+
+// changed makes the event of a change.
+func (s *Service) changed(p platform.Principal, typ, collection, id string) store.EventsBuilder {
+	return func(applied []store.Document) []platform.Event {
+		data := make([]byte, 0, 64+len(collection)+len(id))
+		data = appendString(append(data, `{"collection":`...), collection)
+		data = appendString(append(data, `,"id":`...), id)
+		data = strconv.AppendInt(append(data, `,"version":`...), applied[0].Version, 10)
+		return []platform.Event{s.event(p, typ, id, append(data, '}'))}
+	}
 }
 
 // single takes the reason out of a [store.ChangeError] of an only change.

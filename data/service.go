@@ -13,6 +13,7 @@ import (
 	"github.com/acme/platform/internal/rest"
 	"github.com/acme/platform/internal/setting"
 	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/idempotency"
 )
 
 // Config configures a [Service]. Only Documents must be set.
@@ -69,16 +70,20 @@ type Service struct {
 	limits       platform.LimitsFunc
 	scans        *store.Scans
 	quotas       *quotas
-	answers      *answers
-	loads        loads
-	schemas      schemas
-	api          *rest.API
-	buffers      sync.Pool // of *[]byte, for bodies and answers
+	// relational and repeats are set where documents and rows commit together.
+	relational store.RelationalDocuments
+	repeats    *idempotency.Keys
+	answers    *answers
+	loads      loads
+	schemas    schemas
+	api        *rest.API
+	buffers    sync.Pool // of *[]byte, for bodies and answers
 }
 
 var (
 	_ platform.Router    = (*Service)(nil)
 	_ platform.Describer = (*Service)(nil)
+	_ platform.Starter   = (*Service)(nil)
 	_ platform.Stopper   = (*Service)(nil)
 )
 
@@ -130,6 +135,13 @@ func New(cfg Config) (*Service, error) {
 		importLimits: cfg.Import, limits: cfg.Limits, scans: scans, answers: newAnswers(cfg.AnswerMemory), loads: newLoads(cfg.MaxRecord, cfg.AnswerMemory),
 		schemas: schemas, api: rest.New("data", cfg.Logger),
 	}
+	if docs, ok := cfg.Documents.(store.RelationalDocuments); ok {
+		s.relational = docs
+		s.repeats, err = idempotency.New(idempotency.Config{DB: docs.Relational(), Limits: cfg.Limits, Logger: cfg.Logger, Now: cfg.Now})
+		if err != nil {
+			return nil, err
+		}
+	}
 	s.routeCollections()
 	s.api.Describe("Collections and records: JSON documents with schemas, indexes and a language of filters")
 	s.routeRecords()
@@ -138,7 +150,22 @@ func New(cfg Config) (*Service, error) {
 }
 
 // Stop ends what runs in the background.
-func (s *Service) Stop(ctx context.Context) error { return s.quotas.stop(ctx) }
+func (s *Service) Stop(ctx context.Context) error {
+	err := s.quotas.stop(ctx)
+	if s.repeats != nil {
+		err = errors.Join(err, s.repeats.Stop(ctx))
+	}
+	return err
+}
+
+// Start makes the table of idempotency keys, where the documents are kept in a
+// store that can have it.
+func (s *Service) Start(ctx context.Context) error {
+	if s.repeats == nil {
+		return nil
+	}
+	return s.repeats.Start(ctx)
+}
 
 // Name implements [platform.Module].
 func (*Service) Name() string { return "data" }

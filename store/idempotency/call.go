@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/hmac"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/base32"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -37,6 +39,14 @@ func Only(keys []*platform.IdempotencyKey) *platform.IdempotencyKey {
 		return nil
 	}
 	return keys[0]
+}
+
+// DerivedID returns an id that follows from the key, the principal and the
+// operation: a store without transactions that a row of this package could join
+// finds by it what an earlier call made. It tells nothing about the key.
+func DerivedID(prefix string, key *platform.IdempotencyKey, p platform.Principal, operation string) string {
+	sum := sha256.Sum256(append([]byte("id"), hash(p, operation, key.Text())...))
+	return prefix + "_" + strings.ToLower(base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16]))
 }
 
 // Call prepares a call: it is made before the transaction begins, since the
@@ -136,7 +146,7 @@ func (c *Call) Begin(ctx context.Context, tx store.Tx, out any) (replayed bool, 
 		return false, err
 	}
 	if !hmac.Equal(print, c.print) {
-		return false, reused()
+		return false, Reused()
 	}
 	aead, err := sealer(c.key.Text(), c.hash, c.request)
 	if err != nil {
@@ -293,7 +303,8 @@ func running() error {
 	return e
 }
 
-func reused() error {
+// Reused is the error of a key that was used for another input.
+func Reused() error {
 	e := platform.Errorf(platform.KindInvalid, "idempotency_key_reused", "this Idempotency-Key was used for another request; a new request needs a new key")
 	e.Fields = []platform.Field{{Path: "header." + platform.IdempotencyKeyHeader, Code: "reused", Detail: "a key that was not used for another request"}}
 	return e
