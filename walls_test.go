@@ -43,7 +43,7 @@ var acrossTenants = map[string]string{
 	"notify/rulefailures.go notify_rules":         "notify.rule-failures", // joined by the failure's tenant
 	"notify/rulefailures.go notify_builtin_rules": "notify.rule-failures", // the same
 	"store/internal/sqltx/unserved.go outbox":     "sqlite.check",         // and postgres.check
-	"store/outbox/away.go outbox":                 "outbox.relay",
+	"store/outbox/remote.go outbox":               "outbox.relay",
 	"store/outbox/move.go outbox":                 "outbox.relay",
 	"store/outbox/stats.go outbox":                "outbox.stats",
 	"store/outbox/stats.go outbox_dead":           "outbox.stats",

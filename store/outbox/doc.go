@@ -7,10 +7,10 @@
 // between the two publishes them again, up to 16 batches or a second's worth:
 // delivery is at least once, and consumers tell duplicates by the event's id.
 //
-// An event that no stream will ever take is set aside in the table outbox_dead,
-// with the reason, so that those behind it go on.
+// An event that no stream will ever take becomes a dead letter: a row of the table
+// outbox_dead, with the cause. The events behind it go on.
 //
-// The relay also trims, by age, what was set aside, and the inbox, in which
+// The relay also trims, by age, dead letters and the inbox, in which
 // consumers remember the events that they have had.
 //
 // # Order
@@ -35,5 +35,5 @@
 // # Tenants
 //
 // The outbox holds rows of all tenants in one order, and the relay acts for none
-// of them: it is a case for AcrossTenants. It looks at no content.
+// of them: it crosses tenants with the token "outbox.relay". It looks at no content.
 package outbox

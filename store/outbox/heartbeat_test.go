@@ -64,7 +64,7 @@ func TestRelayThatWaitsForItsStreamServes(t *testing.T) {
 	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
-		to := &remote{fail: platform.Errorf(platform.KindUnavailable, "away", "the stream is away")}
+		to := &remote{fail: platform.Errorf(platform.KindUnavailable, "stream_unavailable", "the stream is unavailable")}
 		startRelay(t, outbox.Config{DB: db, Events: to})
 		emitNow(t, db)
 		for range 120 {
@@ -83,7 +83,7 @@ func TestRelayOfAnotherProcessServes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		place := testdb.NewPlace(t)
 		first := place.Open(t)
-		to := &remote{fail: platform.Errorf(platform.KindUnavailable, "away", "the stream is away")}
+		to := &remote{fail: platform.Errorf(platform.KindUnavailable, "stream_unavailable", "the stream is unavailable")}
 		r := startRelay(t, outbox.Config{DB: first, Events: to})
 		emitNow(t, first)
 		time.Sleep(time.Hour)

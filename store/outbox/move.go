@@ -62,7 +62,7 @@ func (r *Relay) drain(ctx context.Context) error {
 }
 
 // refused reports whether the stream will never take one of the events, in
-// contrast to a stream that is away.
+// contrast to a stream that is unavailable.
 func refused(err error) bool {
 	kind := platform.KindOf(err)
 	return kind == platform.KindInvalid || kind == platform.KindMalformed ||
@@ -84,8 +84,8 @@ func (r *Relay) empty(ctx context.Context) (empty bool, err error) {
 	return empty, nil
 }
 
-// move publishes or sets aside the first events, at most limit, and returns how
-// many. The event of bad is set aside. A single event that the stream refuses is
+// move publishes or dead-letters the first events, at most limit, and returns how
+// many. The event of bad is dead-lettered. A single event that the stream refuses is
 // a [*refusal].
 func (r *Relay) move(ctx context.Context, limit int, bad *refusal) (n int, err error) {
 	var dead []row
@@ -95,19 +95,19 @@ func (r *Relay) move(ctx context.Context, limit int, bad *refusal) (n int, err e
 	case r.dialect.turn != "":
 		n, dead, err = r.moveInTurn(ctx, limit, bad)
 	default:
-		n, dead, err = r.moveAway(ctx, limit, bad)
+		n, dead, err = r.moveRemote(ctx, limit, bad)
 	}
 	if err != nil {
 		return 0, err
 	}
 	for _, d := range dead {
-		r.log.ErrorContext(ctx, "event set aside", slog.Int64("seq", d.seq), slog.String("event", d.event.ID),
+		r.log.ErrorContext(ctx, "event dead-lettered", slog.Int64("seq", d.seq), slog.String("event", d.event.ID),
 			slog.String("type", d.event.Type), slog.String("tenant", string(d.event.Tenant)), slog.Any("error", d.cause))
 	}
 	return n, nil
 }
 
-// moveAtOnce claims, publishes and sets aside in one transaction.
+// moveAtOnce claims, publishes and dead-letters in one transaction.
 func (r *Relay) moveAtOnce(ctx context.Context, limit int, bad *refusal, publish func(context.Context, store.CrossTx, ...platform.Event) error) (n int, dead []row, err error) {
 	err = r.cfg.DB.AcrossTenants(ctx, r.cross.relay, func(ctx context.Context, tx store.CrossTx) error {
 		if err := r.dialect.takeTurn(ctx, tx); err != nil {
@@ -122,7 +122,7 @@ func (r *Relay) moveAtOnce(ctx context.Context, limit int, bad *refusal, publish
 		if err != nil {
 			return err
 		}
-		return r.bury(ctx, tx, dead)
+		return r.deadLetter(ctx, tx, dead)
 	})
 	return n, dead, err
 }

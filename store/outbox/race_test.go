@@ -41,7 +41,7 @@ func TestLateCommits(t *testing.T) {
 	place := testdb.NewPlace(t)
 	db, other := place.Open(t), place.Open(t)
 	for name, start := range map[string]func(*testing.T) (moved func() []string, stop func(context.Context) error){
-		"away": func(t *testing.T) (func() []string, func(context.Context) error) {
+		"remote": func(t *testing.T) (func() []string, func(context.Context) error) {
 			to := &remote{}
 			return to.ids, startRelay(t, outbox.Config{DB: db, Events: to, Interval: notNow}).Stop
 		},
@@ -150,7 +150,7 @@ func TestManyWritersAndRelays(t *testing.T) {
 }
 
 // With two relays that both meet an event that no stream takes, no other one is
-// set aside in its stead.
+// dead-lettered in its stead.
 func TestPoisonOfTwoRelays(t *testing.T) {
 	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -172,7 +172,7 @@ func TestPoisonOfTwoRelays(t *testing.T) {
 	})
 }
 
-// An event that another relay has set aside already is not there when this one
+// An event that another relay has dead-lettered already is not there when this one
 // comes to do so: the one that is first now has done nothing.
 func TestRefusedEventThatIsGone(t *testing.T) {
 	db := testdb.NewPlace(t).Open(t)

@@ -47,7 +47,7 @@ type Config struct {
 	// Events is where the events go.
 	Events store.Events
 	// Logger takes failures, once when they begin and once when they end, and
-	// every event that is set aside; nil is silence.
+	// every dead letter; nil is silence.
 	Logger *slog.Logger
 	// Now is the clock for ages; nil is time.Now.
 	Now func() time.Time
@@ -76,11 +76,11 @@ type Config struct {
 	MinBackoff, MaxBackoff time.Duration
 	// InboxRetention is how long store.Tx.Once remembers events. It must be
 	// longer than an event can come again: the retention of the stream, and
-	// the time until somebody replays what a consumer set aside. Zero is 30
+	// the time until somebody replays a consumer's dead letter. Zero is 30
 	// days.
 	InboxRetention time.Duration
-	// DeadRetention is how long events are kept that were set aside because no
-	// stream takes them; zero is 30 days.
+	// DeadRetention is how long events are kept that no stream takes; zero is
+	// 30 days.
 	DeadRetention time.Duration
 }
 

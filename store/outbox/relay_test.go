@@ -259,7 +259,7 @@ func TestStreamThatIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
 		var logged strings.Builder
-		to := &remote{fail: errors.New("away")}
+		to := &remote{fail: errors.New("unavailable")}
 		r := startRelay(t, outbox.Config{DB: db, Events: to, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
 		emit(t, db, 0, 30)
 		for range 600 { // commits meanwhile must not make it try more often
@@ -267,7 +267,7 @@ func TestStreamThatIsAway(t *testing.T) {
 			exec(t, db, `UPDATE outbox SET actor = actor`)
 		}
 		if s := stats(t, r); s.Depth != 30 || s.Oldest == 0 || s.Dead != 0 {
-			t.Errorf("while it is away: %+v", s)
+			t.Errorf("while it is unavailable: %+v", s)
 		}
 		to.mu.Lock()
 		if to.calls < 15 || to.calls > 50 {
@@ -287,7 +287,7 @@ func TestStreamThatIsAway(t *testing.T) {
 	})
 }
 
-// An event that no stream takes is set aside; those before and behind it are
+// An event that no stream takes becomes a dead letter; those before and behind it are
 // published, once and in order.
 func TestPoison(t *testing.T) {
 	testdb.Prepare(t)
@@ -336,7 +336,7 @@ func TestPoison(t *testing.T) {
 			return tx.QueryRow(ctx, `SELECT id, cause FROM outbox_dead WHERE tenant = ? AND id = 'evt_17'`, string(beta)).Scan(&id, &cause)
 		}, store.ReadOnly)
 		if err != nil || id != "evt_17" || !strings.Contains(cause, "too large") {
-			t.Errorf("set aside: %q because of %q, %v", id, cause, err)
+			t.Errorf("dead letter: %q because of %q, %v", id, cause, err)
 		}
 	})
 }

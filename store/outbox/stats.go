@@ -13,9 +13,9 @@ type Stats struct {
 	// Depth is how many events wait to be published.
 	Depth int64
 	// Oldest is the age of the first of them; zero where there is none. One
-	// that grows means that the stream is away.
+	// that grows means that the stream is unavailable.
 	Oldest time.Duration
-	// Dead is how many events were set aside because no stream will take
+	// Dead is how many events are dead letters because no stream will take
 	// them; they are in the table outbox_dead, with the cause.
 	Dead int64
 }

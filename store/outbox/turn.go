@@ -59,11 +59,11 @@ func (r *Relay) moveInTurn(ctx context.Context, limit int, bad *refusal) (n int,
 				if err := putBack(held, tx, publish); err != nil {
 					return errors.Join(p.err, err)
 				}
-				return r.bury(held, tx, dead)
+				return r.deadLetter(held, tx, dead)
 			}
 			n, dead, rows = n+len(rows), append(dead, p.dead...), next
 		}
-		return r.bury(held, tx, dead)
+		return r.deadLetter(held, tx, dead)
 	})
 	return n, dead, err
 }

@@ -31,8 +31,8 @@ func (s *script) Publish(ctx context.Context, events ...platform.Event) error {
 func TestABatchFailsInTheMiddleOfATurn(t *testing.T) {
 	for call := 1; call <= 5; call++ {
 		for name, err := range map[string]error{
-			"away":    errors.New("away"),
-			"refused": platform.Errorf(platform.KindTooLarge, "too_large", "too large for one call"),
+			"unavailable": errors.New("unavailable"),
+			"refused":     platform.Errorf(platform.KindTooLarge, "too_large", "too large for one call"),
 		} {
 			t.Run(fmt.Sprint(call, name), func(t *testing.T) {
 				db := testdb.NewPlace(t).Open(t)

@@ -109,7 +109,7 @@ func (q *Queue) claimTenant(ctx context.Context, tx store.Queries, p *pool, w *w
 
 // claimTarget takes at most n jobs of one kind, tenant and target, the most urgent
 // first. Those that have used up their attempts, because a process died in each,
-// are set aside instead of returned.
+// become dead jobs and are not returned.
 func (q *Queue) claimTarget(ctx context.Context, tx store.Queries, k *kind, w *waiting, t target, n int) ([]*run, error) {
 	now, tenant := q.cfg.Now(), w.tenant
 	rows, err := tx.Query(ctx, q.statements.claim, k.name, string(tenant), t.name, n,

@@ -14,10 +14,10 @@ import (
 	"github.com/acme/platform/store/internal/sqltx"
 )
 
-// DeadJob is a job that was set aside after its last attempt.
+// DeadJob is a job that failed for good: a dead letter.
 type DeadJob struct {
 	Job
-	// DiedAt is when it was set aside.
+	// DiedAt is when its last attempt failed.
 	DiedAt time.Time
 	// Cause is the text of the last error, at most 2,000 bytes. It is for
 	// operators: it may name addresses and other internals.

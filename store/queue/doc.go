@@ -54,7 +54,7 @@
 // handler sees what that has written; one that names a running job does not make
 // it run again.
 //
-// # Place in a platform
+// # Order in a platform
 //
 // Put the queue after the modules whose handlers it runs: it then starts when
 // they are ready and stops before they do. Enqueue works once Start has made the
@@ -62,8 +62,8 @@
 //
 // # Tenants
 //
-// The workers act for all tenants and use AcrossTenants to claim jobs and to
-// settle them, each statement by tenant and id. A handler gets the tenant with
+// The workers act for all tenants: they cross tenants with the token "queue.work"
+// to claim jobs and to settle them, each statement by tenant and id. A handler gets the tenant with
 // the job and opens transactions of that tenant. What a tenant's operator sees,
 // Dead and Retry, goes through InTenant.
 package queue

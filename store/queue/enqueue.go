@@ -84,8 +84,8 @@ func (q *Queue) enqueue(ctx context.Context, tx enqueueTx, tenant platform.Tenan
 	return "", sqltx.Again(errKeyRace)
 }
 
-// wakeAfter has the pump look once tx is committed. The commit of a host's
-// transaction is not seen: the pump then looks at its interval, or when the host
+// wakeAfter has the batcher look once tx is committed. The commit of a host's
+// transaction is not seen: the batcher then looks at its interval, or when the host
 // calls [store.Joiner.Wake].
 func (q *Queue) wakeAfter(tx enqueueTx) {
 	if !store.Joined(tx) {

@@ -24,7 +24,7 @@ var ErrStopping = errors.New("queue: stopping")
 var ErrSuspended = errors.New("queue: the tenant is suspended")
 
 // Discard returns an error for a [Handler] that says that no further attempt
-// can help: the job is set aside as dead at once, with err as the cause.
+// can help: the job is a dead job at once, with err as the cause.
 func Discard(err error) error { return &discardError{err} }
 
 type discardError struct{ err error }

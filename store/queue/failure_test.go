@@ -300,7 +300,7 @@ func TestStoreThatFailsForAWhile(t *testing.T) {
 		enqueue(t, q, db, acme, queue.Job{Kind: "job"})
 		time.Sleep(20 * time.Second)
 		if s := stats(t, newQueue(t, queue.Config{DB: db})); s.Running != 1 {
-			t.Errorf("while the store is away: %+v", s)
+			t.Errorf("while the store is unavailable: %+v", s)
 		}
 		cut.Down.Store(false)
 		time.Sleep(time.Minute)

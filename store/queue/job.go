@@ -26,7 +26,7 @@ type Job struct {
 	UniqueKey string
 	// Priority orders the waiting jobs of one tenant, kind and target: higher
 	// first, 0 is usual. Between tenants it has no say, so that no tenant can
-	// push another aside.
+	// push back another.
 	Priority int
 	// Target, where it is not empty, is what the job works on that others may
 	// find slow or broken, such as the address it sends to: the targets of a
@@ -70,7 +70,7 @@ type Handler func(ctx context.Context, job Job) error
 
 // Options says how the jobs of one kind are run. The zero value is valid.
 type Options struct {
-	// MaxAttempts is how often a job is run before it is set aside as dead;
+	// MaxAttempts is how often a job is run before it is a dead job;
 	// zero is 12.
 	MaxAttempts int
 	// Timeout bounds one attempt; zero is one minute.

@@ -130,7 +130,7 @@ type kind struct {
 	running    running
 	oneAtATime bool
 	// cursor is the tenant that was served last, and turns counts those of
-	// targets. Only the pump uses them.
+	// targets. Only the batcher uses them.
 	cursor platform.TenantID
 	turns  int
 }
@@ -238,7 +238,7 @@ func (q *Queue) Start(ctx context.Context) error {
 	q.mu.Lock()
 	q.started = true
 	q.mu.Unlock()
-	for _, loop := range []func(context.Context){q.pump, q.trimLoop} {
+	for _, loop := range []func(context.Context){q.runBatcher, q.trimLoop} {
 		q.background.Go(loop) //nolint:contextcheck // it must not end with the context of the start
 	}
 	return nil
@@ -266,7 +266,7 @@ func (q *Queue) Stop(ctx context.Context) error {
 			left = fmt.Errorf("queue: %d handlers did not return: %w", q.handling(), left)
 		}
 	}
-	// The pump stores the last results before it ends.
+	// The batcher stores the last results before it ends.
 	if err := q.background.Stop(ctx); err != nil && left == nil {
 		left = fmt.Errorf("queue: %w", err)
 	}

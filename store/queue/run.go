@@ -31,7 +31,7 @@ type outcome uint8
 const (
 	outcomeDone    outcome = iota
 	outcomeRetry           // again at result.runAt
-	outcomeDead            // set aside
+	outcomeDead            // dead-lettered
 	outcomeRelease         // put back as if it had not been claimed
 	outcomeLost            // somebody else's by now
 )
@@ -93,7 +93,7 @@ func (q *Queue) release(r *run) {
 	q.wake.Set()
 }
 
-// report decides what becomes of the job and leaves that to the pump.
+// report decides what becomes of the job and leaves that to the batcher.
 func (q *Queue) report(ctx context.Context, r *run, err error) {
 	cause := context.Cause(ctx)
 	q.mu.Lock()
@@ -113,8 +113,8 @@ func (q *Queue) report(ctx context.Context, r *run, err error) {
 	}
 }
 
-// reportLocked frees the place of a run at once; its result is stored by the
-// pump, in the transaction that fills the place again.
+// reportLocked frees the worker of a run at once; the batcher stores the result,
+// in the transaction that claims the worker's next job.
 func (q *Queue) reportLocked(r *run, res result) {
 	r.reported = true
 	r.kind.running.add(r, -1)

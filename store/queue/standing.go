@@ -116,7 +116,7 @@ func (s *standings) end(tenant platform.TenantID, st standing) bool {
 }
 
 // askStanding finds out the standing of tenants in the background, and has the
-// pump go on with it.
+// batcher go on with it.
 func (q *Queue) askStanding(tenants []platform.TenantID) {
 	for _, t := range tenants {
 		if !q.standings.begin(t) {

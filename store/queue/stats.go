@@ -11,7 +11,7 @@ import (
 // Stats are figures of a queue, of all processes, at one moment.
 type Stats struct {
 	// Ready jobs could run now, Scheduled ones wait for their time or for
-	// their next attempt, Running ones are leased, Dead ones were set aside.
+	// their next attempt, Running ones are leased, Dead ones have failed for good.
 	Ready, Scheduled, Running, Dead int64
 	// Unknown is how many of the ready jobs are of kinds that this process has
 	// no handler for.

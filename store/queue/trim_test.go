@@ -46,7 +46,7 @@ func TestTrimThatFailsWaits(t *testing.T) {
 		time.Sleep(210 * time.Minute)
 		counting.on.Store(false)
 		db.Full.Store(false)
-		// Each hour there is a round of the trimmer, and a look of the pump.
+		// Each hour there is a round of the trimmer, and a look of the batcher.
 		if n := counting.n.Load(); n < 5 || n > 20 {
 			t.Errorf("%d transactions in three hours while the disk is full", n)
 		}

@@ -73,7 +73,7 @@ func (c *consumer) run(ctx context.Context) {
 		case held:
 			c.store.End(ctx)
 			failures = 0
-			c.hold(ctx, seq)
+			c.serve(ctx, seq)
 		default:
 			c.store.End(ctx)
 			failures = 0
@@ -82,9 +82,9 @@ func (c *consumer) run(ctx context.Context) {
 	}
 }
 
-// hold works for the group until the lease is lost or ctx is done; in the
+// serve works for the group until the lease is lost or ctx is done; in the
 // second case it gives the lease back.
-func (c *consumer) hold(ctx context.Context, seq int64) {
+func (c *consumer) serve(ctx context.Context, seq int64) {
 	held, lose := context.WithCancelCause(ctx)
 	defer lose(nil)
 	o := &offset{consumer: c, done: seq, stored: seq, storedAt: c.cfg.Now(), lose: lose}

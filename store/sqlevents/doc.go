@@ -32,7 +32,7 @@
 // each time until a single event is alone: what precedes the one that fails gets
 // done, and what follows waits, since it may be of the same subject. An event
 // that can never succeed holds up its group, and no other, until the handler
-// sets it aside.
+// dead-letters it.
 //
 // # Retention
 //
@@ -42,7 +42,7 @@
 //
 // # Tenants
 //
-// A stream serves the platform and not a tenant: its tables are read with
-// AcrossTenants because a batch holds many tenants' events by contract. Each
+// A stream serves the platform and not a tenant: its readers cross tenants with
+// the token "events.consume", because a batch holds many tenants' events by contract. Each
 // event names its tenant, and a handler acts in a transaction of that tenant.
 package sqlevents

@@ -18,7 +18,7 @@ var errLeaseLost = errors.New("events: the lease of the group was lost")
 // last event that the group has finished.
 func (e *Events) acquire(ctx context.Context, group, owner string) (seq int64, held bool, err error) {
 	// Most looks of a consumer that stands by are in vain, so they do not
-	// begin with a place in the queue of writers.
+	// begin by waiting for the writer.
 	taken := false
 	err = e.cfg.DB.AcrossTenants(ctx, e.cross.consume, func(ctx context.Context, tx store.CrossTx) error {
 		var expires int64

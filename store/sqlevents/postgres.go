@@ -34,8 +34,8 @@ func appendArrays(ctx context.Context, tx store.Queries, events []platform.Event
 	_, err := tx.Exec(ctx, `INSERT INTO event_log (id, source, type, tenant, subject, time, actor, on_behalf_of, trace_parent, data, stored)
 		SELECT k.id, k.source, k.type, k.tenant, k.subject, k.time, k.actor, k.on_behalf_of, k.trace_parent, k.data, ?::bigint
 		FROM unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::bigint[], ?::text[], ?::text[], ?::text[], ?::text[])
-			WITH ORDINALITY AS k (id, source, type, tenant, subject, time, actor, on_behalf_of, trace_parent, data, place)
-		ORDER BY k.place
+			WITH ORDINALITY AS k (id, source, type, tenant, subject, time, actor, on_behalf_of, trace_parent, data, position)
+		ORDER BY k.position
 		ON CONFLICT (tenant, id) DO NOTHING`,
 		stored, ids, sources, types, tenants, subjects, times, actors, behalves, traces, data)
 	return err

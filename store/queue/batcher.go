@@ -13,10 +13,10 @@ import (
 // settleTime bounds the last write of a queue that stops.
 const settleTime = 5 * time.Second
 
-// pump is the one goroutine that writes for the workers: each pass stores the
+// runBatcher is the one goroutine that writes for the workers: each pass stores the
 // results that have come in and claims new jobs in one transaction, so that a
-// commit serves as many jobs as there are places.
-func (q *Queue) pump(ctx context.Context) {
+// commit serves as many jobs as there are free workers.
+func (q *Queue) runBatcher(ctx context.Context) {
 	if joiner, ok := q.cfg.DB.(store.Joiner); ok {
 		defer joiner.OnWake(q.wake.Set)()
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/acme/platform/store/outbox"
 )
 
-func TestWhatWasSetAsideIsTrimmed(t *testing.T) {
+func TestDeadLettersAreTrimmed(t *testing.T) {
 	testdb.Prepare(t)
 	synctest.Test(t, func(t *testing.T) {
 		db := testdb.NewPlace(t).Open(t)
@@ -18,7 +18,7 @@ func TestWhatWasSetAsideIsTrimmed(t *testing.T) {
 		r := startRelay(t, outbox.Config{DB: db, Events: &remote{}, DeadRetention: 5 * time.Hour, Interval: time.Hour})
 		time.Sleep(4 * time.Hour)
 		if n := stats(t, r).Dead; n != 1100 {
-			t.Fatalf("%d events are set aside, want 1,100", n)
+			t.Fatalf("%d dead letters, want 1,100", n)
 		}
 		exec(t, db, `INSERT INTO outbox (id, source, type, tenant, subject, time, actor, data) VALUES
 			('evt_a', '/t', 't', 'org_a', '', 0, '', ''), ('evt_b', '/t', 't', 'org_a', '', 0, '', ''), ('evt_c', '/t', 't', 'org_a', '', 0, '', '')`)

@@ -10,10 +10,10 @@ import (
 	"github.com/acme/platform/store"
 )
 
-// moveAway moves events to a stream that is not in the store, of the one relay
+// moveRemote moves events to a stream that is not in the store, of the one relay
 // that there is, in a store with one writer: nobody waits for the stream. Rows are
 // deleted only once the stream has them, which has the next ones meanwhile.
-func (r *Relay) moveAway(ctx context.Context, limit int, bad *refusal) (n int, dead []row, err error) {
+func (r *Relay) moveRemote(ctx context.Context, limit int, bad *refusal) (n int, dead []row, err error) {
 	rows, err := r.read(ctx, 0, limit)
 	if err != nil {
 		return 0, nil, err
@@ -54,7 +54,7 @@ func (r *Relay) read(ctx context.Context, after int64, limit int) (rows []row, e
 	return rows, err
 }
 
-// take deletes rows that the stream has, and sets aside those that it never
+// take deletes rows that the stream has, and dead-letters those that it never
 // takes.
 func (r *Relay) take(ctx context.Context, rows, dead []row) error {
 	// As in moveInTurn.
@@ -64,7 +64,7 @@ func (r *Relay) take(ctx context.Context, rows, dead []row) error {
 		if err := remove(ctx, tx, rows); err != nil {
 			return err
 		}
-		return r.bury(ctx, tx, dead)
+		return r.deadLetter(ctx, tx, dead)
 	})
 }
 
