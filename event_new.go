@@ -13,17 +13,18 @@ import (
 // events of one tenant and subject keep their order. Data is written as JSON; nil
 // is none.
 //
-// It is ready for [store.Tx].Emit, which checks it. The error is of data that JSON
+// Actor and OnBehalfOf are those of [Principal.Attribution].
+//
+// It is ready for the method Emit of a store's transaction, which checks it and adds
+// the trace of its context. The error is of data that JSON
 // has no form for.
 //
 //	event, err := platform.NewEvent(p, "invoice.paid", "invoice/42", Paid{Amount: 1200})
 func NewEvent(p Principal, eventType, subject string, data any) (Event, error) {
 	now := time.Now()
 	source, _, _ := strings.Cut(eventType, ".")
-	e := Event{
-		ID: newID("evt", now), Source: "/" + source, Type: eventType, Tenant: p.Tenant,
-		Subject: subject, Time: now, Actor: p.Subject,
-	}
+	e := Event{ID: newID("evt", now), Source: "/" + source, Type: eventType, Tenant: p.Tenant, Subject: subject, Time: now}
+	e.Actor, e.OnBehalfOf = p.Attribution()
 	if data == nil {
 		return e, nil
 	}

@@ -21,6 +21,10 @@ func TestNewEvent(t *testing.T) {
 			!e.Time.Equal(time.Now()) || !strings.HasPrefix(e.ID, "evt_") || string(e.Data) != `{"amount":12}` {
 			t.Errorf("got %+v", e)
 		}
+		p.Actor = &platform.Actor{Subject: "usr_help", Kind: platform.PrincipalOperator}
+		if e, _ = platform.NewEvent(p, "invoice.paid", "invoice/42", nil); e.Actor != "usr_help" || e.OnBehalfOf != "usr_ann" {
+			t.Errorf("somebody acts for ann: %+v", e)
+		}
 		if e, err = platform.NewEvent(p, "invoice.paid", "invoice/42", nil); err != nil || e.Data != nil {
 			t.Errorf("without data: %s, %v", e.Data, err)
 		}

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/problem"
 	"github.com/acme/platform/internal/rest"
 )
 
@@ -206,7 +205,7 @@ func (s *Service) serveExport(w http.ResponseWriter, r *http.Request) error {
 	format := Format(name)
 	if accept := r.Header["Accept"]; format == "" && accept != nil {
 		if format = accepted(accept); format == "" {
-			return problem.New(r.Context(), http.StatusNotAcceptable, "not_acceptable", "application/x-ndjson, application/json and text/csv are served")
+			return platform.NewProblem(r.Context(), http.StatusNotAcceptable, "not_acceptable", "application/x-ndjson, application/json and text/csv are served")
 		}
 	} else if format == "" {
 		format = NDJSON

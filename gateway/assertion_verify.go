@@ -12,7 +12,6 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/problem"
 )
 
 // VerifyAssertionConfig configures [VerifyAssertion].
@@ -67,7 +66,7 @@ func VerifyAssertion(cfg VerifyAssertionConfig) func(http.Handler) http.Handler 
 			p, refused := v.verify(r)
 			if refused != "" {
 				w.Header().Set(refusedHeader, string(refused))
-				problem.Write(w, r, v.Logger, &platform.Error{
+				platform.WriteProblem(w, r, v.Logger, &platform.Error{
 					Kind: platform.KindUnauthenticated, Code: "bad_assertion",
 					Message: "the request does not come from the gateway",
 				})

@@ -32,7 +32,7 @@ func Authenticate(v Verifier, log *slog.Logger) func(http.Handler) http.Handler 
 				p, err = v.Verify(r.Context(), credential)
 			}
 			if err != nil {
-				problem.Write(w, r, log, err)
+				platform.WriteProblem(w, r, log, err)
 				return
 			}
 			tellPrincipal(w, p)

@@ -26,7 +26,7 @@ func Authorize(a Authorizer, permission string, log *slog.Logger) func(http.Hand
 				err = a.Authorize(r.Context(), p, permission)
 			}
 			if err != nil {
-				problem.Write(w, r, log, err)
+				platform.WriteProblem(w, r, log, err)
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -60,7 +60,7 @@ func admit(r platform.Route, a Authorizer, now func() time.Time, log *slog.Logge
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if err := check(r.Context()); err != nil {
-				problem.Write(w, r, log, err)
+				platform.WriteProblem(w, r, log, err)
 				return
 			}
 			next.ServeHTTP(w, r)

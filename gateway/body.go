@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/problem"
 )
 
 // BodyLimit refuses request bodies of more than limit bytes with a problem of
@@ -23,7 +22,7 @@ func BodyLimit(limit int64, log *slog.Logger) func(http.Handler) http.Handler {
 				return
 			}
 			if r.ContentLength > limit {
-				problem.Write(w, r, log, platform.Errorf(platform.KindTooLarge, "body_too_large",
+				platform.WriteProblem(w, r, log, platform.Errorf(platform.KindTooLarge, "body_too_large",
 					"the body is larger than the %d bytes that this operation takes", limit))
 				return
 			}

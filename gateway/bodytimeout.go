@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/acme/platform/internal/problem"
+	"github.com/acme/platform"
 )
 
 // BodyTimeout ends the reading of a request body that did not arrive within d:
@@ -103,13 +103,13 @@ func (b *timedBody) explain(err error) error {
 	if errors.As(err, &told) || errors.As(err, &tooLarge) || errors.Is(err, http.ErrBodyReadAfterClose) {
 		return err
 	}
-	return &bodyError{problem: problem.Body(b.ctx, err), cause: err}
+	return &bodyError{problem: platform.BodyProblem(b.ctx, err), cause: err}
 }
 
 // bodyError is a request body that could not be read to its end. One that came
 // too slowly is a net.Error, by which others know a timeout.
 type bodyError struct {
-	problem *problem.Problem
+	problem *platform.Problem
 	cause   error
 }
 

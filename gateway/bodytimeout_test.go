@@ -15,7 +15,6 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/gateway"
-	"github.com/acme/platform/internal/problem"
 )
 
 // pipes is a listener of connections within the process, whose deadlines
@@ -91,7 +90,7 @@ func bodyGateway(t *testing.T) *gateway.Gateway {
 func failing(operation, path string, access platform.Access, h func(http.ResponseWriter, *http.Request) error) platform.Route {
 	return route(operation, http.MethodPost, path, access, func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
-			problem.Write(w, r, nil, err)
+			platform.WriteProblem(w, r, nil, err)
 		}
 	})
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/problem"
 	"github.com/acme/platform/store"
 )
 
@@ -110,7 +109,7 @@ func (c *responseCache) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if asked.onlyIfCached {
-		problem.New(r.Context(), http.StatusGatewayTimeout, "not_cached", "no stored answer can be used").Write(w)
+		platform.NewProblem(r.Context(), http.StatusGatewayTimeout, "not_cached", "no stored answer can be used").Write(w)
 		return
 	}
 	c.ask(w, r, tenant, key, have)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/problem"
 )
 
 // CredentialLimitConfig configures [CredentialLimit].
@@ -88,7 +87,7 @@ func (l *credentialLimit) serve(w http.ResponseWriter, r *http.Request, next htt
 	slot := &l.accepted[hash%acceptedSlots]
 	if l.overUntil.Load() != 0 && slot.Load() != hash {
 		if wait := l.over(clientNetwork(l.client(r))); wait > 0 {
-			problem.Write(w, r, nil, &platform.Error{
+			platform.WriteProblem(w, r, nil, &platform.Error{
 				Kind: platform.KindLimited, Code: "too_many_bad_credentials", RetryAfter: wait,
 				Message: "too many credentials that are not valid came from this address; come back later",
 			})

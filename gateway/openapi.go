@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/problem"
 	"github.com/acme/platform/internal/query"
 )
 
@@ -271,7 +270,7 @@ func minimal(r platform.Route) object {
 		"operationId": r.Operation,
 		"responses": object{"default": object{
 			"description": "The answer, or a problem (RFC 9457)",
-			"content": object{problem.ContentType: object{
+			"content": object{platform.ProblemContentType: object{
 				"schema": object{"$ref": "#/components/schemas/Problem"},
 			}},
 		}},

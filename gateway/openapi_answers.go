@@ -43,7 +43,7 @@ func (d *openAPI) problemAnswer(status int) object {
 	if all[name] == nil {
 		answer := object{
 			"description": problem.DescriptionOf(status),
-			"content":     object{problem.ContentType: object{"schema": object{"$ref": "#/components/schemas/Problem"}}},
+			"content":     object{platform.ProblemContentType: object{"schema": object{"$ref": "#/components/schemas/Problem"}}},
 		}
 		if names := problem.HeadersOf(status); names != nil {
 			headers := object{}

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/problem"
 )
 
 // proxy forwards requests to an upstream.
@@ -133,7 +132,7 @@ func (p *proxy) withAssertion(route platform.Route) func(http.Handler) http.Hand
 				token, err = p.signer.sign(who, route.Operation, path)
 			}
 			if err != nil {
-				problem.Write(w, r, p.log, err)
+				platform.WriteProblem(w, r, p.log, err)
 				return
 			}
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), assertionKey{}, token)))
@@ -197,10 +196,10 @@ func (p *proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	bad := e.body.failure(r.Context())
 	switch {
 	case bad != nil:
-		problem.Write(w, r, p.log, bad)
+		platform.WriteProblem(w, r, p.log, bad)
 		return
 	case errors.Is(err, errNoTarget):
-		problem.Write(w, r, nil, &platform.Error{
+		platform.WriteProblem(w, r, nil, &platform.Error{
 			Kind: platform.KindUnavailable, Code: "upstream_unavailable",
 			Message: "the service behind this operation is away for now", RetryAfter: retryAfter(p.upstream),
 		})
@@ -212,8 +211,8 @@ func (p *proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		status, code, detail = http.StatusGatewayTimeout, "timeout", "the service behind this operation took too long"
 	}
-	problem.Log(r.Context(), p.log, status, err)
-	problem.New(r.Context(), status, code, detail).Write(w)
+	platform.LogProblem(r.Context(), p.log, status, err)
+	platform.NewProblem(r.Context(), status, code, detail).Write(w)
 }
 
 // close ends idle connections.

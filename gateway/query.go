@@ -3,7 +3,7 @@ package gateway
 import (
 	"net/http"
 
-	"github.com/acme/platform/internal/problem"
+	"github.com/acme/platform"
 	"github.com/acme/platform/internal/query"
 )
 
@@ -15,7 +15,7 @@ func declaredQuery(declared []query.Param) func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.RawQuery != "" {
 				if err := query.Check(r.URL.RawQuery, declared); err != nil {
-					problem.Write(w, r, nil, err)
+					platform.WriteProblem(w, r, nil, err)
 					return
 				}
 			}

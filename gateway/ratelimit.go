@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/problem"
 	"github.com/acme/platform/store"
 )
 
@@ -86,7 +85,7 @@ func RateLimit(cfg RateLimitConfig) func(http.Handler) http.Handler {
 			told[0] = string(field)
 			h["Ratelimit"], h["Ratelimit-Policy"] = told, policy
 			if c.Reached {
-				problem.Write(w, r, cfg.Logger, &platform.Error{
+				platform.WriteProblem(w, r, cfg.Logger, &platform.Error{
 					Kind: platform.KindLimited, Message: "too many requests; come back later",
 					RetryAfter: time.Duration(reset) * time.Second,
 				})

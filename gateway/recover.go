@@ -8,7 +8,6 @@ import (
 	"runtime/debug"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/problem"
 )
 
 // Recover turns a panic into a problem of status 500 and logs it with its
@@ -46,7 +45,7 @@ func recovered(r *http.Request, log *slog.Logger, w *response, v any) {
 		panic(http.ErrAbortHandler)
 	}
 	forget(w.Header())
-	problem.From(ctx, &platform.Error{}).Write(w)
+	platform.ProblemFrom(ctx, &platform.Error{}).Write(w)
 }
 
 // forget removes what a handler has said about a body that will not come.

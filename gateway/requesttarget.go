@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/problem"
 )
 
 // readsTwoWays reports whether another server could take the decoded path for
@@ -49,10 +48,10 @@ func isHex(c byte) bool {
 func refuseTarget(w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case readsTwoWays(r.URL.Path):
-		problem.Write(w, r, nil, platform.Errorf(platform.KindMalformed, "ambiguous_path",
+		platform.WriteProblem(w, r, nil, platform.Errorf(platform.KindMalformed, "ambiguous_path",
 			`the path must not have "." or ".." before a semicolon or beside a backslash`))
 	case !validQuery(r.URL.RawQuery):
-		problem.Write(w, r, nil, platform.Errorf(platform.KindMalformed, "malformed_query",
+		platform.WriteProblem(w, r, nil, platform.Errorf(platform.KindMalformed, "malformed_query",
 			`in the query a semicolon is written as "%%3B", and a percent sign as "%%25"`))
 	default:
 		return false

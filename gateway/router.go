@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/problem"
 )
 
 // endpoint is a route with the layers before it.
@@ -133,13 +132,13 @@ func (rt *router) unknown(w http.ResponseWriter, r *http.Request) {
 	allowed := rt.allowed(r)
 	switch {
 	case allowed == nil:
-		problem.Write(w, r, nil, platform.NotFound("path"))
+		platform.WriteProblem(w, r, nil, platform.NotFound("path"))
 	case r.Method == http.MethodOptions:
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		w.WriteHeader(http.StatusNoContent)
 	default:
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		problem.New(r.Context(), http.StatusMethodNotAllowed, "method_not_allowed",
+		platform.NewProblem(r.Context(), http.StatusMethodNotAllowed, "method_not_allowed",
 			"this path does not take that method").Write(w)
 	}
 }

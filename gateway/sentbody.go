@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/acme/platform/internal/problem"
+	"github.com/acme/platform"
 )
 
 // sentBody is the caller's body on its way to an upstream.
@@ -63,7 +63,7 @@ func (b *sentBody) failure(ctx context.Context) error {
 		case ctx.Err() == nil || !waiting:
 			return nil
 		case errors.Is(ctx.Err(), context.DeadlineExceeded):
-			return problem.Body(ctx, ctx.Err())
+			return platform.BodyProblem(ctx, ctx.Err())
 		}
 		timer := time.NewTimer(failurePatience)
 		defer timer.Stop()

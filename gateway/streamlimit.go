@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/problem"
 )
 
 // streamRetryAfter is when one who has too many streams may ask again.
@@ -59,7 +58,7 @@ func limitLive(plans plans, streams *streamCounter, log *slog.Logger) func(http.
 				err = platform.OverRate(limitStreams, b.streams, streamRetryAfter)
 			}
 			if err != nil {
-				problem.Write(w, r, log, err)
+				platform.WriteProblem(w, r, log, err)
 				return
 			}
 			defer streams.end(b.share)

@@ -8,7 +8,6 @@ import (
 	"strconv"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/problem"
 )
 
 // docs holds the page that shows the OpenAPI document. It needs nothing from
@@ -103,7 +102,7 @@ type assets map[string]*file
 func (a assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f, ok := a[r.PathValue("file")]
 	if !ok {
-		problem.Write(w, r, nil, platform.NotFound("path"))
+		platform.WriteProblem(w, r, nil, platform.NotFound("path"))
 		return
 	}
 	f.ServeHTTP(w, r)

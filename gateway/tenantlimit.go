@@ -108,7 +108,7 @@ func tenantRateLimit(plans plans, requests *shareCounter, log *slog.Logger) func
 			}
 			b, err := plans.bounds(r.Context(), p)
 			if err != nil {
-				problem.Write(w, r, log, err)
+				platform.WriteProblem(w, r, log, err)
 				return
 			}
 			if b.requests < 0 {
@@ -118,7 +118,7 @@ func tenantRateLimit(plans plans, requests *shareCounter, log *slog.Logger) func
 			used, left := requests.spend(r.Context(), b.share, b.requests)
 			told.tell(w.Header(), b.requests, max(b.requests-used, 0), left)
 			if used > b.requests {
-				problem.Write(w, r, log, platform.OverRate(limitRequests, b.requests, max(left, time.Second)))
+				platform.WriteProblem(w, r, log, platform.OverRate(limitRequests, b.requests, max(left, time.Second)))
 				return
 			}
 			next.ServeHTTP(w, r)

@@ -27,7 +27,7 @@ func Timeout(d time.Duration, log *slog.Logger) func(http.Handler) http.Handler 
 			rw := watch(w)
 			next.ServeHTTP(rw, r.WithContext(ctx))
 			if rw.status == 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				problem.Write(rw, r, log, platform.Errorf(platform.KindTimeout, "", "the answer took too long"))
+				platform.WriteProblem(rw, r, log, platform.Errorf(platform.KindTimeout, "", "the answer took too long"))
 			}
 		})
 	}

@@ -111,7 +111,7 @@ func (h *usageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		body, err = json.Marshal(h.collect(r.Context(), p))
 	}
 	if err != nil {
-		problem.Write(w, r, h.log, err)
+		platform.WriteProblem(w, r, h.log, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

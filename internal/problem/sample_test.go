@@ -41,17 +41,17 @@ func TestRefusalsAreSampledWarnings(t *testing.T) {
 		busy := platform.Errorf(platform.KindUnavailable, "busy", "too many logins at once")
 		full := platform.Errorf(platform.KindUnavailable, "ingest_busy", "too many events at once")
 		for range 780 {
-			problem.Log(t.Context(), log, 503, busy)
+			platform.LogProblem(t.Context(), log, 503, busy)
 		}
-		problem.Log(t.Context(), log, 503, full)
+		platform.LogProblem(t.Context(), log, 503, full)
 		lines := linesOf(t, &b)
 		if len(lines) != 11 || lines[0] != (logLine{"WARN", "request refused", "busy", 0}) || lines[10].Code != "ingest_busy" {
 			t.Fatalf("%d lines: %+v", len(lines), lines)
 		}
 		time.Sleep(time.Second)
 		// What is made of the logger counts with it.
-		problem.Log(t.Context(), problem.Sampled(log.With(slog.String("service", "user"))), 503, busy)
-		problem.Log(t.Context(), log, 503, busy)
+		platform.LogProblem(t.Context(), problem.Sampled(log.With(slog.String("service", "user"))), 503, busy)
+		platform.LogProblem(t.Context(), log, 503, busy)
 		lines = linesOf(t, &b)
 		if len(lines) != 2 || lines[0].Suppressed != 770 || lines[1].Suppressed != 0 {
 			t.Errorf("a second later: %+v", lines)
@@ -65,8 +65,8 @@ func TestFaultsAreErrors(t *testing.T) {
 	log := problem.Sampled(slog.New(slog.NewJSONHandler(&b, nil)))
 	broken := errors.New("connection refused")
 	for range 20 {
-		problem.Log(t.Context(), log, 500, broken)
-		problem.Log(t.Context(), log, 503, platform.Errorf(platform.KindUnavailable, "", "no database").Because(broken))
+		platform.LogProblem(t.Context(), log, 500, broken)
+		platform.LogProblem(t.Context(), log, 503, platform.Errorf(platform.KindUnavailable, "", "no database").Because(broken))
 	}
 	counts := map[logLine]int{}
 	for _, l := range linesOf(t, &b) {
@@ -78,5 +78,5 @@ func TestFaultsAreErrors(t *testing.T) {
 	if problem.Sampled(nil) != nil || problem.Sampled(log) != log {
 		t.Error("a logger that is sampled, or none, must stay as it is")
 	}
-	problem.Log(context.Background(), nil, 500, broken)
+	platform.LogProblem(context.Background(), nil, 500, broken)
 }

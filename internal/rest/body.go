@@ -7,7 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/acme/platform/internal/problem"
+	"github.com/acme/platform"
 )
 
 // humaContext has another name than its own method Context, to be embedded.
@@ -18,7 +18,7 @@ type humaContext = huma.Context
 type bodyContext struct {
 	humaContext
 	body    io.Reader
-	problem *problem.Problem // nil as long as the body can be read
+	problem *platform.Problem // nil as long as the body can be read
 }
 
 func (c *bodyContext) BodyReader() io.Reader { return c }
@@ -27,7 +27,7 @@ func (c *bodyContext) BodyReader() io.Reader { return c }
 func (c *bodyContext) Read(p []byte) (int, error) {
 	n, err := c.body.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
-		c.problem = problem.Body(c.Context(), err)
+		c.problem = platform.BodyProblem(c.Context(), err)
 	}
 	return n, err
 }

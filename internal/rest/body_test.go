@@ -13,7 +13,6 @@ import (
 	"testing/iotest"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/problem"
 	"github.com/acme/platform/internal/rest"
 	"github.com/acme/platform/internal/test/routes"
 )
@@ -29,7 +28,7 @@ func TestBodyThatCannotBeRead(t *testing.T) {
 	rest.Handle(a, rest.Operation{ID: "things.create", Method: "POST", Retry: platform.RetryFreely, Path: "/v1/things", Access: platform.Public(), Summary: "Create"},
 		func(context.Context, *input) (*struct{}, error) { return &struct{}{}, nil })
 	h := routes.Mux(a.Routes())
-	outer := problem.New(t.Context(), http.StatusRequestTimeout, "body_timeout", "late")
+	outer := platform.NewProblem(t.Context(), http.StatusRequestTimeout, "body_timeout", "late")
 	for name, c := range map[string]struct {
 		err    error
 		status int
@@ -46,7 +45,7 @@ func TestBodyThatCannotBeRead(t *testing.T) {
 			r.Header.Set("Content-Type", "application/json")
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, r)
-			var p problem.Problem
+			var p platform.Problem
 			if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != c.status || p.Status != c.status || p.Code != c.code {
 				t.Errorf("got %d %s, %v", w.Code, w.Body, err)
 			}

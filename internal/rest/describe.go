@@ -108,7 +108,7 @@ func statuses(op Operation, described *huma.Operation) []int {
 func answerOf(status int) *huma.Response {
 	r := &huma.Response{
 		Description: problem.DescriptionOf(status),
-		Content: map[string]*huma.MediaType{problem.ContentType: {
+		Content: map[string]*huma.MediaType{platform.ProblemContentType: {
 			Schema: &huma.Schema{Ref: "#/components/schemas/Problem"},
 		}},
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/problem"
 )
 
 // unmarshal decodes a body. Into a struct it does so strictly; the any that
@@ -38,11 +37,11 @@ func (e fieldError) Error() string {
 }
 
 // fieldOf reads back what a fieldError says.
-func fieldOf(text string) (problem.Field, bool) {
+func fieldOf(text string) (platform.ProblemField, bool) {
 	rest, ok := strings.CutPrefix(text, fieldMark)
 	parts := strings.Split(rest, fieldGap)
 	if !ok || len(parts) != 3 {
-		return problem.Field{}, false
+		return platform.ProblemField{}, false
 	}
-	return problem.Field{Path: parts[0], Code: parts[1], Detail: parts[2]}, true
+	return platform.ProblemField{Path: parts[0], Code: parts[1], Detail: parts[2]}, true
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/acme/platform/internal/problem"
+	"github.com/acme/platform"
 )
 
 // Description tells OpenAPI about an operation that is plain net/http.
@@ -95,7 +95,7 @@ func (a *API) HandleHTTP(op Operation, d Description, h HandlerFunc) {
 	a.noNullArrays()
 	a.route(op, &hop, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
-			problem.Write(w, r, a.log, err)
+			platform.WriteProblem(w, r, a.log, err)
 		}
 	}))
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/problem"
 )
 
 // humaProblem is a problem as huma wants an error that brings its own body.
@@ -25,7 +24,7 @@ func (p humaProblem) GetHeaders() http.Header { return p.Header() }
 
 // fromHuma turns an error that huma found itself, before our handler ran, into
 // a problem. The rejected values stay behind: one may be a password.
-func fromHuma(ctx context.Context, e *huma.ErrorModel) *problem.Problem {
+func fromHuma(ctx context.Context, e *huma.ErrorModel) *platform.Problem {
 	code, detail := "malformed", "the request cannot be read"
 	if e.Status == http.StatusBadRequest && e.Detail == "request body is required" {
 		code, detail = "body_required", "this operation needs a body"
@@ -44,12 +43,12 @@ func fromHuma(ctx context.Context, e *huma.ErrorModel) *problem.Problem {
 	case http.StatusInternalServerError:
 		code, detail = "internal", "something went wrong on our side"
 	}
-	p := problem.New(ctx, e.Status, code, detail)
+	p := platform.NewProblem(ctx, e.Status, code, detail)
 	if e.Status >= http.StatusInternalServerError {
 		return p
 	}
 	for _, d := range e.Errors {
-		f := problem.Field{Path: pointer(d.Location) + missing(d.Message), Code: fieldCode(d.Message), Detail: d.Message}
+		f := platform.ProblemField{Path: pointer(d.Location) + missing(d.Message), Code: fieldCode(d.Message), Detail: d.Message}
 		if ours, ok := fieldOf(d.Message); ok {
 			f = ours
 		}

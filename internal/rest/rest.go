@@ -137,8 +137,8 @@ func Handle[I, O any](a *API, op Operation, h func(context.Context, *I) (*O, err
 	huma.Register(a.huma, hop, func(ctx context.Context, in *I) (*O, error) {
 		out, err := h(ctx, in)
 		if err != nil {
-			p := problem.From(ctx, err)
-			problem.Log(ctx, a.log, p.Status, err)
+			p := platform.ProblemFrom(ctx, err)
+			platform.LogProblem(ctx, a.log, p.Status, err)
 			return nil, humaProblem{p}
 		}
 		return out, nil
@@ -171,8 +171,8 @@ func (a *API) humaOperation(op Operation) huma.Operation {
 		Tags: []string{a.service},
 		Responses: map[string]*huma.Response{"default": {
 			Description: "A problem (RFC 9457)",
-			Content: map[string]*huma.MediaType{problem.ContentType: {
-				Schema: a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem.Problem](), true, ""),
+			Content: map[string]*huma.MediaType{platform.ProblemContentType: {
+				Schema: a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[platform.Problem](), true, ""),
 			}},
 		}},
 		Extensions: map[string]any{},
@@ -224,12 +224,12 @@ func (a *API) route(op Operation, described *huma.Operation, h http.Handler) {
 	keyed := withKey(a.log, op, h)
 	checked := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := platform.CheckAccess(r.Context(), op.ID); err != nil {
-			problem.Write(w, r, a.log, err)
+			platform.WriteProblem(w, r, a.log, err)
 			return
 		}
 		admitted, release, err := ad.admit(w, r)
 		if err != nil {
-			problem.Write(w, r, a.log, err)
+			platform.WriteProblem(w, r, a.log, err)
 			return
 		}
 		if release != nil {

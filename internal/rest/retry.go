@@ -10,7 +10,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/problem"
 )
 
 type keyKey struct{}
@@ -38,7 +37,7 @@ func withKey(log *slog.Logger, op Operation, h http.Handler) http.Handler {
 				"%s takes no Idempotency-Key: it can be repeated as it is, or with If-Match", op.Method)
 		}
 		if err != nil {
-			problem.Write(w, r, log, err)
+			platform.WriteProblem(w, r, log, err)
 			return
 		}
 		if op.Retry != platform.RetryWithKey {
