@@ -90,3 +90,7 @@ openapi-lint: ## lint the OpenAPI document with Redocly and Spectral; needs Node
 .PHONY: schemathesis
 schemathesis: ## call every operation with what its description allows, and not, with FLAGS; needs Python
 	./integration/outside/schemathesis.sh $(FLAGS)
+
+.PHONY: clients
+clients: ## generate clients in TypeScript, Go and Python, and use them against the built server; needs Node, Python and Java
+	./integration/outside/clients.sh

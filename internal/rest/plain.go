@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -108,10 +109,7 @@ func (a *API) content(hint string, media []Media) map[string]*huma.MediaType {
 	for _, m := range media {
 		s := &huma.Schema{Type: huma.TypeString}
 		if forms, ok := m.Value.(OneOf); ok {
-			s = &huma.Schema{}
-			for _, v := range forms {
-				s.OneOf = append(s.OneOf, a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(v), true, hint))
-			}
+			s = a.oneOf(hint, forms)
 		} else if m.Value != nil {
 			s = a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(m.Value), true, hint)
 			notNullable(s)
@@ -119,6 +117,22 @@ func (a *API) content(hint string, media []Media) map[string]*huma.MediaType {
 		content[m.Type] = &huma.MediaType{Schema: s, Example: m.Example}
 	}
 	return content
+}
+
+// oneOf describes forms under a name of their own, without which generators make
+// types of them that lose what they hold.
+func (a *API) oneOf(hint string, forms OneOf) *huma.Schema {
+	schemas := a.huma.OpenAPI().Components.Schemas
+	name := ""
+	for word := range strings.SplitSeq(hint, ".") {
+		name += strings.ToUpper(word[:1]) + word[1:]
+	}
+	s := &huma.Schema{}
+	for _, v := range forms {
+		s.OneOf = append(s.OneOf, schemas.Schema(reflect.TypeOf(v), true, hint))
+	}
+	schemas.Map()[name] = s
+	return &huma.Schema{Ref: schemaRef + name}
 }
 
 // pathParams returns the names in "/a/{b}/{c...}".
