@@ -1,6 +1,7 @@
 package data_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/data"
+	"github.com/acme/platform/internal/testdb"
 )
 
 // clients is how many requests are under way at once, over all processors.
@@ -117,4 +119,28 @@ func BenchmarkImport(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N)*n/b.Elapsed().Seconds(), "records/s")
+}
+
+// What a create with an idempotency key costs more than one without, in one run.
+func BenchmarkCreateWithKey(b *testing.B) {
+	bench := fill(b, 0)
+	if err := bench.service.Start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = bench.service.Stop(context.WithoutCancel(b.Context())) }()
+	var next atomic.Int64
+	create := func(keyed bool) error {
+		n := int(next.Add(1))
+		var keys []*platform.IdempotencyKey
+		if keyed {
+			k, err := platform.NewIdempotencyKey(fmt.Sprint("8e03978e-40d5-43dd-bc93-", n))
+			if err != nil {
+				return err
+			}
+			keys = append(keys, k)
+		}
+		_, err := bench.service.CreateRecord(b.Context(), principal(acme), "bench", "", []byte(row(n)), keys...)
+		return err
+	}
+	testdb.Compare(b, 8, func() error { return create(false) }, func() error { return create(true) })
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/acme/platform"
@@ -73,6 +74,7 @@ type Service struct {
 	// relational and repeats are set where documents and rows commit together.
 	relational store.RelationalDocuments
 	repeats    *idempotency.Keys
+	started    atomic.Bool // the table of repeats is there
 	answers    *answers
 	loads      loads
 	schemas    schemas
@@ -164,7 +166,11 @@ func (s *Service) Start(ctx context.Context) error {
 	if s.repeats == nil {
 		return nil
 	}
-	return s.repeats.Start(ctx)
+	if err := s.repeats.Start(ctx); err != nil {
+		return err
+	}
+	s.started.Store(true)
+	return nil
 }
 
 // Name implements [platform.Module].

@@ -10,8 +10,8 @@ import (
 var _ platform.UsageReporter = (*Service)(nil)
 
 // Usage returns how many collections and records the tenant has, and how many
-// bytes of data. The figures of records are at most some seconds old, more where
-// counting takes long.
+// bytes of data, and its idempotency keys where the service keeps them. The
+// figures of records are at most some seconds old, more where counting takes long.
 func (s *Service) Usage(ctx context.Context, tenant platform.TenantID) ([]platform.Usage, error) {
 	l, err := s.limits.Of(ctx, tenant)
 	if err != nil {
@@ -22,6 +22,13 @@ func (s *Service) Usage(ctx context.Context, tenant platform.TenantID) ([]platfo
 		return nil, err
 	}
 	usage := []platform.Usage{{Name: limitCollections, Used: int64(len(all)), Limit: l.Collections}}
+	if s.started.Load() {
+		keys, err := s.repeats.Usage(ctx, tenant)
+		if err != nil {
+			return nil, err
+		}
+		usage = append(usage, keys)
+	}
 	if s.quotas.sizer == nil {
 		return usage, nil
 	}
