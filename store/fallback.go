@@ -16,6 +16,15 @@ func FallbackCache(shared, local Cache) Cache { return &fallbackCache{shared, lo
 
 type fallbackCache struct{ shared, local Cache }
 
+// PartOf implements [platform.Part]: who needs the cache needs the module of shared.
+func (c *fallbackCache) PartOf() platform.Module {
+	if part, ok := c.shared.(platform.Part); ok {
+		return part.PartOf()
+	}
+	m, _ := c.shared.(platform.Module)
+	return m
+}
+
 func unavailable(err error) bool {
 	return err != nil && platform.KindOf(err) == platform.KindUnavailable
 }

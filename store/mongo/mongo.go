@@ -124,6 +124,9 @@ func (d *Documents) bind() {
 // Name implements [platform.Module].
 func (*Documents) Name() string { return "documents" }
 
+// Needs implements [platform.Dependent].
+func (d *Documents) Needs() []any { return []any{d.cfg.Events} }
+
 // Start connects, waits until the server answers, makes the few indexes that the
 // background work needs, and begins that. A server that does not answer is an
 // error of [platform.KindUnavailable]. The caller must call [Documents.Stop] then.
