@@ -16,6 +16,10 @@ type Route struct {
 	Path string
 	// Access says who may call. The zero value is refused at start-up.
 	Access Access
+	// Accept names the authenticators of the gateway that the operation takes
+	// credentials from; nil is all of them. A name that the gateway does not
+	// have is refused at start-up.
+	Accept []string
 	// MaxBody is the largest request body in bytes. Zero is the gateway's
 	// default; a negative number is no limit, for handlers that stream and
 	// bound what they keep.

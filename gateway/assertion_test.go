@@ -35,7 +35,7 @@ func assertionOf(t *testing.T, p platform.Principal, clk *clock) string {
 		return answer(r, 200), nil
 	})
 	cfg := config()
-	cfg.Verifier, cfg.Now = teller(p), clk.Now
+	cfg.Authenticators, cfg.Now = gateway.Credentials(teller(p)), clk.Now
 	_, cfg.AssertionKey = keys()
 	cfg.Upstreams = []gateway.Upstream{u}
 	if w := call(newGateway(t, cfg), "GET", "/v1/remote/1", alice); w.Code != 200 {

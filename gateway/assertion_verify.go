@@ -48,28 +48,15 @@ type VerifyAssertionConfig struct {
 // the way between the two must be private. It panics where Keys, Audience or
 // Operation are not valid.
 func VerifyAssertion(cfg VerifyAssertionConfig) func(http.Handler) http.Handler {
-	if len(cfg.Keys) == 0 || cfg.Audience == "" || cfg.Operation == "" || !validBasePath(cfg.BasePath) {
-		panic("gateway: VerifyAssertion needs Keys, an Audience and an Operation, and a BasePath that is empty or a path")
+	if cfg.Operation == "" {
+		panic("gateway: VerifyAssertion needs an Operation")
 	}
-	v := assertionVerifier{VerifyAssertionConfig: cfg, keys: make(map[string]ed25519.PublicKey, len(cfg.Keys))}
-	for _, key := range cfg.Keys {
-		if len(key) != ed25519.PublicKeySize {
-			panic("gateway: VerifyAssertion needs Ed25519 public keys")
-		}
-		v.keys[assertionKeyID(key)] = key
-	}
-	if v.Now == nil {
-		v.Now = time.Now
-	}
+	v := newAssertionVerifier(cfg)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p, refused := v.verify(r)
-			if refused != "" {
-				w.Header().Set(refusedHeader, string(refused))
-				platform.WriteProblem(w, r, v.Logger, &platform.Error{
-					Kind: platform.KindUnauthenticated, Code: "bad_assertion",
-					Message: "the request does not come from the gateway",
-				})
+			p, why := v.verify(r)
+			if why != "" {
+				refuse(w, r, v.Logger, &assertionRefused{why})
 				return
 			}
 			tellPrincipal(w, p)
@@ -110,6 +97,23 @@ func distrusts(resp *http.Response) bool {
 type assertionVerifier struct {
 	VerifyAssertionConfig
 	keys map[string]ed25519.PublicKey // by id
+}
+
+func newAssertionVerifier(cfg VerifyAssertionConfig) assertionVerifier {
+	if len(cfg.Keys) == 0 || cfg.Audience == "" || !validBasePath(cfg.BasePath) {
+		panic("gateway: an assertion needs Keys and an Audience, and a BasePath that is empty or a path")
+	}
+	v := assertionVerifier{VerifyAssertionConfig: cfg, keys: make(map[string]ed25519.PublicKey, len(cfg.Keys))}
+	for _, key := range cfg.Keys {
+		if len(key) != ed25519.PublicKeySize {
+			panic("gateway: an assertion needs Ed25519 public keys")
+		}
+		v.keys[assertionKeyID(key)] = key
+	}
+	if v.Now == nil {
+		v.Now = time.Now
+	}
+	return v
 }
 
 // verify returns who calls, or why that is not known.

@@ -48,7 +48,7 @@ func measureMethod(b *testing.B, method string, h http.Handler) {
 func BenchmarkRequest(b *testing.B) {
 	newBench := func(log *slog.Logger, rate gateway.Rate) http.Handler {
 		return newGateway(b, gateway.Config{
-			Verifier: users{}, Authorizer: users{}, Cache: memory.NewCache(64 << 20), Logger: log, RateLimit: rate,
+			Authenticators: gateway.Credentials(users{}), Authorizer: users{}, Cache: memory.NewCache(64 << 20), Logger: log, RateLimit: rate,
 			Limits: plans(platform.Limits{RequestsPerMinute: 1 << 40}),
 		}, route("things.get", "GET", "/v1/things/{id}", platform.Require("things.read"), noContent))
 	}

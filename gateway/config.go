@@ -33,8 +33,10 @@ type Authorizer interface {
 
 // Config configures a [Gateway].
 type Config struct {
-	// Verifier is needed unless every route is public.
-	Verifier Verifier
+	// Authenticators read the credentials of requests, in order; explicit ones
+	// come before ambient ones. [Credentials] is the usual list. Without any,
+	// every route must be public.
+	Authenticators []Authenticator
 	// Authorizer is needed where a route requires a permission.
 	Authorizer Authorizer
 	// Cache holds the counters of the rate limits and the answers of
@@ -64,7 +66,8 @@ type Config struct {
 	// that header. Without any, the client is whoever connected.
 	TrustedProxies []netip.Prefix
 
-	// CORS lets pages of other origins call; nil lets none.
+	// CORS lets pages of other origins call; nil lets none. Origins that may
+	// send Credentials may also make requests with ambient credentials.
 	CORS *CORS
 	// Timeout bounds an operation that is no stream, and how long a request
 	// body may take to arrive; of a stream's, each part. Zero is 30 s.
@@ -177,7 +180,7 @@ func (cfg Config) needs(routes []platform.Route) error {
 	c := setting.For("gateway")
 	for _, r := range routes {
 		if r.Access.Declared() && !r.Access.Public() {
-			c.Need(cfg.Verifier != nil, "Verifier", "must be set, since not every route is public")
+			c.Need(len(cfg.Authenticators) > 0, "Authenticators", "must be set, since not every route is public: gateway.Credentials(users) for a user.Service")
 			break
 		}
 	}
@@ -188,6 +191,14 @@ func (cfg Config) needs(routes []platform.Route) error {
 		}
 	}
 	return c.Err()
+}
+
+// trustedOrigins are those that may make requests with ambient credentials.
+func (cfg Config) trustedOrigins() []string {
+	if cfg.CORS == nil || !cfg.CORS.Credentials {
+		return nil
+	}
+	return cfg.CORS.Origins
 }
 
 // wrap puts h behind the middlewares, of which the first is the outermost.

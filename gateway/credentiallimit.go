@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"net/http"
 	"net/netip"
+	"net/textproto"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +18,9 @@ type CredentialLimitConfig struct {
 	// Rate is how many credentials of one client address may be refused;
 	// [NoLimit] is any number.
 	Rate Rate
+	// Authenticators say by their schemes where credentials are; nil is the
+	// headers Authorization and X-API-Key.
+	Authenticators []Authenticator
 	// Client tells the address; nil is [ClientAddress] without proxies.
 	Client func(*http.Request) netip.Addr
 	// Now is the clock; nil is [time.Now].
@@ -51,6 +56,7 @@ func CredentialLimit(cfg CredentialLimitConfig) func(http.Handler) http.Handler 
 		rate: cfg.Rate, client: cfg.Client, now: cfg.Now, seed: maphash.MakeSeed(),
 		failures: newGenerations[netip.Addr, *window](localCounterKeys),
 	}
+	l.headers, l.cookies = credentialPlaces(cfg.Authenticators)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.serve(w, r, next) })
 	}
@@ -64,6 +70,8 @@ type credentialLimit struct {
 	client clientFunc
 	now    func() time.Time
 	seed   maphash.Seed
+	// headers and cookies are where credentials are.
+	headers, cookies []string
 
 	// accepted are hashes of credentials. Each has one slot, and takes it from
 	// the one before. Whoever does not know the seed cannot aim at a slot.
@@ -78,12 +86,11 @@ type credentialLimit struct {
 }
 
 func (l *credentialLimit) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	auth, keys := r.Header["Authorization"], r.Header["X-Api-Key"]
-	if len(auth)+len(keys) == 0 {
+	hash := l.hash(r)
+	if hash == 0 {
 		next.ServeHTTP(w, r)
 		return
 	}
-	hash := l.hash(auth, keys)
 	slot := &l.accepted[hash%acceptedSlots]
 	if l.overUntil.Load() != 0 && slot.Load() != hash {
 		if wait := l.over(clientNetwork(l.client(r))); wait > 0 {
@@ -107,16 +114,41 @@ func (l *credentialLimit) serve(w http.ResponseWriter, r *http.Request, next htt
 	}
 }
 
-// hash is never 0, which is an empty slot.
-func (l *credentialLimit) hash(auth, keys []string) uint64 {
+// hash is that of the request's credentials; 0 is none, and an empty slot.
+func (l *credentialLimit) hash(r *http.Request) uint64 {
 	var h uint64
-	for _, s := range auth {
-		h = h*31 + maphash.String(l.seed, s)
+	found := false
+	for i, name := range l.headers {
+		for _, s := range r.Header[name] {
+			h, found = h*31+maphash.String(l.seed, s)+uint64(i), true
+		}
 	}
-	for _, s := range keys {
-		h = h*31 + maphash.String(l.seed, s) + 1
+	for i, name := range l.cookies {
+		if c, err := r.Cookie(name); err == nil {
+			h, found = h*31+maphash.String(l.seed, c.Value)+uint64(len(l.headers)+i), true
+		}
+	}
+	if !found {
+		return 0
 	}
 	return max(h, 1)
+}
+
+// credentialPlaces are the headers and cookies that hold credentials.
+func credentialPlaces(all []Authenticator) (headers, cookies []string) {
+	if all == nil {
+		return []string{headerAuthorization, headerAPIKey}, nil
+	}
+	for _, a := range all {
+		s := a.Scheme()
+		if name := textproto.CanonicalMIMEHeaderKey(s.Header); name != "" && !slices.Contains(headers, name) {
+			headers = append(headers, name)
+		}
+		if s.Cookie != "" && !slices.Contains(cookies, s.Cookie) {
+			cookies = append(cookies, s.Cookie)
+		}
+	}
+	return headers, cookies
 }
 
 // over returns how long the address is over the limit yet.

@@ -31,7 +31,7 @@ func credentialGateway(t *testing.T, rate gateway.Rate) (*gateway.Gateway, *coun
 	t.Helper()
 	u, c := &countedUsers{}, newClock()
 	cfg := config()
-	cfg.Verifier, cfg.Now, cfg.CredentialRateLimit = u, c.Now, rate
+	cfg.Authenticators, cfg.Now, cfg.CredentialRateLimit = gateway.Credentials(u), c.Now, rate
 	cfg.RateLimit = gateway.NoLimit
 	return newGateway(t, cfg, route("things.get", "GET", "/v1/things", platform.Authenticated(), noContent),
 		route("open", "GET", "/v1/open", platform.Public(), noContent)), u, c

@@ -2,7 +2,7 @@
 // knows every operation, who may call it and how often, and where it is
 // served: in this process, or by a remote upstream.
 //
-//	gw, err := gateway.New(gateway.Config{Verifier: users, Authorizer: users, Cache: cache}, users, records)
+//	gw, err := gateway.New(gateway.Config{Authenticators: gateway.Credentials(users), Authorizer: users, Cache: cache}, users, records)
 //	mux.Handle("/api/", http.StripPrefix("/api", gw)) // with Config.BasePath: "/api"
 //
 // A request passes, in this order: request id, recovery, access log, security

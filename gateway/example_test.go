@@ -13,10 +13,10 @@ import (
 // A host with users and routes of its own puts the gateway before them.
 func Example() {
 	gw, err := gateway.New(gateway.Config{
-		Verifier:   users{}, // in a platform: *user.Service
-		Authorizer: users{},
-		Cache:      memory.NewCache(64 << 20),
-		BasePath:   "/api",
+		Authenticators: gateway.Credentials(users{}), // in a platform: *user.Service
+		Authorizer:     users{},
+		Cache:          memory.NewCache(64 << 20),
+		BasePath:       "/api",
 	}, module{name: "things", routes: []platform.Route{{
 		Operation: "things.get", Method: http.MethodGet, Path: "/v1/things/{id}",
 		Access: platform.Require("things.read"),

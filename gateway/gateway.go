@@ -36,7 +36,7 @@ var (
 )
 
 // New returns a gateway for the routes of routers and of cfg.Upstreams, and
-// for its own: /livez, /readyz, /openapi.json and /docs, and with a Verifier
+// for its own: /livez, /readyz, /openapi.json and /docs, and with Authenticators
 // /v1/usage, which collects what routers that are [platform.UsageReporter] and
 // upstreams with a [UsageRoute] say. The error names each
 // bad setting and each route that is refused: one without access or operation,
@@ -47,12 +47,16 @@ func New(cfg Config, routers ...platform.Router) (*Gateway, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	who, err := newChain(cfg.Authenticators, cfg.trustedOrigins())
+	if err != nil {
+		return nil, err
+	}
 	g := &Gateway{cfg: cfg, streams: streams{open: make(map[*eventBody]struct{})}, live: newStreamCounter(), plans: newPlans(cfg.Limits)}
 	sources, err := g.sources(routers, knownClient)
 	if err != nil {
 		return nil, err
 	}
-	g.needs = []any{cfg.Verifier, cfg.Authorizer, cfg.Cache}
+	g.needs = append(needsOf(cfg.Authenticators), cfg.Authorizer, cfg.Cache)
 	for _, r := range routers {
 		g.needs = append(g.needs, r)
 	}
@@ -61,7 +65,7 @@ func New(cfg Config, routers ...platform.Router) (*Gateway, error) {
 		routes = append(routes, s.routes...)
 		g.operations += len(s.routes)
 	}
-	err = errors.Join(cfg.needs(routes), checkRoutes(sources))
+	err = errors.Join(cfg.needs(routes), checkRoutes(sources, who.names()))
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +76,7 @@ func New(cfg Config, routers ...platform.Router) (*Gateway, error) {
 	g.system(sources[0], document)
 
 	rt := newRouter()
-	layers := g.layers(knownClient)
+	layers := g.layers(knownClient, who)
 	for _, s := range sources {
 		for _, r := range s.routes {
 			err = errors.Join(err, rt.add(&endpoint{
@@ -141,7 +145,7 @@ func (g *Gateway) sources(routers []platform.Router, client clientFunc) ([]*sour
 		}
 		sources = append(sources, s)
 	}
-	if g.cfg.Verifier != nil { // or nobody is there to ask
+	if len(g.cfg.Authenticators) > 0 { // or nobody is there to ask
 		sources = append(sources, g.usage(routers))
 	}
 	return sources, nil
@@ -150,11 +154,12 @@ func (g *Gateway) sources(routers []platform.Router, client clientFunc) ([]*sour
 // layers are the middlewares that routes share.
 type layers struct {
 	cfg                       Config
+	who                       *chain
 	limit, byClient, byTenant func(http.Handler) http.Handler
 	credentials, live         func(http.Handler) http.Handler
 }
 
-func (g *Gateway) layers(client clientFunc) layers {
+func (g *Gateway) layers(client clientFunc, who *chain) layers {
 	limit := func(name string, rate Rate, byClient bool) func(http.Handler) http.Handler {
 		return RateLimit(RateLimitConfig{
 			Name: name, Rate: rate, Cache: g.cfg.Cache, ByClient: byClient,
@@ -168,12 +173,13 @@ func (g *Gateway) layers(client clientFunc) layers {
 	}
 	return layers{
 		cfg:      g.cfg,
+		who:      who,
 		byTenant: byTenant,
 		live:     limitLive(g.plans, g.live, g.cfg.Logger),
 		limit:    limit("default", g.cfg.RateLimit, false),
 		byClient: limit("sign-in", g.cfg.SignInRateLimit, true),
 		credentials: CredentialLimit(CredentialLimitConfig{
-			Rate: g.cfg.CredentialRateLimit, Client: client, Now: g.cfg.Now,
+			Rate: g.cfg.CredentialRateLimit, Authenticators: g.cfg.Authenticators, Client: client, Now: g.cfg.Now,
 		}),
 	}
 }
@@ -187,10 +193,14 @@ func (l layers) around(r platform.Route, s *source) http.Handler {
 		maxBody = l.cfg.MaxBody
 	}
 	chain = append(chain, BodyLimit(maxBody, log))
+	who := l.who.of(r)
+	if r.Access.Public() {
+		chain = append(chain, anonymous)
+	}
 	switch {
 	case s.system && isProbe(r): // a probe that is refused looks like an outage
 	case !r.Access.Public():
-		chain = append(chain, l.credentials, Authenticate(l.cfg.Verifier, log), l.limit, l.byTenant)
+		chain = append(chain, l.credentials, who.authenticate(log), l.limit, l.byTenant)
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		chain = append(chain, l.limit)
 	default:
@@ -203,7 +213,7 @@ func (l layers) around(r platform.Route, s *source) http.Handler {
 		timeout = s.proxy.upstream.Timeout
 	}
 	if r.Live && !r.Access.Public() {
-		chain = append(chain, l.live, Reverify(l.cfg.Verifier, liveCheck, log))
+		chain = append(chain, l.live, who.reverify(liveCheck, log))
 	}
 	if !r.Stream {
 		chain = append(chain, Timeout(timeout, log))

@@ -221,7 +221,7 @@ func TestNewRefuses(t *testing.T) {
 		}, nil, []string{
 			"Config.RateLimit", "Config.Cache", "Config.Timeout", "Config.MaxBody", "Config.BasePath", "Config.AssertionKey", "Config.CORS.Origins",
 		}},
-		"no verifier": {gateway.Config{Cache: memory.NewCache(1)}, thingRoutes(), []string{"Config.Verifier", "Config.Authorizer"}},
+		"no authenticators": {gateway.Config{Cache: memory.NewCache(1)}, thingRoutes(), []string{"Config.Authenticators", "Config.Authorizer"}},
 		"routes": {config(), []platform.Route{
 			{Operation: "a", Method: "GET", Path: "/a", Handler: say("")},
 			{Method: "GET", Path: "/b", Access: public, Handler: say("")},

@@ -43,13 +43,13 @@ func TestLevels(t *testing.T) {
 	clk := newClock()
 	cfg := config()
 	cfg.Now = clk.Now
-	cfg.Verifier = callers{
+	cfg.Authenticators = gateway.Credentials(callers{
 		"ann":      {Tenant: "org_a", Subject: "ann", Kind: platform.PrincipalUser, SignedInAt: clk.Now()},
 		"alone":    {Tenant: platform.NoTenant, Subject: "ann", Kind: platform.PrincipalUser, SignedInAt: clk.Now()},
 		"guest":    {Tenant: "org_a", Subject: "guest", Kind: platform.PrincipalUser},
 		"key":      {Tenant: "org_a", Subject: "ann", Kind: platform.PrincipalAPIKey},
 		"operator": {Tenant: platform.NoTenant, Subject: "opk_1", Kind: platform.PrincipalOperator},
-	}
+	})
 	g := newGateway(t, cfg, levels()...)
 	for _, c := range []struct {
 		method, path, who string
@@ -98,10 +98,10 @@ func TestCallersWithoutTenantShareNothing(t *testing.T) {
 		}
 		return platform.Limits{RequestsPerMinute: 1, Streams: 1}, nil
 	}
-	cfg.Verifier = callers{
+	cfg.Authenticators = gateway.Credentials(callers{
 		"ann": {Tenant: platform.NoTenant, Subject: "ann", Kind: platform.PrincipalUser},
 		"ben": {Tenant: platform.NoTenant, Subject: "ben", Kind: platform.PrincipalUser},
-	}
+	})
 	g := newGateway(t, cfg, levels()...)
 	for _, who := range []string{"ann", "ben"} {
 		for i, want := range []int{200, 200, 429} {

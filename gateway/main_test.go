@@ -94,7 +94,7 @@ func say(text string) http.HandlerFunc {
 }
 
 func config() gateway.Config {
-	return gateway.Config{Verifier: users{}, Authorizer: users{}, Cache: memory.NewCache(1 << 20)}
+	return gateway.Config{Authenticators: gateway.Credentials(users{}), Authorizer: users{}, Cache: memory.NewCache(1 << 20)}
 }
 
 func newGateway(tb testing.TB, cfg gateway.Config, routes ...platform.Route) *gateway.Gateway {

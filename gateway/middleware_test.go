@@ -389,7 +389,7 @@ func TestTimeout(t *testing.T) {
 
 func TestConstructorsPanic(t *testing.T) {
 	for name, f := range map[string]func(){
-		"Authenticate":    func() { gateway.Authenticate(nil, nil) },
+		"Authenticate":    func() { gateway.Authenticate(gateway.AuthenticateConfig{}) },
 		"Authorize":       func() { gateway.Authorize(users{}, "", nil) },
 		"RateLimit":       func() { gateway.RateLimit(gateway.RateLimitConfig{Name: "x"}) },
 		"Timeout":         func() { gateway.Timeout(0, nil) },

@@ -39,6 +39,7 @@ func describe(cfg Config, sources []*source) ([]byte, error) {
 	if server == "" {
 		server = "/"
 	}
+	schemes := securitySchemes(cfg.Authenticators)
 	doc := openAPI{
 		OpenAPI: "3.1.0",
 		Info: object{
@@ -46,13 +47,10 @@ func describe(cfg Config, sources []*source) ([]byte, error) {
 			"description": "Errors are problems (RFC 9457) with a stable code. Members and parameters that an operation does not describe " +
 				"are refused; answers may get further members. Bodies of requests may be in gzip.",
 		},
-		Servers: []any{object{"url": server}},
-		Paths:   object{},
-		tags:    make(map[string]string),
-		Components: object{"securitySchemes": object{
-			"bearer": object{"type": "http", "scheme": "bearer", "description": "An access token or an API key"},
-			"apiKey": object{"type": "apiKey", "in": "header", "name": "X-API-Key"},
-		}},
+		Servers:    []any{object{"url": server}},
+		Paths:      object{},
+		tags:       make(map[string]string),
+		Components: object{"securitySchemes": schemes},
 	}
 	var errs []error
 	for _, s := range sources {
@@ -131,7 +129,7 @@ func (d *openAPI) merge(s *source) error {
 		if s.openAPI != nil {
 			s.describesQuery(r.Operation, op)
 		}
-		complete(op, r, s.name)
+		complete(op, r, s.name, d.schemes())
 		if s.name == gatewayName && s.proxy == nil {
 			d.describeErrors(op, r)
 		}
@@ -198,7 +196,7 @@ func takeOperation(item object, method string) object {
 }
 
 // complete adds what the route knows.
-func complete(op object, r platform.Route, tag string) {
+func complete(op object, r platform.Route, tag string, schemes object) {
 	if _, ok := op["tags"]; !ok {
 		op["tags"] = []any{tag}
 	}
@@ -207,7 +205,9 @@ func complete(op object, r platform.Route, tag string) {
 	}
 	op["security"] = []any{} // said, so that no reader takes it for forgotten
 	if !r.Access.Public() {
-		op["security"] = []any{object{"bearer": []any{}}, object{"apiKey": []any{}}}
+		if op["security"] = security(r, schemes); len(schemes) == 0 {
+			delete(op, "security") // the host's own is nowhere to be described
+		}
 	}
 	delete(op, "x-retry")
 	if r.Retry != 0 {

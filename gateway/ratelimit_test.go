@@ -23,7 +23,7 @@ import (
 func limited(t *testing.T, cache store.Cache, clk *clock) *gateway.Gateway {
 	t.Helper()
 	return newGateway(t, gateway.Config{
-		Verifier: users{}, Authorizer: users{}, Cache: cache, Now: clk.Now,
+		Authenticators: gateway.Credentials(users{}), Authorizer: users{}, Cache: cache, Now: clk.Now,
 		RateLimit:       gateway.Rate{Requests: 3, Period: time.Minute},
 		SignInRateLimit: gateway.Rate{Requests: 2, Period: time.Minute},
 		TrustedProxies:  []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, // what httptest calls from

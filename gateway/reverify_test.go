@@ -42,7 +42,7 @@ func TestReverify(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				v := &verifier{}
-				h := gateway.Reverify(v, 10*time.Second, nil)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				h := gateway.Reverify(gateway.AuthenticateConfig{Authenticators: gateway.Credentials(v)}, 10*time.Second)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 					select {
 					case <-r.Context().Done():
 					case <-time.After(time.Hour):
@@ -54,6 +54,7 @@ func TestReverify(t *testing.T) {
 				}
 				r := httptest.NewRequest(http.MethodGet, "/", nil)
 				r.Header.Set("Authorization", "Bearer x")
+				r = r.WithContext(platform.WithPrincipal(t.Context(), platform.Principal{Tenant: "org_a", Subject: "alice"}))
 				began := time.Now()
 				h.ServeHTTP(httptest.NewRecorder(), r)
 				if took := time.Since(began); took != c.took {
@@ -86,7 +87,7 @@ func TestLiveRoutesEndWithTheirCredential(t *testing.T) {
 					}
 				}),
 			}
-			gw, err := gateway.New(gateway.Config{Verifier: v, RateLimit: gateway.NoLimit, SignInRateLimit: gateway.NoLimit}, one{route})
+			gw, err := gateway.New(gateway.Config{Authenticators: gateway.Credentials(v), RateLimit: gateway.NoLimit, SignInRateLimit: gateway.NoLimit}, one{route})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -200,7 +200,7 @@ var (
 )
 
 // checkRoutes says what is wrong with routes, all of it.
-func checkRoutes(sources []*source) error {
+func checkRoutes(sources []*source, authenticators []string) error {
 	var errs []error
 	seen := make(map[string]string)
 	for _, s := range sources {
@@ -221,6 +221,11 @@ func checkRoutes(sources []*source) error {
 			bad(strings.HasPrefix(r.Path, "/") && !strings.ContainsAny(r.Path, " \t"), "has a path that does not begin with a slash, or with spaces")
 			bad(r.Handler != nil || s.system, "has no handler")
 			bad(!r.Cacheable || r.Method == http.MethodGet, "is cacheable and no GET")
+			bad(r.Accept == nil || !r.Access.Public(), "is public and accepts some authenticators")
+			bad(r.Accept == nil || len(r.Accept) > 0, "accepts no authenticator")
+			for _, name := range r.Accept {
+				bad(slices.Contains(authenticators, name), fmt.Sprintf("accepts the authenticator %q, which is not among %q", name, authenticators))
+			}
 			seen[r.Operation] = s.name
 		}
 	}

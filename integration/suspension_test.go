@@ -65,7 +65,7 @@ func assembleSuspendable(t *testing.T, db store.Relational, bus store.PubSub, ca
 	})
 	must(err)
 	gw, err := gateway.New(gateway.Config{
-		Verifier: users, Authorizer: users, Cache: cache, RateLimit: gateway.NoLimit, SignInRateLimit: gateway.NoLimit,
+		Authenticators: gateway.Credentials(users), Authorizer: users, Cache: cache, RateLimit: gateway.NoLimit, SignInRateLimit: gateway.NoLimit,
 	}, users, messages)
 	must(err)
 	p, err := platform.New(platform.Config{Elsewhere: []platform.Module{db.(platform.Module)}}, events, users, messages, jobs, gw)

@@ -98,7 +98,9 @@ func (p *Platform) makeMetrics(cfg Config, s *stores) (err error) {
 
 func (p *Platform) makeGateway(cfg Config, modules []platform.Module) (err error) {
 	c := cfg.Gateway
-	fill[gateway.Verifier](&c.Verifier, verifier(p.Accounts))
+	if c.Authenticators == nil {
+		c.Authenticators = gateway.Credentials(verifier(p.Accounts))
+	}
 	fill[gateway.Authorizer](&c.Authorizer, authorizer(p.Accounts))
 	if c.Cache == nil {
 		c.Cache = p.Cache

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"slices"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/gateway"
@@ -14,34 +13,34 @@ import (
 // credential, permission and limits. An operation that is not public is served
 // only with the gateway's signature of who calls it: whoever reaches this port
 // without it is nobody.
-func (p *process) serveToGateway(service platform.Router) http.Handler {
+func (p *process) serveToGateway(service platform.Router) (http.Handler, error) {
+	behind := []platform.Router{service}
+	if reporter, ok := service.(gateway.UsageModule); ok {
+		behind = append(behind, usageOperation{gateway.UsageRoute(p.log, reporter)})
+	}
+	operations, err := gateway.Mount(gateway.MountConfig{
+		Authenticators: []gateway.Authenticator{gateway.Assertion(gateway.AssertionConfig{
+			Keys: p.assertionPublicKeys, Audience: service.Name(),
+		})},
+		Logger: p.log,
+	}, behind...)
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
-	routes := service.Routes()
-	if counted, ok := service.(gateway.UsageModule); ok {
-		routes = append(slices.Clip(routes), gateway.UsageRoute(p.log, counted))
-	}
-	for _, r := range routes {
-		h := open(r)
-		if !r.Access.Public() {
-			h = gateway.VerifyAssertion(gateway.VerifyAssertionConfig{
-				Keys: p.assertionPublicKeys, Audience: service.Name(), Operation: r.Operation, Logger: p.log,
-			})(r.Handler)
-		}
-		mux.Handle(r.Method+" "+r.Path, h)
-	}
+	mux.Handle("/", operations)
 	health := &health{}
 	p.add(health)
 	mux.HandleFunc("GET /livez", func(http.ResponseWriter, *http.Request) {})
 	mux.Handle("GET /readyz", health)
-	return gateway.RequestID(nil)(gateway.Recover(p.log)(gateway.Client(p.trustedProxies...)(mux)))
+	return gateway.RequestID(nil)(gateway.Recover(p.log)(gateway.Client(p.trustedProxies...)(mux))), nil
 }
 
-// open serves a public operation, which needs no check of who calls.
-func open(r platform.Route) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		r.Handler.ServeHTTP(w, req.WithContext(platform.WithAccess(req.Context(), r.Operation)))
-	})
-}
+// usageOperation is the operation by which a gateway asks what tenants have used.
+type usageOperation struct{ route platform.Route }
+
+func (usageOperation) Name() string               { return "usage" }
+func (u usageOperation) Routes() []platform.Route { return []platform.Route{u.route} }
 
 // health answers whether the process can serve, as the gateway does with its
 // own /readyz.

@@ -37,7 +37,7 @@ func (p *process) gateway() (http.Handler, error) {
 		return nil, err
 	}
 	cfg := gateway.Config{
-		Verifier: users, Authorizer: users, Cache: live.Cache(), Logger: p.log, AssertionKey: p.assertionKey,
+		Authenticators: gateway.Credentials(users), Authorizer: users, Cache: live.Cache(), Logger: p.log, AssertionKey: p.assertionKey,
 		Limits: users.Limits(p.plans()), RateLimit: gateway.Rate{Requests: p.rateLimit, Period: time.Minute}, TrustedProxies: p.trustedProxies,
 		Title: "Acme platform",
 	}

@@ -52,7 +52,7 @@ func (p *process) user() (http.Handler, error) {
 		return nil, err
 	}
 	p.add(users)
-	return p.serveToGateway(users), nil
+	return p.serveToGateway(users)
 }
 
 // data serves documents. Their events leave MongoDB for Kafka by themselves.
@@ -72,7 +72,7 @@ func (p *process) data() (http.Handler, error) {
 		return nil, err
 	}
 	p.add(documents, records)
-	return p.serveToGateway(records), nil
+	return p.serveToGateway(records)
 }
 
 // analytics serves events and questions about them.
@@ -86,7 +86,7 @@ func (p *process) analytics() (http.Handler, error) {
 		return nil, err
 	}
 	p.add(metrics)
-	return p.serveToGateway(metrics), nil
+	return p.serveToGateway(metrics)
 }
 
 // notify serves messages, makes them of the events of all services, and
@@ -122,7 +122,7 @@ func (p *process) notify() (http.Handler, error) {
 	// The jobs come after the service whose handlers they call.
 	p.add(users, messages, jobs)
 	p.endStreams = messages.EndStreams
-	return p.serveToGateway(messages), nil
+	return p.serveToGateway(messages)
 }
 
 // users is the user service as a library over the shared database. The

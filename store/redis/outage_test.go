@@ -114,7 +114,7 @@ func newReplica(t *testing.T, s *teststack.Server, prefix string) replica {
 	t.Helper()
 	r := replica{client: impatient(t, s, prefix), served: new(atomic.Int64)}
 	g, err := gateway.New(gateway.Config{
-		Verifier: users{}, Authorizer: users{}, Cache: r.client.Cache(),
+		Authenticators: gateway.Credentials(users{}), Authorizer: users{}, Cache: r.client.Cache(),
 		RateLimit: gateway.Rate{Requests: 4, Period: time.Hour},
 	}, r)
 	if err != nil {
