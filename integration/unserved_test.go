@@ -69,7 +69,7 @@ func testForgottenStream(t *testing.T, db store.Relational, clock *testclock.Clo
 	records, err := data.New(data.Config{Documents: documents, Now: clock.Now})
 	must(err)
 	gw, err := gateway.New(gateway.Config{
-		Verifier: users, Authorizer: users, Cache: cache, Logger: logger, Now: clock.Now,
+		Authenticators: gateway.Credentials(users), Authorizer: users, Cache: cache, Logger: logger, Now: clock.Now,
 	}, users, records)
 	must(err)
 	p, err := platform.New(platform.Config{}, db.(platform.Module), documents, users, records, gw)
