@@ -16,15 +16,16 @@ import (
 
 // withoutTenant are the tables that belong to no tenant, or to all, and why.
 var withoutTenant = map[string]string{
-	"user_accounts":     "a person is in many organizations",
-	"user_passwords":    "it is the account's",
-	"user_devices":      "they are the account's",
-	"user_sessions":     "it is the account's, and moves between organizations",
-	"user_signing_keys": "one set signs for all",
-	"outbox_heartbeat":  "the relays serve all tenants",
-	"event_offsets":     "a group of consumers serves all tenants",
-	"retention_leases":  "one replica removes what is old for all tenants",
-	"schema_migrations": "the tables' own history",
+	"user_accounts":      "a person is in many organizations",
+	"user_passwords":     "it is the account's",
+	"user_devices":       "they are the account's",
+	"user_sessions":      "it is the account's, and moves between organizations",
+	"user_operator_keys": "operators run the installation and belong to no tenant",
+	"user_signing_keys":  "one set signs for all",
+	"outbox_heartbeat":   "the relays serve all tenants",
+	"event_offsets":      "a group of consumers serves all tenants",
+	"retention_leases":   "one replica removes what is old for all tenants",
+	"schema_migrations":  "the tables' own history",
 }
 
 // tenantNotFirst are the tables with a tenant whose primary key begins with

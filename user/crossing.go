@@ -15,6 +15,7 @@ type crossings struct {
 	repeated      store.Crossing
 	suspend       store.Crossing
 	purge         store.Crossing
+	operators     store.Crossing
 }
 
 func newCrossings(db store.Relational) crossings {
@@ -29,5 +30,6 @@ func newCrossings(db store.Relational) crossings {
 		repeated:      of.Grant("user.repeated", "finds the organization that a repeated call of its maker has made"),
 		suspend:       of.Grant("user.suspend", "suspends a person in all of their organizations at once"),
 		purge:         of.Grant("user.purge", "removes sessions and devices of all persons that ended long ago"),
+		operators:     of.Grant("user.operators", "reads and changes the keys of operators, and lists all organizations for them"),
 	}
 }

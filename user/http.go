@@ -23,6 +23,7 @@ func (s *Service) routes() *rest.API {
 	s.routeAPIKeys(api)
 	s.routeAudit(api)
 	s.routeJWKS(api)
+	s.routeOperators(api)
 	return api
 }
 

@@ -222,12 +222,17 @@ func TestSchemas(t *testing.T) {
 		}
 		return s
 	}
+	_, operator := b.operator(t, "root")
 	checked := 0
 	for _, r := range b.Routes() {
 		if strings.Contains(r.Path, "{id}") || strings.HasPrefix(r.Operation, "auth.") || r.Operation == "invitations.accept" {
 			continue
 		}
-		status, answer := call(t, h, ann.Tokens.Access, r.Method, r.Path, bodies[r.Operation])
+		credential := ann.Tokens.Access
+		if r.Access.Level() == "operator" {
+			credential = operator
+		}
+		status, answer := call(t, h, credential, r.Method, r.Path, bodies[r.Operation])
 		var got object
 		noError(t, json.Unmarshal([]byte(answer), &got))
 		s := resolve(doc.Paths[r.Path][strings.ToLower(r.Method)].Responses[fmt.Sprint(status)].Content["application/json"].Schema)

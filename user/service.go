@@ -77,7 +77,7 @@ type Config struct {
 
 	// KeyPrefix begins every API key, so that secret scanners find them: 2
 	// to 16 letters and digits in lower case, empty is "ak". The token
-	// prefixes "rt" and "it" are taken.
+	// prefixes "rt", "it" and "op" are taken.
 	KeyPrefix string
 	// PasswordConcurrency is how many passwords are hashed at once, each in
 	// 19 MiB and some 25 ms of one core; zero is half of GOMAXPROCS, and at
@@ -167,8 +167,8 @@ func (c Config) validate() error {
 	check.Need(c.InvitationTTL > 0, "InvitationTTL", "must be positive")
 	check.Need(c.KeyRotation >= time.Hour, "KeyRotation", "must be at least 1h")
 	check.Need(c.VerifyTTL > 0 && c.VerifyTTL <= time.Minute, "VerifyTTL", "must be positive and up to 1m")
-	check.Need(keyPrefixPattern.MatchString(c.KeyPrefix) && c.KeyPrefix != refreshPrefix && c.KeyPrefix != invitationPrefix,
-		"KeyPrefix", "must be 2 to 16 letters and digits in lower case, and not rt or it")
+	check.Need(keyPrefixPattern.MatchString(c.KeyPrefix) && c.KeyPrefix != refreshPrefix && c.KeyPrefix != invitationPrefix && c.KeyPrefix != operatorPrefix,
+		"KeyPrefix", "must be 2 to 16 letters and digits in lower case, and not rt, it or op")
 	check.Need(c.PasswordConcurrency > 0, "PasswordConcurrency", "must be positive")
 	check.Need(c.PasswordQueue > 0, "PasswordQueue", "must be positive")
 	for _, name := range slices.Sorted(maps.Keys(c.Roles)) {

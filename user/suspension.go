@@ -46,40 +46,45 @@ func newSuspensions() *suspensions {
 }
 
 // SetOrganizationStatus suspends an organization, or resumes it. It is for the
-// host: no route leads here. The tokens and keys of a suspended organization
+// host; an operator has [Service.OperateOrganization]. The tokens and keys of a suspended organization
 // are refused at once, and what has [Service.Suspended] asked stops its work;
 // all goes on when it is active again. The change is audited and emits an event;
 // a status that the organization has already changes nothing. Errors:
 // KindInvalid, KindNotFound.
 func (s *Service) SetOrganizationStatus(ctx context.Context, tenant platform.TenantID, status Status) error {
+	_, err := s.setStatus(ctx, platform.Principal{Kind: platform.PrincipalSystem}, tenant, status)
+	return err
+}
+
+// setStatus changes the status of an organization, by the system or an operator.
+func (s *Service) setStatus(ctx context.Context, by platform.Principal, tenant platform.TenantID, status Status) (org Organization, err error) {
 	if status != Active && status != Suspended {
-		return field("/status", "unknown", "active or suspended")
+		return org, field("/status", "unknown", "active or suspended")
 	}
-	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		ok, err := changedOne(ctx, tx, `UPDATE user_organizations SET status = ?, updated_at = ? WHERE tenant = ? AND status <> ?`,
 			string(status), micros(s.now()), string(tenant), string(status))
 		if err != nil {
 			return err
 		}
-		if !ok {
-			_, err := organizationOf(ctx, tx, tenant)
+		if org, err = organizationOf(ctx, tx, tenant); err != nil || !ok {
 			return err
 		}
 		event := "user.organization.suspended"
 		if status == Active {
 			event = "user.organization.resumed"
 		}
-		if err := s.emit(ctx, tx, tenant, event, string(tenant), platform.Principal{}, statusEvent{Organization: string(tenant)}); err != nil {
+		if err := s.emit(ctx, tx, tenant, event, string(tenant), by, statusEvent{Organization: string(tenant)}); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, tenant, auditActor{kind: platform.PrincipalSystem}, "organization.status_changed", string(tenant),
+		return s.record(ctx, tx, tenant, byPrincipal(by), "organization.status_changed", string(tenant),
 			map[string]string{"status": string(status)})
 	}, store.Reserved)
 	if err != nil {
-		return err
+		return Organization{}, err
 	}
 	s.changed(ctx, tenantKey(tenant))
-	return nil
+	return org, nil
 }
 
 // Suspended implements [platform.Suspensions]: it reports whether the organization

@@ -13,7 +13,8 @@ import (
 	"github.com/acme/platform/store"
 )
 
-// Verify returns who presents a credential: an access token or an API key. The
+// Verify returns who presents a credential: an access token, an API key or
+// an operator's key. The
 // error is of [platform.KindUnauthenticated] for one that is not valid, for
 // whatever reason.
 //
@@ -57,6 +58,9 @@ func (s *Service) Verify(ctx context.Context, credential string) (platform.Princ
 func (s *Service) verify(ctx context.Context, credential string) (platform.Principal, time.Time, error) {
 	if strings.HasPrefix(credential, s.cfg.KeyPrefix+"_") {
 		return s.verifyKey(ctx, credential)
+	}
+	if strings.HasPrefix(credential, operatorPrefix+"_") {
+		return s.verifyOperator(ctx, credential)
 	}
 	c, err := s.parseAccess(ctx, credential)
 	if err != nil {
