@@ -50,7 +50,11 @@
 // Each change commits with an event of the source "/data". These are the type,
 // the subject, and the data:
 //
-//	data.record.created, .updated, .deleted        record id    {collection, id, version}
-//	data.records.imported, one for each batch      collection   {collection, created: [ids], updated: [ids]}
-//	data.collection.created, .updated, .deleted    collection   {collection, version}
+//	data.record.created, .updated, .deleted        collection/id   {collection, id, version, import}
+//	data.collection.created, .updated, .deleted    collection      {collection, version}
+//
+// Everything about one record has one subject and so one order. An import emits
+// for each record what a single change would have emitted, with the import's id
+// as the member import; elsewhere that is absent. A collection that is deleted
+// takes its records with it without events of theirs.
 package data

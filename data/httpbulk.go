@@ -49,7 +49,7 @@ func (s *Service) routeBulk() {
 		Description: "Each item is a record's data. A refused line is named in the answer and does not stop the others, " +
 			"but where all are refused nothing was imported, and that is a 422 with the same errors. CSV has commas and a header, " +
 			"lines end with LF or CRLF, text is UTF-8; " +
-			"a JSON array ends where it is no JSON. What was written stays if the request breaks off: with key, send it again. " +
+			"a JSON array ends where it is no JSON. Each record has the event of a single change, which names the import's id as import. What was written stays if the request breaks off: with key, send it again. " +
 			"An import ends with 413 or 504 and the code import_too_large at a limit: by default 4 GiB, 5,000,000 records or an hour, " +
 			"and at a record that goes on for 16 times what one may have.",
 	}, rest.Description{

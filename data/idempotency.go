@@ -77,7 +77,7 @@ func (s *Service) insertOnce(ctx context.Context, p platform.Principal, collecti
 			if kept {
 				return errKeyForgotten()
 			}
-			docs, err := s.relational.ApplyIn(ctx, tx, collection, []store.Change{change}, s.changed(p, "data.record.created", collection, change.ID))
+			docs, err := s.relational.ApplyIn(ctx, tx, collection, []store.Change{change}, s.changed(p, recordCreated, collection, change.ID))
 			if err == nil {
 				rec = docs[0]
 			}

@@ -13,7 +13,7 @@ import (
 	"github.com/acme/platform/store/idempotency"
 )
 
-// Limits of an import. A batch is one transaction and one event.
+// Limits of an import. A batch is one transaction.
 const (
 	maxBatchRecords = 500
 	maxBatchBytes   = 1 << 20
@@ -46,6 +46,7 @@ type ImportOptions struct {
 
 // ImportResult is the outcome of an import.
 type ImportResult struct {
+	ID       string        `json:"id" doc:"The import's id, which the events of its records name"`
 	Imported int64         `json:"imported" doc:"Records created"`
 	Updated  int64         `json:"updated" doc:"Records replaced"`
 	Failed   int64         `json:"failed" doc:"Lines refused"`
@@ -78,8 +79,9 @@ type source interface {
 }
 
 // Import reads records from r until its end and writes those that are valid, in
-// batches of at most 500 records and about 1 MiB, each one transaction and one
-// event. A record that is refused is named in the result and does not stop the
+// batches of at most 500 records and about 1 MiB, each one transaction. Every
+// record has the event of a single change, with the import's id in its data. A
+// record that is refused is named in the result and does not stop the
 // others; what is not valid JSON ends a JSON array there, since its elements
 // cannot be told apart any more. Records that get new ids get them in the order
 // of the input. The schema is that of the collection when the
@@ -104,6 +106,9 @@ func (s *Service) Import(
 	var err error
 	if im.grant, err = s.grant(ctx, p, PermissionWriteRecords, collection); err != nil {
 		return im.result, err
+	}
+	if im.result.ID = s.newID("imp"); im.once != nil { // so that one that is sent again is the same import
+		im.result.ID = idempotency.DerivedID("imp", im.once.key, p, "data.records.import "+collection)
 	}
 	c, err := s.collection(ctx, p.Tenant, collection)
 	if err != nil {
@@ -314,12 +319,12 @@ func number(changes []store.Change, newID func(string) string) {
 // writes is how often a batch is sent that lost against another transaction.
 const writes = 3
 
-// write applies changes as one batch with one event.
+// write applies changes as one batch, with an event for each.
 func (im *importer) write(ctx context.Context, changes []store.Change) error {
 	var err error
 	for range writes {
 		var docs []store.Document
-		docs, err = im.service.docs.Apply(ctx, im.principal.Tenant, im.collection, changes, im.event)
+		docs, err = im.service.docs.Apply(ctx, im.principal.Tenant, im.collection, changes, im.events)
 		if err == nil {
 			im.wrote(docs)
 			return nil
@@ -353,24 +358,6 @@ func lost(err error) bool {
 	return errors.Is(err, platform.ErrConflict) &&
 		!errors.Is(err, &platform.Error{Kind: platform.KindConflict, Code: "exists"}) &&
 		!errors.Is(err, &platform.Error{Kind: platform.KindConflict, Code: "unique"})
-}
-
-func (im *importer) event(applied []store.Document) []platform.Event {
-	var created, updated []byte
-	for i := range applied {
-		list := &updated
-		if applied[i].Version == 1 {
-			list = &created
-		}
-		if len(*list) > 0 {
-			*list = append(*list, ',')
-		}
-		*list = appendString(*list, applied[i].ID)
-	}
-	data := appendString([]byte(`{"collection":`), im.collection)
-	data = append(append(data, `,"created":[`...), created...)
-	data = append(append(data, `],"updated":[`...), updated...)
-	return []platform.Event{im.service.event(im.principal, "data.records.imported", im.collection, append(data, `]}`...))}
 }
 
 // keyOf takes the id out of compact data.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -217,11 +218,35 @@ func TestImportKey(t *testing.T) {
 	if r.Imported != 0 || r.Updated != 3 {
 		t.Errorf("again: %+v", r)
 	}
-	events := b.events()
-	if got := events[1]; got != `org_acme data.records.imported things usr_1 {"collection":"things","created":["a","7"],"updated":["a"]}` {
-		t.Errorf("got %s", got)
+}
+
+// An import has the events of single changes, each with the record's subject and
+// the import's id, in the transaction of its batch.
+func TestImportEmitsForEachRecord(t *testing.T) {
+	b := setup(t)
+	b.collection(`{"name":"things"}`)
+	b.call("POST", "/things/records", `{"id":"b","data":{}}`).must(t, http.StatusCreated)
+	r := b.importAs(ndjson, "/things/records/import?key=k", `{"k":"a"}
+{"k":7}
+{"no":"key"}
+{"k":"b"}
+{"k":"a","v":2}
+`)
+	again := b.importAs(ndjson, "/things/records/import?key=k", `{"k":7,"v":2}`)
+	b.call("PATCH", "/things/records/a", `{"v":3}`).must(t, http.StatusOK)
+	if !strings.HasPrefix(r.ID, "imp_") || r.ID == again.ID {
+		t.Errorf("the imports %q and %q", r.ID, again.ID)
 	}
-	if len(events) != 3 {
-		t.Errorf("%d events, want one a batch", len(events))
+	event := func(what, id string, version int, more string) string {
+		return fmt.Sprintf(`org_acme data.record.%s things/%s usr_1 {"collection":"things","id":"%s","version":%d%s}`, what, id, id, version, more)
+	}
+	first, second := `,"import":"`+r.ID+`"`, `,"import":"`+again.ID+`"`
+	want := []string{
+		event("created", "b", 1, ""),
+		event("created", "a", 1, first), event("created", "7", 1, first), event("updated", "b", 2, first), event("updated", "a", 2, first),
+		event("updated", "7", 2, second), event("updated", "a", 3, ""),
+	}
+	if got := b.events()[1:]; !slices.Equal(got, want) {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
 	}
 }

@@ -122,7 +122,7 @@ func (im *importer) putOnce(ctx context.Context, changes []store.Change, lines [
 			if begun, err := first.Begin(ctx, tx, &outcome{}); err != nil || begun {
 				return errors.Join(err, errInParts)
 			}
-			if docs, err = im.service.relational.ApplyIn(ctx, tx, im.collection, changes, im.event); err != nil {
+			if docs, err = im.service.relational.ApplyIn(ctx, tx, im.collection, changes, im.events); err != nil {
 				return err
 			}
 			out = counted(docs)
@@ -168,7 +168,7 @@ func (im *importer) inParts(ctx context.Context, changes []store.Change, lines [
 		err = im.inTenant(ctx, func(ctx context.Context, tx store.Tx) error {
 			return call.Do(ctx, tx, &out, func() error {
 				var err error
-				if docs, err = im.service.relational.ApplyIn(ctx, tx, im.collection, changes[:n], im.event); err != nil {
+				if docs, err = im.service.relational.ApplyIn(ctx, tx, im.collection, changes[:n], im.events); err != nil {
 					return err
 				}
 				refused := im.since(before)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"strconv"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
@@ -341,14 +340,12 @@ func (s *Service) remove(ctx context.Context, p platform.Principal, collection, 
 
 // apply makes one change and its event.
 func (s *Service) apply(ctx context.Context, p platform.Principal, collection string, change store.Change) (Record, error) {
-	var typ string
+	typ := recordUpdated
 	switch change.Op {
 	case store.OpInsert:
-		typ = "data.record.created"
+		typ = recordCreated
 	case store.OpDelete:
-		typ = "data.record.deleted"
-	default:
-		typ = "data.record.updated"
+		typ = recordDeleted
 	}
 	docs, err := s.docs.Apply(ctx, p.Tenant, collection, []store.Change{change}, s.changed(p, typ, collection, change.ID))
 	if err != nil {
@@ -360,11 +357,8 @@ func (s *Service) apply(ctx context.Context, p platform.Principal, collection st
 // changed makes the event of a change.
 func (s *Service) changed(p platform.Principal, typ, collection, id string) store.EventsBuilder {
 	return func(applied []store.Document) []platform.Event {
-		data := make([]byte, 0, 64+len(collection)+len(id))
-		data = appendString(append(data, `{"collection":`...), collection)
-		data = appendString(append(data, `,"id":`...), id)
-		data = strconv.AppendInt(append(data, `,"version":`...), applied[0].Version, 10)
-		return []platform.Event{s.event(p, typ, id, append(data, '}'))}
+		data := appendRecordEvent(make([]byte, 0, 64+len(collection)+len(id)), collection, &applied[0], "")
+		return []platform.Event{s.event(p, typ, recordSubject(collection, id), data)}
 	}
 }
 

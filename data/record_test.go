@@ -57,12 +57,12 @@ func TestRecords(t *testing.T) {
 	b.call("DELETE", "/movies/records/made", "").problem(t, http.StatusNotFound, "not_found", "")
 
 	wantEvents := []string{
-		"data.record.created " + id + ` usr_1 {"collection":"movies","id":"` + id + `","version":1}`,
-		"data.record.updated " + id + ` usr_1 {"collection":"movies","id":"` + id + `","version":2}`,
-		"data.record.updated " + id + ` usr_1 {"collection":"movies","id":"` + id + `","version":3}`,
-		`data.record.created tt:01.~-_ usr_1 {"collection":"movies","id":"tt:01.~-_","version":1}`,
-		`data.record.created made usr_1 {"collection":"movies","id":"made","version":1}`,
-		`data.record.deleted made usr_1 {"collection":"movies","id":"made","version":1}`,
+		"data.record.created movies/" + id + ` usr_1 {"collection":"movies","id":"` + id + `","version":1}`,
+		"data.record.updated movies/" + id + ` usr_1 {"collection":"movies","id":"` + id + `","version":2}`,
+		"data.record.updated movies/" + id + ` usr_1 {"collection":"movies","id":"` + id + `","version":3}`,
+		`data.record.created movies/tt:01.~-_ usr_1 {"collection":"movies","id":"tt:01.~-_","version":1}`,
+		`data.record.created movies/made usr_1 {"collection":"movies","id":"made","version":1}`,
+		`data.record.deleted movies/made usr_1 {"collection":"movies","id":"made","version":1}`,
 	}
 	got := b.events()[1:]
 	for i := range got {

@@ -51,7 +51,7 @@ type ruleInput struct {
 	Body struct {
 		Name     string           `json:"name" minLength:"1" maxLength:"100" example:"New records"`
 		Event    string           `json:"event" pattern:"^([*]|[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*([.][*])?)$" doc:"Type of the events: exact, a prefix with \".*\", or \"*\"" example:"data.record.created"`
-		Filter   rest.Object      `json:"filter,omitempty" doc:"Filter over the event's data, in the language of records"`
+		Filter   rest.Object      `json:"filter,omitempty" doc:"Filter over the event's data, in the language of records. An import makes an event for each record: {\"import\": {\"$exists\": false}} leaves those out" example:"{\"import\": {\"$exists\": false}}"`
 		Channels []string         `json:"channels" minItems:"1" maxItems:"3" enum:"inbox,email,webhook" doc:"inbox, email, webhook" example:"[\"inbox\"]"`
 		To       ruleAudienceWire `json:"to,omitempty" doc:"Who gets the message in the inbox or by e-mail" example:"{\"roles\": [\"owner\"]}"`
 		Template string           `json:"template,omitempty" doc:"Id or name of a template; or title and body"`

@@ -27,7 +27,9 @@ type Rule struct {
 	// a prefix ("data.*"), or "*".
 	Event string
 	// Filter selects by the event's data, in the filter language of records;
-	// empty is all.
+	// "@id" is the event's subject; empty is all. A rule over changes of records
+	// makes a message for each record of an import too; the filter
+	// {"import":{"$exists":false}} leaves those out.
 	Filter json.RawMessage
 	// Channels are the ways to bring the message.
 	Channels []Channel

@@ -1,6 +1,10 @@
 package standard
 
-import "github.com/acme/platform/notify"
+import (
+	"encoding/json"
+
+	"github.com/acme/platform/notify"
+)
 
 // Rules are the rules that hold for every tenant where Config.Messages.Rules is
 // nil. A tenant can switch each of them off.
@@ -9,6 +13,7 @@ func Rules() []notify.Rule {
 	return []notify.Rule{
 		{
 			ID: "record-created", Name: "A record was created", Event: "data.record.created",
+			Filter:   json.RawMessage(`{"import":{"$exists":false}}`), // a file of many records is no news of each
 			Channels: []notify.Channel{notify.ChannelInbox},
 			To:       notify.RuleAudience{Audience: managers},
 			Title:    "A record was created in {{.data.collection}}",
