@@ -19,7 +19,12 @@ import (
 
 // Config configures [Events]. Brokers, Topic, and one of TLS and Plaintext are
 // required.
-type Config struct {
+//
+// Zero is the default that each field names. A negative number is refused by
+// [New]. When in doubt set no more than these, SASL and Logger: Replication
+// is the one to lower for a cluster of less than three brokers, and Partitions the
+// one to raise before the topic is made, for more consumers of a group than 12.
+type Config struct { //nolint:recvcheck // Open is taken of a literal, the others change a copy
 	// Brokers are the addresses, host:port, by which the cluster is found; the
 	// cluster names the others itself.
 	Brokers []string

@@ -18,7 +18,10 @@ import (
 
 // Config configures [Documents]. Events and one of URL and Client are required,
 // and Database beside Client.
-type Config struct {
+//
+// Zero is the default that each field names. A negative number is refused by
+// [New]. When in doubt leave the others alone, but for Logger.
+type Config struct { //nolint:recvcheck // Open is taken of a literal, the others change a copy
 	// URL is where the servers are: "mongodb://user@host:27017/database?tls=true"
 	// or mongodb+srv://. Credentials, TLS and the default of Database are part of
 	// it.

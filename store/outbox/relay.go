@@ -40,6 +40,10 @@ type Relayed interface {
 }
 
 // Config configures a [Relay]. DB and Events are required.
+//
+// Zero is the default that each field names. A negative number is refused by
+// [New]. When in doubt leave out all but DB, Events and Logger:
+// InboxRetention is the one to raise with the retention of the stream.
 type Config struct {
 	// DB is the store whose outbox is emptied. Where it is a [store.Emitter],
 	// each commit that emitted wakes the relay.

@@ -15,7 +15,11 @@ import (
 )
 
 // Config configures a [DB]: by URL, or by Runtime and System.
-type Config struct {
+//
+// Zero is the default that each field names. A negative number is refused by
+// [New]. When in doubt leave out all but these and Logger: MaxConns is the
+// one to lower where many processes share the connections of a server.
+type Config struct { //nolint:recvcheck // Open is taken of a literal, the others change a copy
 	// URL is how the owner of the tables logs in, as
 	// "postgres://user:password@host:5432/database?sslmode=verify-full".
 	// https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING
@@ -27,8 +31,8 @@ type Config struct {
 
 	// Runtime and System are pools of the host instead, of pgx's database/sql
 	// driver (github.com/jackc/pgx/v5/stdlib), logged in as the runtime and
-	// the system role; of a *bun.DB it is the DB inside. They stay the host's
-	// and are not closed.
+	// the system role; of a *bun.DB it is the DB inside, and of a *pgxpool.Pool
+	// what stdlib.OpenDBFromPool returns. They stay the host's and are not closed.
 	Runtime, System *sql.DB
 	// Owner is the host's pool for migrations. Without it, and without URL, a
 	// database that lacks a migration is refused.

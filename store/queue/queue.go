@@ -23,6 +23,11 @@ import (
 var migrations embed.FS
 
 // Config configures a [Queue]. DB is required.
+//
+// Zero is the default that each field names. A negative number is refused by
+// [New]. When in doubt leave out all but DB, Logger and Suspensions: Workers is
+// the one to raise where handlers wait for other servers, and Lease the one to
+// lower where the jobs of a process that was killed must not wait.
 type Config struct {
 	// DB holds the jobs, in a table of the queue's own.
 	DB store.Relational

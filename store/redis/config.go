@@ -16,7 +16,11 @@ import (
 )
 
 // Config configures a [Client]. Either URL or Client is required.
-type Config struct {
+//
+// Zero is the default that each field names. A negative number is refused by
+// [New]. When in doubt set no more than these, Prefix where platforms share
+// a server, and Logger.
+type Config struct { //nolint:recvcheck // Open is taken of a literal, the others change a copy
 	// URL names the server: redis://user:password@host:6379/0, rediss:// with
 	// TLS, or unix:///path. Its parameters set options of go-redis by their
 	// names in snake case, such as pool_size=50 or read_timeout=300ms; prefix is

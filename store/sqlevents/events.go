@@ -23,6 +23,10 @@ import (
 var migrations embed.FS
 
 // Config configures [Events]. DB is required.
+//
+// Zero is the default that each field names. A negative number is refused by
+// [New]. When in doubt leave out all but DB and Logger: Retention is the one to
+// raise where a consumer may be away for longer than a week.
 type Config struct {
 	// DB holds the stream.
 	DB store.Relational

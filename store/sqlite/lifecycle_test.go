@@ -89,12 +89,13 @@ func TestStartAgain(t *testing.T) {
 	}{
 		"the file is open": {
 			func(t *testing.T, path string) {
+				t.Helper()
 				other, err := started(t.Context(), path)
 				must(t, err)
 				t.Cleanup(func() { must(t, other.Close()) })
 				held[path] = other
 			},
-			func(t *testing.T, path string) { must(t, held[path].Close()) },
+			func(t *testing.T, path string) { t.Helper(); must(t, held[path].Close()) },
 		},
 		"it is no SQLite file": {
 			func(t *testing.T, path string) {
@@ -104,6 +105,7 @@ func TestStartAgain(t *testing.T) {
 		},
 		"it has a table of another program": {
 			func(t *testing.T, path string) {
+				t.Helper()
 				other, err := started(t.Context(), path)
 				must(t, err)
 				execute(t, other, "ALTER TABLE schema_migrations RENAME TO kept")
@@ -111,6 +113,7 @@ func TestStartAgain(t *testing.T) {
 				must(t, other.Close())
 			},
 			func(t *testing.T, path string) {
+				t.Helper()
 				for _, file := range []string{path, path + ".state"} {
 					must(t, os.Remove(file))
 				}

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Option changes how the file of [New] is opened.
+// Option changes how the file of [New] is opened. When in doubt give none. A number
+// that an option does not allow is refused by [New].
 type Option func(*options)
 
 type options struct {
