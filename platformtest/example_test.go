@@ -13,7 +13,7 @@ import (
 // A test of a host's module: the route enqueues a job for tomorrow, and the job
 // sends an e-mail.
 func Example() {
-	_ = func(t *testing.T) { // TestReminders
+	_ = func(t *testing.T) { //nolint:thelper // it stands for TestReminders
 		tp := platformtest.New(t, standard.Config{Modules: remindAfter(24 * time.Hour)})
 		ann := tp.SignUp("ann@example.com")
 		ann.Do("POST", "/v1/reminders", remind{To: "ann@example.com", Text: "water the plants"}).Want(http.StatusNoContent)

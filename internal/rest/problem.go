@@ -11,7 +11,7 @@ import (
 )
 
 // humaProblem is a problem as huma wants an error that brings its own body.
-type humaProblem struct{ *platform.Problem }
+type humaProblem struct{ *platform.Problem } //nolint:errname // RFC 9457 calls it a problem
 
 // GetStatus returns the HTTP status.
 func (p humaProblem) GetStatus() int { return p.Status }

@@ -103,11 +103,13 @@ func (h *host) kinds(t *testing.T) map[string]func(t *testing.T) hostTx {
 		}
 	}
 	ofBun := func(t *testing.T) bun.Tx {
+		t.Helper()
 		tx, err := bun.NewDB(std, pgdialect.New()).BeginTx(ctx, nil)
 		must(t, err)
 		return tx
 	}
 	ofPGX := func(t *testing.T) pgx.Tx {
+		t.Helper()
 		c, err := pgx.Connect(ctx, h.url)
 		must(t, err)
 		t.Cleanup(func() { _ = c.Close(ctx) })
