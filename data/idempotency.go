@@ -127,7 +127,7 @@ func (s *Service) insertDerived(ctx context.Context, p platform.Principal, colle
 	}
 	unchanged := earlier.Version == 1 && bytes.Equal(earlier.Data, change.Data)
 	switch {
-	case o.given != "" && !(unchanged && s.recent(earlier.CreatedAt)):
+	case o.given != "" && (!unchanged || !s.recent(earlier.CreatedAt)):
 		return Record{}, err // it may be anybody's
 	case o.given == "" && earlier.Version == 1 && !unchanged:
 		return Record{}, idempotency.Reused()

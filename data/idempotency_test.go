@@ -50,6 +50,7 @@ func (b *bench) records(collection string) int64 {
 
 func TestRecordIsCreatedOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench, row bool) {
+		t.Helper()
 		for i, body := range []string{
 			`{"data":{"title":"<M>","year":1931}}`, `{"id":"mine","data":{"title":"N"}}`,
 			`{"data":{"title":"` + strings.Repeat("x", 100_000) + `"}}`, // kept as a reference
@@ -87,6 +88,7 @@ func TestRecordIsCreatedOnce(t *testing.T) {
 // it, the record as it is.
 func TestRepeatedCreateOfAChangedRecord(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench, row bool) {
+		t.Helper()
 		first, _ := b.repeated("k", "/films/records", `{"data":{"a":1}}`)
 		id := fmt.Sprint(first.body["id"])
 		b.call("PUT", "/films/records/"+id, `{"data":{"a":2}}`)
@@ -102,6 +104,7 @@ func TestRepeatedCreateOfAChangedRecord(t *testing.T) {
 
 func TestCollectionIsCreatedOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench, _ bool) {
+		t.Helper()
 		const body = `{"name":"people","indexes":[{"fields":["name","-age"],"unique":true}],"schema":{"type":"object"}}`
 		first, _ := b.repeated("k", "", body)
 		again, replayed := b.repeated("k", "", body)
@@ -118,6 +121,7 @@ func TestCollectionIsCreatedOnce(t *testing.T) {
 // records that the store refused.
 func TestImportWritesEachBatchOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench, row bool) {
+		t.Helper()
 		b.call("POST", "", `{"name":"people","indexes":[{"fields":["name"],"unique":true}]}`)
 		var lines strings.Builder
 		for i := range 1200 {

@@ -34,7 +34,7 @@ func (s *Service) Send(ctx context.Context, p platform.Principal, m Message, key
 	if err := m.validate(s.cfg.Mail != nil); err != nil {
 		return SentMessage{}, err
 	}
-	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "notify.messages.send", m) //nolint:musttag // it is read back by the same type
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "notify.messages.send", m)
 	if err != nil {
 		return SentMessage{}, err
 	}

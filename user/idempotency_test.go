@@ -63,7 +63,8 @@ func TestEveryOperationHonoursTheKey(t *testing.T) {
 		"auth.signup": {
 			"", "/v1/auth/signup", `{"email":"eve@example.com","password":"` + goodPassword + `","name":"Eve","organization":"Eve's"}`,
 			`{"email":"eve@example.com","password":"` + goodPassword + ` 2","name":"Eve","organization":"Eve's"}`,
-			[]string{"tokens.access_token", "tokens.refresh_token"}, 201,
+			[]string{"tokens.access_token", "tokens.refresh_token"},
+			201,
 		},
 		"auth.switch": {
 			ann.Tokens.Access, "/v1/auth/switch", fmt.Sprintf(`{"organization":%q}`, other["id"]), "",

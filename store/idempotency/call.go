@@ -141,11 +141,11 @@ func (c *Call) Begin(ctx context.Context, tx store.Tx, out any) (replayed bool, 
 		return false, nil
 	}
 	c.key.SetReplayed(false) // the transaction may run again
-	print, sealed, err := c.find(ctx, tx)
-	if err != nil || print == nil {
+	request, sealed, err := c.find(ctx, tx)
+	if err != nil || request == nil {
 		return false, err
 	}
-	if !hmac.Equal(print, c.print) {
+	if !hmac.Equal(request, c.print) {
 		return false, Reused()
 	}
 	aead, err := sealer(c.key.Text(), c.hash, c.request)
@@ -223,7 +223,7 @@ const (
 
 // find returns the fingerprint and the sealed answer of the row, nil without
 // one.
-func (c *Call) find(ctx context.Context, tx store.Tx) (print, sealed []byte, err error) {
+func (c *Call) find(ctx context.Context, tx store.Tx) (request, sealed []byte, err error) {
 	tenant, after := string(tx.Tenant()), c.keys.forgotten()
 	low, high, most := part(c.hash, c.limit)
 	query, args := findAlone, make([]any, 0, 8)
@@ -235,12 +235,12 @@ func (c *Call) find(ctx context.Context, tx store.Tx) (print, sealed []byte, err
 		got  bool
 		used int64
 	)
-	err = tx.QueryRow(ctx, query, args...).Scan(&got, &print, &sealed, &used)
+	err = tx.QueryRow(ctx, query, args...).Scan(&got, &request, &sealed, &used)
 	switch {
 	case err != nil:
 		return nil, nil, fmt.Errorf("idempotency: look for an earlier call: %w", err)
-	case print != nil:
-		return print, sealed, nil
+	case request != nil:
+		return request, sealed, nil
 	case !got:
 		return nil, nil, running()
 	case most >= 0 && used >= most:

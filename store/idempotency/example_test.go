@@ -60,7 +60,7 @@ func Example() {
 	if err := keys.Start(ctx); err != nil {
 		log.Fatal(err)
 	}
-	defer keys.Stop(ctx) //nolint:errcheck // the program ends
+	defer keys.Stop(ctx)
 	s := &invoices{db: db, keys: keys}
 	for range 2 { // the handler has it from platform.ParseIdempotencyKey(r.Header)
 		key, err := platform.NewIdempotencyKey("8e03978e-40d5-43dd-bc93-6894a57f9324")
