@@ -96,6 +96,11 @@ func statuses(op Operation, described *huma.Operation) []int {
 	if strings.Contains(op.Path, "{") {
 		all = append(all, http.StatusNotFound)
 	}
+	for _, p := range described.Parameters {
+		if p.Name == "If-Match" {
+			all = append(all, http.StatusPreconditionFailed)
+		}
+	}
 	if op.Retry == platform.RetryWithKey { // the first call with its key is still running
 		all = append(all, http.StatusConflict)
 	}
