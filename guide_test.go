@@ -21,7 +21,7 @@ func TestGuide(t *testing.T) {
 	var sources []string
 	for _, name := range []string{
 		"example_test.go", "store/storetest/driver_test.go", "standard/example_test.go", "store/consumer/example_test.go",
-		"examples/embed/greetings.go", "examples/embed/hosts.go",
+		"examples/embed/greetings.go", "examples/embed/hosts.go", "examples/embed/accounts.go",
 	} {
 		b, err := os.ReadFile(name)
 		if err != nil {

@@ -19,8 +19,8 @@ import (
 // lets those send e-mail to strangers whom a [VerifiedSender] knows; and takes
 // each tenant's limits from a [Sharer].
 type Accounts interface {
-	// Verifier finds out who calls.
-	gateway.Verifier
+	// Authenticators find out who calls, in this order.
+	Authenticators() []gateway.Authenticator
 	// Authorizer decides what a caller may do.
 	gateway.Authorizer
 	// Directory tells whom a message to a tenant's people reaches.
@@ -48,6 +48,9 @@ var (
 	_ Sharer               = People{}
 	_ platform.Suspensions = People{}
 )
+
+// Authenticators implements [Accounts]: access tokens and API keys.
+func (p People) Authenticators() []gateway.Authenticator { return gateway.Credentials(p.Service) }
 
 // Recipients implements [notify.Directory]: the active members.
 func (p People) Recipients(ctx context.Context, tenant platform.TenantID, to notify.Audience) ([]notify.Recipient, error) {

@@ -99,7 +99,7 @@ func (p *Platform) makeMetrics(cfg Config, s *stores) (err error) {
 func (p *Platform) makeGateway(cfg Config, modules []platform.Module) (err error) {
 	c := cfg.Gateway
 	if c.Authenticators == nil {
-		c.Authenticators = gateway.Credentials(verifier(p.Accounts))
+		c.Authenticators = p.Accounts.Authenticators()
 	}
 	fill[gateway.Authorizer](&c.Authorizer, authorizer(p.Accounts))
 	if c.Cache == nil {
@@ -130,14 +130,6 @@ func itself(a Accounts) any {
 
 // authorizer is [itself] as what decides.
 func authorizer(a Accounts) gateway.Authorizer {
-	if p, ok := a.(People); ok {
-		return p.Service
-	}
-	return a
-}
-
-// verifier is [itself] as what reads credentials.
-func verifier(a Accounts) gateway.Verifier {
 	if p, ok := a.(People); ok {
 		return p.Service
 	}

@@ -20,6 +20,7 @@ import (
 type settings struct {
 	data, url string
 	log       *slog.Logger
+	people    *accounts // the host's own, for the one host that has some
 }
 
 // The four hosts below differ in their router. Each mounts the platform under
@@ -62,9 +63,9 @@ func inGin(ctx context.Context, s settings) (http.Handler, *standard.Platform, e
 	return stamp(r), api, nil
 }
 
-// inEcho is echo, with the accounts of package user.
+// inEcho is echo, with the host's own accounts.
 func inEcho(ctx context.Context, s settings) (http.Handler, *standard.Platform, error) {
-	api, err := standard.Open(ctx, withUsers(s))
+	api, err := standard.Open(ctx, withOwnAccounts(s))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -82,6 +83,15 @@ func withUsers(s settings) standard.Config {
 		Gateway: gateway.Config{BasePath: "/api", Title: "The host's API"},
 		// The host's own permission: members may greet, viewers may not.
 		Users:   user.Config{Roles: map[string][]string{"member": {"host.greetings.write"}, "admin": {"host.*"}}},
+		Modules: ownModules,
+	}
+}
+
+// withOwnAccounts is the platform with the host's people.
+func withOwnAccounts(s settings) standard.Config {
+	return standard.Config{
+		Data: s.data, PublicURL: s.url + "/api", Logger: s.log, Accounts: s.people,
+		Gateway: gateway.Config{BasePath: "/api", Title: "The host's API"},
 		Modules: ownModules,
 	}
 }

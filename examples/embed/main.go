@@ -58,7 +58,11 @@ func run(ctx context.Context, addr, data, router string, log *slog.Logger) (err 
 	if !ok {
 		return fmt.Errorf("there is no router %q; there are %s", router, strings.Join(slices.Sorted(maps.Keys(hosts)), ", "))
 	}
-	handler, api, err := host(ctx, settings{data: data, url: "http://" + addr, log: log})
+	people := newAccounts(
+		person{id: "ann", email: "ann@example.com", name: "Ann", company: "acme", manager: true},
+		person{id: "ben", email: "ben@example.com", name: "Ben", company: "acme"},
+	)
+	handler, api, err := host(ctx, settings{data: data, url: "http://" + addr, log: log, people: people})
 	if err != nil {
 		return err
 	}
