@@ -54,7 +54,7 @@ func TestEveryModuleNamesWhatItNeeds(t *testing.T) {
 	ok(t, err)
 	messages, err := notify.New(notify.Config{DB: db, Events: events, Queue: jobs, PubSub: live.PubSub(), Directory: nobody{}})
 	ok(t, err)
-	gw, err := gateway.New(gateway.Config{Verifier: users, Authorizer: users, Cache: live.Cache()}, users, records)
+	gw, err := gateway.New(gateway.Config{Authenticators: gateway.Credentials(users), Authorizer: users, Cache: live.Cache()}, users, records)
 	ok(t, err)
 
 	all := []platform.Module{db, live, remote, events, documents, relay, users, records, metrics, messages, jobs, gw}
