@@ -22,7 +22,7 @@ run: ## run the standalone server
 test: ## run the tests, and say what was left out: without Docker, those on real servers
 	@report=$$(mktemp); PLATFORM_TEST_REPORT=$$report $(GO) test -timeout 40m ./...; code=$$?; \
 	(cd examples/embed && $(GO) test ./...) || code=1; \
-	$(GO) run ./internal/teststack/report <$$report; rm -f $$report; exit $$code
+	$(GO) run ./internal/test/teststack/report <$$report; rm -f $$report; exit $$code
 
 .PHONY: race
 race: ## run the tests with the race detector, in random order
@@ -72,10 +72,10 @@ neighbours: ## measure a tenant's requests beside another one's scans, ROUNDS ti
 
 .PHONY: mongo-java
 mongo-java: ## run what concerns MongoDB on mongo-java-server too; needs Maven, a JDK and Docker
-	@exports=$$(internal/teststack/mongojava/build) && eval "$$exports" && report=$$(mktemp) && export PLATFORM_TEST_REPORT=$$report; \
+	@exports=$$(internal/test/teststack/mongojava/build) && eval "$$exports" && report=$$(mktemp) && export PLATFORM_TEST_REPORT=$$report; \
 	$(GO) test -count=1 -timeout 20m ./store/mongo && \
 	$(GO) test -count=1 -timeout 20m -run '^(TestJourney|TestStopWithClientThatHangs|TestDocumentsAgree)$$/^(all)?$$' ./integration; code=$$?; \
-	$(GO) run ./internal/teststack/report <$$report; rm -f $$report; exit $$code
+	$(GO) run ./internal/test/teststack/report <$$report; rm -f $$report; exit $$code
 
 .PHONY: openapi
 openapi: ## print the OpenAPI document of the standalone server

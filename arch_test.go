@@ -64,9 +64,9 @@ var rules = []rule{
 	{dir: "store", ours: []string{"", "store/document", "internal/fairshare"}, theirs: []string{"github.com/uptrace/bun"}},
 
 	{dir: "internal/rest", ours: []string{"", "internal/problem", "internal/query"}, theirs: []string{"github.com/danielgtaylor/huma/v2"}},
-	{dir: "internal/testdb", ours: []string{"", "store", "store/sqlite", "store/postgres", "internal/teststack"}},
+	{dir: "internal/test/testdb", ours: []string{"", "store", "store/sqlite", "store/postgres", "internal/test/teststack"}},
 	{
-		dir: "internal/teststack",
+		dir: "internal/test/teststack",
 		theirs: []string{
 			"github.com/jackc/pgx/v5", "github.com/moby/moby", "github.com/testcontainers/testcontainers-go",
 			"go.uber.org/goleak", "github.com/Shopify/toxiproxy/v2", "github.com/rs/zerolog", "go.mongodb.org/mongo-driver/v2",
@@ -113,7 +113,7 @@ var rules = []rule{
 // testOnly are the folders that no rule allows, because they know drivers or
 // servers: test files import them, which the rules do not look at, so that a
 // service can be tested over a real database and yet be built without one.
-var testOnly = []string{"internal/testdb", "internal/teststack", "internal/test/routes"}
+var testOnly = []string{"internal/test/testdb", "internal/test/teststack", "internal/test/routes"}
 
 func TestImports(t *testing.T) {
 	packages := 0
@@ -230,7 +230,7 @@ func TestImportRules(t *testing.T) {
 		{"store/storetest", "github.com/stretchr/testify", false},
 		{"store/sqlite", "modernc.org/sqlite/lib", true},
 		{"examples/standalone", module + "/user", true},
-		{"user", module + "/internal/testdb", false},
+		{"user", module + "/internal/test/testdb", false},
 		{"internal/setting", module + "/store/sqlite", false},
 	} {
 		r, ok := ruleFor(c.dir)

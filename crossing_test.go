@@ -17,7 +17,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/analytics"
-	"github.com/acme/platform/internal/testdb"
+	"github.com/acme/platform/internal/test/testdb"
 	"github.com/acme/platform/notify"
 	"github.com/acme/platform/store/idempotency"
 	"github.com/acme/platform/store/memory"
@@ -39,7 +39,7 @@ func crossings(t *testing.T) []crossing {
 		}
 		slash := filepath.ToSlash(file)
 		if d.IsDir() {
-			if d.Name() == "testdata" || slash == "store/storetest" || slash == "internal/testdb" {
+			if d.Name() == "testdata" || slash == "store/storetest" || slash == "internal/test/testdb" {
 				return filepath.SkipDir
 			}
 			return nil

@@ -40,9 +40,9 @@ var tenantNotFirst = map[string]string{
 // file and table, and the crossing that they are a part of; docs/crossings.md
 // says why.
 var acrossTenants = map[string]string{
-	"notify/rulefailures.go notify_rule_failures": "notify.rule-failures",
-	"notify/rulefailures.go notify_rules":         "notify.rule-failures", // joined by the failure's tenant
-	"notify/rulefailures.go notify_builtin_rules": "notify.rule-failures", // the same
+	"notify/rule_failures.go notify_rule_failures": "notify.rule-failures",
+	"notify/rule_failures.go notify_rules":         "notify.rule-failures", // joined by the failure's tenant
+	"notify/rule_failures.go notify_builtin_rules": "notify.rule-failures", // the same
 	"store/internal/sqltx/unserved.go outbox":     "sqlite.check",         // and postgres.check
 	"store/outbox/remote.go outbox":               "outbox.relay",
 	"store/outbox/move.go outbox":                 "outbox.relay",

@@ -13,7 +13,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/analytics"
-	"github.com/acme/platform/internal/testdb"
+	"github.com/acme/platform/internal/test/testdb"
 )
 
 // sample makes an event such as a web shop sends: some 200 bytes of properties,

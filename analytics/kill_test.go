@@ -13,7 +13,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/analytics"
-	"github.com/acme/platform/internal/testdb"
+	"github.com/acme/platform/internal/test/testdb"
 )
 
 // placeToFill makes the test binary a process that ingests into that place until

@@ -13,7 +13,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/analytics"
 	"github.com/acme/platform/internal/test/routes"
-	"github.com/acme/platform/internal/testdb"
+	"github.com/acme/platform/internal/test/testdb"
 	"github.com/acme/platform/store/document"
 )
 

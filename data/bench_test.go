@@ -12,7 +12,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/data"
-	"github.com/acme/platform/internal/testdb"
+	"github.com/acme/platform/internal/test/testdb"
 )
 
 // clients is how many requests are under way at once, over all processors.

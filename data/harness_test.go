@@ -15,7 +15,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/data"
 	"github.com/acme/platform/internal/test/routes"
-	"github.com/acme/platform/internal/testdb"
+	"github.com/acme/platform/internal/test/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/sqldocs"
 	"github.com/acme/platform/store/sqlite"

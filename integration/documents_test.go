@@ -14,8 +14,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/testdb"
-	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/internal/test/testdb"
+	"github.com/acme/platform/internal/test/teststack"
 	"github.com/acme/platform/platformtest/testclock"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/document"

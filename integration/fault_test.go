@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/internal/test/teststack"
 )
 
 var (

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/internal/test/teststack"
 )
 
 // TestLiveStreamAfterRedis loses the live messages of a record that is created

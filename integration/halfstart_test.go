@@ -12,7 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/internal/test/teststack"
 	"github.com/acme/platform/standard"
 	"github.com/acme/platform/store/postgres"
 )

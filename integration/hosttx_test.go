@@ -11,7 +11,7 @@ import (
 	"testing/fstest"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/internal/test/teststack"
 	"github.com/acme/platform/notify"
 	"github.com/acme/platform/standard"
 	"github.com/acme/platform/store"

@@ -20,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/internal/test/teststack"
 )
 
 // patience is how long a test waits for what must come.

@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/acme/platform/internal/testdb"
-	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/internal/test/testdb"
+	"github.com/acme/platform/internal/test/teststack"
 	"github.com/acme/platform/store"
 )
 

@@ -14,8 +14,8 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/gateway"
-	"github.com/acme/platform/internal/testdb"
-	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/internal/test/testdb"
+	"github.com/acme/platform/internal/test/teststack"
 	"github.com/acme/platform/notify"
 	"github.com/acme/platform/store"
 	inmemory "github.com/acme/platform/store/memory"

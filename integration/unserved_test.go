@@ -17,7 +17,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/data"
 	"github.com/acme/platform/gateway"
-	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/internal/test/teststack"
 	"github.com/acme/platform/platformtest/testclock"
 	"github.com/acme/platform/store"
 	inmemory "github.com/acme/platform/store/memory"

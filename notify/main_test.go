@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/acme/platform/internal/testdb"
+	"github.com/acme/platform/internal/test/testdb"
 )
 
 // TestMain runs every test on SQLite and on PostgreSQL.

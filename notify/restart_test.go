@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/testdb"
+	"github.com/acme/platform/internal/test/testdb"
 	"github.com/acme/platform/notify"
 	"github.com/acme/platform/store"
 )

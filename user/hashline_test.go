@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/testdb"
+	"github.com/acme/platform/internal/test/testdb"
 	"github.com/acme/platform/user"
 )
 

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/acme/platform/internal/testdb"
+	"github.com/acme/platform/internal/test/testdb"
 	"github.com/acme/platform/user"
 )
 

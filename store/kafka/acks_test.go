@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/internal/test/teststack"
 )
 
 // Every produce request asks for the answer of all replicas that are in sync.

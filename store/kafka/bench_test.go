@@ -12,7 +12,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/internal/test/teststack"
 )
 
 // benchEvents returns n events of 300 bytes of data, of a hundred subjects.

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/internal/test/teststack"
 	"github.com/acme/platform/store/kafka"
 )
 

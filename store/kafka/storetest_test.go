@@ -3,7 +3,7 @@ package kafka_test
 import (
 	"testing"
 
-	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/internal/test/teststack"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/kafka"
 	"github.com/acme/platform/store/storetest"

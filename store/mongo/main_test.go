@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/internal/test/teststack"
 )
 
 func TestMain(m *testing.M) { os.Exit(teststack.Main(m)) }

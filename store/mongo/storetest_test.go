@@ -4,7 +4,7 @@ import (
 	"context"
 	"testing"
 
-	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/internal/test/teststack"
 	"github.com/acme/platform/store/storetest"
 )
 

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/testdb"
-	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/internal/test/testdb"
+	"github.com/acme/platform/internal/test/teststack"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/kafka"
 	"github.com/acme/platform/store/outbox"

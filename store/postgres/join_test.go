@@ -14,7 +14,7 @@ import (
 	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/internal/test/teststack"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/postgres"
 )

@@ -12,7 +12,7 @@ import (
 	"testing/fstest"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/internal/test/teststack"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/postgres"
 )

@@ -13,7 +13,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/gateway"
-	"github.com/acme/platform/internal/teststack"
+	"github.com/acme/platform/internal/test/teststack"
 	"github.com/acme/platform/store/redis"
 )
 

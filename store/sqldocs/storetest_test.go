@@ -4,7 +4,7 @@ import (
 	"context"
 	"testing"
 
-	"github.com/acme/platform/internal/testdb"
+	"github.com/acme/platform/internal/test/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/sqldocs"
 	"github.com/acme/platform/store/storetest"

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/testdb"
+	"github.com/acme/platform/internal/test/testdb"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/sqlevents"
 )

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/acme/platform/internal/testdb"
+	"github.com/acme/platform/internal/test/testdb"
 	"github.com/acme/platform/notify"
 )
 

@@ -1,7 +1,7 @@
 // Command report sums up what tests noted in the file that PLATFORM_TEST_REPORT
 // named: the images of the servers, and what was left out, and why.
 //
-//	go run ./internal/teststack/report <FILE
+//	go run ./internal/test/teststack/report <FILE
 package main
 
 import (
