@@ -22,12 +22,12 @@ type object = map[string]any
 
 // openAPI is the document, with its fields in the order of the standard.
 type openAPI struct {
-	OpenAPI    string `json:"openapi"`
-	Info       object `json:"info"`
-	Servers    []any  `json:"servers"`
-	Tags       []any  `json:"tags"`
-	Paths      object `json:"paths"`
-	Components object `json:"components"`
+	OpenAPI    string   `json:"openapi"`
+	Info       object   `json:"info"`
+	Servers    []any    `json:"servers"`
+	Tags       []object `json:"tags"`
+	Paths      object   `json:"paths"`
+	Components object   `json:"components"`
 
 	tags map[string]string // descriptions by name
 }
@@ -62,9 +62,7 @@ func describe(cfg Config, sources []*source) ([]byte, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(doc.Tags, func(a, b any) int {
-		return strings.Compare(a.(object)["name"].(string), b.(object)["name"].(string)) //nolint:forcetypeassert // all are made here
-	})
+	slices.SortFunc(doc.Tags, func(a, b object) int { return strings.Compare(tagName(a), tagName(b)) })
 	doc.ensureProblem()
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -77,7 +75,7 @@ func describe(cfg Config, sources []*source) ([]byte, error) {
 
 // addTag adds the tag of a source, with what its own description says of it.
 func (d *openAPI) addTag(name string) {
-	if slices.ContainsFunc(d.Tags, func(t any) bool { return t.(object)["name"] == name }) { //nolint:forcetypeassert // all are made here
+	if slices.ContainsFunc(d.Tags, func(t object) bool { return tagName(t) == name }) {
 		return
 	}
 	tag := object{"name": name, "description": "The operations of " + name}
@@ -85,6 +83,11 @@ func (d *openAPI) addTag(name string) {
 		tag["description"] = text
 	}
 	d.Tags = append(d.Tags, tag)
+}
+
+func tagName(tag object) string {
+	name, _ := tag["name"].(string)
+	return name
 }
 
 // merge adds the operations and components of one source.
