@@ -54,7 +54,11 @@ func (e Event) Validate() error {
 		fields = append(fields, Field{Path: "/time", Code: "required", Detail: "an event needs time"})
 	}
 	for _, f := range []struct{ name, value string }{
-		{"id", e.ID}, {"source", e.Source}, {"type", e.Type}, {"subject", e.Subject}, {"actor", e.Actor},
+		{"id", e.ID},
+		{"source", e.Source},
+		{"type", e.Type},
+		{"subject", e.Subject},
+		{"actor", e.Actor},
 		{"onbehalfof", e.OnBehalfOf},
 	} {
 		if !utf8.ValidString(f.value) || strings.ContainsRune(f.value, 0) {

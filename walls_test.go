@@ -43,23 +43,23 @@ var acrossTenants = map[string]string{
 	"notify/rule_failures.go notify_rule_failures": "notify.rule-failures",
 	"notify/rule_failures.go notify_rules":         "notify.rule-failures", // joined by the failure's tenant
 	"notify/rule_failures.go notify_builtin_rules": "notify.rule-failures", // the same
-	"store/internal/sqltx/unserved.go outbox":     "sqlite.check",         // and postgres.check
-	"store/outbox/remote.go outbox":               "outbox.relay",
-	"store/outbox/move.go outbox":                 "outbox.relay",
-	"store/outbox/stats.go outbox":                "outbox.stats",
-	"store/outbox/stats.go outbox_dead":           "outbox.stats",
-	"store/queue/settle.go jobs":                  "queue.work",
-	"store/queue/stats.go jobs":                   "queue.stats",
-	"store/sqlevents/consume.go event_log":        "events.consume",
-	"store/sqlevents/stats.go event_log":          "events.stats",
-	"store/sqlevents/trim.go event_log":           "events.trim",
-	"user/apikey_verify.go user_api_keys":         "user.api-key",
-	"user/apikey_verify.go user_memberships":      "user.api-key", // joined by the key's tenant
-	"user/apikey_verify.go user_organizations":    "user.api-key", // the same
-	"user/idempotency.go user_memberships":        "user.repeated",
-	"user/invitation.go user_invitations":         "user.invitation",
-	"user/login.go user_memberships":              "user.sign-in",
-	"user/login.go user_organizations":            "user.sign-in", // joined by the membership's tenant
+	"store/internal/sqltx/unserved.go outbox":      "sqlite.check",         // and postgres.check
+	"store/outbox/remote.go outbox":                "outbox.relay",
+	"store/outbox/move.go outbox":                  "outbox.relay",
+	"store/outbox/stats.go outbox":                 "outbox.stats",
+	"store/outbox/stats.go outbox_dead":            "outbox.stats",
+	"store/queue/settle.go jobs":                   "queue.work",
+	"store/queue/stats.go jobs":                    "queue.stats",
+	"store/sqlevents/consume.go event_log":         "events.consume",
+	"store/sqlevents/stats.go event_log":           "events.stats",
+	"store/sqlevents/trim.go event_log":            "events.trim",
+	"user/apikey_verify.go user_api_keys":          "user.api-key",
+	"user/apikey_verify.go user_memberships":       "user.api-key", // joined by the key's tenant
+	"user/apikey_verify.go user_organizations":     "user.api-key", // the same
+	"user/idempotency.go user_memberships":         "user.repeated",
+	"user/invitation.go user_invitations":          "user.invitation",
+	"user/login.go user_memberships":               "user.sign-in",
+	"user/login.go user_organizations":             "user.sign-in", // joined by the membership's tenant
 }
 
 // onlySQLite are the columns that PostgreSQL has no use for, and why.

@@ -346,6 +346,7 @@ func (s *Service) apply(ctx context.Context, p platform.Principal, collection st
 		typ = recordCreated
 	case store.OpDelete:
 		typ = recordDeleted
+	case store.OpReplace, store.OpUpsert, store.OpPatch:
 	}
 	docs, err := s.docs.Apply(ctx, p.Tenant, collection, []store.Change{change}, s.changed(p, typ, collection, change.ID))
 	if err != nil {

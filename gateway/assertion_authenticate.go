@@ -57,19 +57,19 @@ func (a *assertionAuthenticator) Authenticate(r *http.Request) (platform.Princip
 	}
 	p, why := a.v.verify(r)
 	if why != "" {
-		return platform.Principal{}, false, &assertionRefused{why}
+		return platform.Principal{}, false, &badAssertionError{why}
 	}
 	return p, true, nil
 }
 
-// assertionRefused is the error of an assertion that is not believed.
-type assertionRefused struct{ why refusal }
+// badAssertionError is the error of an assertion that is not believed.
+type badAssertionError struct{ why refusal }
 
-func (e *assertionRefused) Error() string {
+func (e *badAssertionError) Error() string {
 	return "the gateway's assertion is not believed: " + string(e.why)
 }
 
-func (*assertionRefused) problem() error {
+func (*badAssertionError) problem() error {
 	return &platform.Error{
 		Kind: platform.KindUnauthenticated, Code: "bad_assertion",
 		Message: "the request does not come from the gateway",

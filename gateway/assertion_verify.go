@@ -56,7 +56,7 @@ func VerifyAssertion(cfg VerifyAssertionConfig) func(http.Handler) http.Handler 
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			p, why := v.verify(r)
 			if why != "" {
-				refuse(w, r, v.Logger, &assertionRefused{why})
+				refuse(w, r, v.Logger, &badAssertionError{why})
 				return
 			}
 			tellPrincipal(w, p)

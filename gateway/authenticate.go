@@ -168,7 +168,7 @@ func (c *chain) caller(r *http.Request) (p platform.Principal, vouched bool, err
 	}
 	switch {
 	case c.bound:
-		return p, false, &assertionRefused{refusedMissing}
+		return p, false, &badAssertionError{refusedMissing}
 	case len(r.Header[headerAuthorization]) > 0:
 		return p, false, errBearer()
 	}
@@ -233,7 +233,7 @@ func (c *chain) authenticate(log *slog.Logger) func(http.Handler) http.Handler {
 
 // refuse answers a request that nobody is let in with.
 func refuse(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
-	var a *assertionRefused
+	var a *badAssertionError
 	if errors.As(err, &a) {
 		w.Header().Set(refusedHeader, string(a.why))
 		err = a.problem()

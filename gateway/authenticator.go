@@ -66,7 +66,7 @@ func Credentials(v Verifier) []Authenticator { return []Authenticator{Bearer(v),
 
 const (
 	headerAuthorization = "Authorization"
-	headerAPIKey        = "X-Api-Key"
+	headerAPIKey        = "X-Api-Key" //nolint:gosec // the name of a header
 	// maxCredential bounds what is handed to a Verifier, in bytes.
 	maxCredential = 8 << 10
 )

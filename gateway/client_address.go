@@ -20,17 +20,17 @@ func Client(trusted ...netip.Prefix) func(http.Handler) http.Handler {
 	client := ClientAddress(trusted...)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			next.ServeHTTP(w, r.WithContext(withClient(r, client)))
+			next.ServeHTTP(w, r.WithContext(withClient(r.Context(), r, client)))
 		})
 	}
 }
 
-// withClient is the context of r with the address of its client.
-func withClient(r *http.Request, client clientFunc) context.Context {
-	if platform.ClientFrom(r.Context()).IsValid() {
-		return r.Context()
+// withClient is ctx with the address of its client.
+func withClient(ctx context.Context, r *http.Request, client clientFunc) context.Context {
+	if platform.ClientFrom(ctx).IsValid() {
+		return ctx
 	}
-	return platform.WithClient(r.Context(), client(r))
+	return platform.WithClient(ctx, client(r))
 }
 
 // knownClient is the address that [Client] has put into the context.

@@ -56,15 +56,22 @@ func TestLevels(t *testing.T) {
 		status            int
 		code              string
 	}{
-		{"GET", "/account", "ann", 200, ""}, {"GET", "/account", "alone", 200, ""}, {"GET", "/account", "key", 200, ""},
+		{"GET", "/account", "ann", 200, ""},
+		{"GET", "/account", "alone", 200, ""},
+		{"GET", "/account", "key", 200, ""},
 		{"GET", "/account", "operator", 403, "person_required"},
-		{"GET", "/authenticated", "ann", 200, ""}, {"GET", "/authenticated", "alone", 403, "organization_required"},
+		{"GET", "/authenticated", "ann", 200, ""},
+		{"GET", "/authenticated", "alone", 403, "organization_required"},
 		{"GET", "/authenticated", "operator", 403, "organization_required"},
-		{"GET", "/permission", "ann", 200, ""}, {"GET", "/permission", "alone", 403, "organization_required"},
-		{"GET", "/permission", "guest", 403, "forbidden"}, {"GET", "/permission", "operator", 403, "organization_required"},
-		{"GET", "/operator", "operator", 200, ""}, {"GET", "/operator", "ann", 403, "operator_required"},
+		{"GET", "/permission", "ann", 200, ""},
+		{"GET", "/permission", "alone", 403, "organization_required"},
+		{"GET", "/permission", "guest", 403, "forbidden"},
+		{"GET", "/permission", "operator", 403, "organization_required"},
+		{"GET", "/operator", "operator", 200, ""},
+		{"GET", "/operator", "ann", 403, "operator_required"},
 		{"GET", "/operator", "alone", 403, "operator_required"},
-		{"POST", "/fresh", "ann", 200, ""}, {"POST", "/fresh", "key", 401, "reauthentication_required"},
+		{"POST", "/fresh", "ann", 200, ""},
+		{"POST", "/fresh", "key", 401, "reauthentication_required"},
 		{"POST", "/fresh", "guest", 403, "forbidden"}, // signing in again would not help
 		{"POST", "/fresh-account", "alone", 200, ""},
 	} {

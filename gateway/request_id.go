@@ -29,7 +29,7 @@ func requestContext(newID func(prefix string) string, client clientFunc) func(ht
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			ctx := r.Context()
 			if client != nil {
-				ctx = withClient(r, client)
+				ctx = withClient(ctx, r, client)
 			}
 			id := platform.RequestIDFrom(ctx)
 			if id == "" {

@@ -149,7 +149,7 @@ func (m module) Routes() []platform.Route { return m.routes }
 func (m module) Needs() []any             { return m.needs }
 
 // started is a module that nobody starts.
-type started struct{ n int }
+type started struct{ _ int } // not empty, so that each has an address of its own
 
 func (*started) Name() string                { return "memory" }
 func (*started) Start(context.Context) error { return nil }

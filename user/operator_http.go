@@ -17,7 +17,7 @@ type operatorKeyWire struct {
 }
 
 func wireOperatorKey(k OperatorKey) operatorKeyWire {
-	return operatorKeyWire{ID: k.ID, Name: k.Name, CreatedAt: k.CreatedAt}
+	return operatorKeyWire(k)
 }
 
 func (s *Service) routeOperators(api *rest.API) {

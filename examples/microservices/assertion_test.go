@@ -64,7 +64,7 @@ func (v *visit) assertion() {
 	asked := map[string]int{}
 	for path, methods := range paths {
 		for method, op := range methods {
-			if op.Security == nil {
+			if len(op.Security) == 0 {
 				continue
 			}
 			role := roleUser

@@ -42,10 +42,12 @@ func TestLateCommits(t *testing.T) {
 	db, other := place.Open(t), place.Open(t)
 	for name, start := range map[string]func(*testing.T) (moved func() []string, stop func(context.Context) error){
 		"remote": func(t *testing.T) (func() []string, func(context.Context) error) {
+			t.Helper()
 			to := &remote{}
 			return to.ids, startRelay(t, outbox.Config{DB: db, Events: to, Interval: notNow}).Stop
 		},
 		"in the store": func(t *testing.T) (func() []string, func(context.Context) error) {
+			t.Helper()
 			e := startEvents(t, db, outbox.Config{Interval: notNow})
 			return collect(t, e), e.Relay().Stop
 		},

@@ -130,6 +130,7 @@ func (h *host) kinds(t *testing.T) map[string]func(t *testing.T) hostTx {
 	}
 	return map[string]func(*testing.T) hostTx{
 		"sql.Tx": func(t *testing.T) hostTx {
+			t.Helper()
 			tx, err := std.BeginTx(ctx, nil)
 			must(t, err)
 			return ofSQL(tx, tx)
