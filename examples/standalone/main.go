@@ -6,6 +6,7 @@
 //	standalone [serve] [--addr 127.0.0.1:8080] [--data acme-data]
 //	standalone openapi        print the OpenAPI document
 //	standalone healthcheck    exit 0 if a running server is ready
+//	standalone operator key NAME   make a key of who runs the installation, and print it
 //	standalone version
 //
 // Every flag can also be set in the environment, or in a file that --config
@@ -33,24 +34,35 @@ func main() {
 	os.Exit(code)
 }
 
+// command is one of the program's commands.
+type command func(ctx context.Context, o options, stdout, stderr io.Writer) error
+
 // run is main without the process: it returns the exit code.
 func run(ctx context.Context, args []string, env func(string) (string, bool), stdout, stderr io.Writer) int {
-	command := "serve"
+	name := "serve"
 	if len(args) > 0 && len(args[0]) > 0 && args[0][0] != '-' {
-		command, args = args[0], args[1:]
+		name, args = args[0], args[1:]
 	}
-	if command == "help" {
-		command, args = "serve", []string{"--help"}
+	if name == "help" {
+		name, args = "serve", []string{"--help"}
 	}
-	commands := map[string]func(context.Context, options, io.Writer, io.Writer) error{
+	commands := map[string]command{
 		"serve":       serve,
 		"openapi":     printOpenAPI,
 		"healthcheck": healthcheck,
 		"version":     printVersion,
 	}
-	do, ok := commands[command]
+	do, ok := commands[name]
+	if name == "operator" {
+		var err error
+		if do, args, err = operatorCommand(args); err != nil {
+			fmt.Fprintln(stderr, "standalone:", err)
+			return 2
+		}
+		ok = true
+	}
 	if !ok {
-		fmt.Fprintf(stderr, "standalone: there is no command %q; there are serve, openapi, healthcheck and version\n", command)
+		fmt.Fprintf(stderr, "standalone: there is no command %q; there are serve, openapi, healthcheck, operator key and version\n", name)
 		return 2
 	}
 	opts, err := parse(args, env, stderr)

@@ -51,6 +51,7 @@ const usage = `standalone is the platform as a server of its own.
   standalone [serve] [flags]   serve until interrupted
   standalone openapi           print the OpenAPI document
   standalone healthcheck       exit 0 if the server at --addr is ready
+  standalone operator key NAME make a key of who runs the installation
   standalone version           print the version
 
 Each flag is also an environment variable: --log-format is PLATFORM_LOG_FORMAT.
