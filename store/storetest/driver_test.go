@@ -43,7 +43,7 @@ func check(ctx context.Context, tenant platform.TenantID) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return tenant.Validate()
+	return tenant.ValidateScope()
 }
 
 // live returns the entry unless its time is over. The caller holds mu.
