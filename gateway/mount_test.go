@@ -88,10 +88,14 @@ func TestMountRefuses(t *testing.T) {
 		"no access":         {gateway.MountConfig{}, []platform.Route{open}, "x.open of things declares no access"},
 		"no authenticators": {gateway.MountConfig{Authorizer: users{}}, mountedRoutes(), "Authenticators"},
 		"no authorizer":     {gateway.MountConfig{Authenticators: gateway.Credentials(users{})}, mountedRoutes(), "Authorizer"},
-		"an origin": {gateway.MountConfig{Authenticators: gateway.Credentials(users{}), Authorizer: users{}, TrustedOrigins: []string{"app"}},
-			mountedRoutes(), "TrustedOrigins"},
-		"the same twice": {gateway.MountConfig{Authenticators: gateway.Credentials(users{}), Authorizer: users{}},
-			append(mountedRoutes(), mountedRoutes()[0]), "x.get"},
+		"an origin": {
+			gateway.MountConfig{Authenticators: gateway.Credentials(users{}), Authorizer: users{}, TrustedOrigins: []string{"app"}},
+			mountedRoutes(), "TrustedOrigins",
+		},
+		"the same twice": {
+			gateway.MountConfig{Authenticators: gateway.Credentials(users{}), Authorizer: users{}},
+			append(mountedRoutes(), mountedRoutes()[0]), "x.get",
+		},
 	} {
 		if _, err := gateway.Mount(c.cfg, module{"things", c.routes}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)

@@ -68,7 +68,8 @@ func TestEveryOperationHonoursTheKey(t *testing.T) {
 		},
 		"auth.switch": {
 			ann.Tokens.Access, "/v1/auth/switch", fmt.Sprintf(`{"organization":%q}`, other["id"]), "",
-			[]string{"access_token", "refresh_token"}, 200,
+			[]string{"access_token", "refresh_token"},
+			200,
 		},
 		"organizations.create": {ann.Tokens.Access, "/v1/organizations", `{"name":"New"}`, `{"name":"Newer"}`, nil, 201},
 		"roles.create": {

@@ -136,18 +136,22 @@ func (h *host) kinds(t *testing.T) map[string]func(t *testing.T) hostTx {
 			return ofSQL(tx, tx)
 		},
 		"bun.Tx": func(t *testing.T) hostTx {
+			t.Helper()
 			tx := ofBun(t)
 			return ofSQL(tx, tx.Tx)
 		},
 		"pointer to bun.Tx": func(t *testing.T) hostTx {
+			t.Helper()
 			tx := ofBun(t)
 			return ofSQL(&tx, tx.Tx)
 		},
 		"pgx.Tx": func(t *testing.T) hostTx {
+			t.Helper()
 			tx := ofPGX(t)
 			return pgxTx(tx, tx.Commit)
 		},
 		"nested pgx.Tx": func(t *testing.T) hostTx {
+			t.Helper()
 			outer := ofPGX(t)
 			tx, err := outer.Begin(ctx)
 			must(t, err)
@@ -193,7 +197,7 @@ func work(tenant platform.TenantID, n int) func(context.Context, store.Tx) error
 // What Join does commits with the host's rows, or is rolled back with them, and
 // the host's statements run as the host before and after.
 func TestJoinCommitsWithTheHost(t *testing.T) {
-	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) {
+	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) { //nolint:thelper // the body of a test
 		tx := begin(t)
 		must(t, tx.exec(insertOrder, "o1"))
 		before := settings(t, tx)
@@ -234,7 +238,7 @@ func TestJoinCommitsWithTheHost(t *testing.T) {
 // The settings come back as the host had changed them, for the rest of its
 // transaction and for its session.
 func TestJoinGivesTheSessionBack(t *testing.T) {
-	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) {
+	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) { //nolint:thelper // the body of a test
 		h.do(t, "CREATE ROLE clerk_"+h.suffix)
 		h.do(t, fmt.Sprintf("GRANT clerk_%s TO %s", h.suffix, h.login))
 		for _, prepare := range []string{
@@ -268,7 +272,7 @@ func TestJoinGivesTheSessionBack(t *testing.T) {
 
 // Row-level security holds inside, also where the host's login is a superuser.
 func TestJoinIsBehindTheWall(t *testing.T) {
-	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) {
+	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) { //nolint:thelper // the body of a test
 		must(t, execute(h.db, other, insertThing, other, "theirs", ""))
 		h.do(t, "ALTER ROLE "+h.login+" SUPERUSER")
 		tx := begin(t)
@@ -309,7 +313,7 @@ func TestJoinIsBehindTheWall(t *testing.T) {
 
 // Whatever way fn fails, its work is undone and the host goes on.
 func TestJoinThatFails(t *testing.T) {
-	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) {
+	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) { //nolint:thelper // the body of a test
 		tx := begin(t)
 		must(t, tx.exec(insertOrder, "o1"))
 		before := settings(t, tx)
@@ -382,7 +386,7 @@ func TestJoinThatFails(t *testing.T) {
 
 // The transaction that fn was given is dead afterwards.
 func TestJoinEndsItsTransaction(t *testing.T) {
-	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) {
+	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) { //nolint:thelper // the body of a test
 		tx := begin(t)
 		var kept store.Tx
 		must(t, h.db.Join(t.Context(), tx.joined, acme, func(_ context.Context, joined store.Tx) error {
@@ -404,7 +408,7 @@ func TestJoinEndsItsTransaction(t *testing.T) {
 // A constraint that the host deferred fails at its commit, and takes the
 // platform's rows and events with it.
 func TestJoinAndADeferredConstraint(t *testing.T) {
-	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) {
+	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) { //nolint:thelper // the body of a test
 		tx := begin(t)
 		must(t, tx.exec("INSERT INTO orders (id, parent) VALUES ('o1', 'missing')"))
 		must(t, h.db.Join(t.Context(), tx.joined, acme, work(acme, 1)))
@@ -424,7 +428,7 @@ func TestJoinAndADeferredConstraint(t *testing.T) {
 
 // What Join refuses leaves the host's transaction as it was.
 func TestJoinRefuses(t *testing.T) {
-	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) {
+	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) { //nolint:thelper // the body of a test
 		never := func(context.Context, store.Tx) error {
 			t.Error("the function was called")
 			return nil
@@ -485,7 +489,7 @@ func TestJoinRefuses(t *testing.T) {
 // A connection that cannot be given back as it was is not given back: the host's
 // transaction ends rather than go on as another role.
 func TestJoinThatCannotGiveBack(t *testing.T) {
-	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) {
+	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) { //nolint:thelper // the body of a test
 		tx := begin(t)
 		must(t, tx.exec(insertOrder, "o1"))
 		err := h.db.Join(t.Context(), tx.joined, acme, func(ctx context.Context, joined store.Tx) error {
@@ -505,7 +509,7 @@ func TestJoinThatCannotGiveBack(t *testing.T) {
 
 // A server that is lost in between ends the host's transaction.
 func TestJoinLosesTheServer(t *testing.T) {
-	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) {
+	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) { //nolint:thelper // the body of a test
 		tx := begin(t)
 		must(t, tx.exec(insertOrder, "o1"))
 		err := h.db.Join(t.Context(), tx.joined, acme, func(ctx context.Context, joined store.Tx) error {
@@ -525,7 +529,7 @@ func TestJoinLosesTheServer(t *testing.T) {
 
 // Rows that fn reads have the same Go types in every kind of transaction.
 func TestJoinReadsAllTypes(t *testing.T) {
-	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) {
+	each(t, func(t *testing.T, h *host, begin func(*testing.T) hostTx) { //nolint:thelper // the body of a test
 		read := func(ctx context.Context, tx store.Tx) (string, error) {
 			rows, err := tx.Query(ctx, `SELECT true, 2::int2, 4::int4, 8::int8, 1.5::float4, 2.5::float8, 'text', '\xff00'::bytea, NULL,
 				'{"a":1}'::json, '{"a":1}'::jsonb, date '2026-11-30', timestamp '2026-11-30 10:00:00',
