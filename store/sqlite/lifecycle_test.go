@@ -98,10 +98,12 @@ func TestStartAgain(t *testing.T) {
 			func(t *testing.T, path string) { t.Helper(); must(t, held[path].Close()) },
 		},
 		"it is no SQLite file": {
-			func(t *testing.T, path string) {
+			func(t *testing.T, path string) { //nolint:thelper // a step of a test
 				must(t, os.WriteFile(path, []byte("Dear diary, no database."), 0o600))
 			},
-			func(t *testing.T, path string) { must(t, os.Remove(path)) },
+			func(t *testing.T, path string) { //nolint:thelper // a step of a test
+				must(t, os.Remove(path))
+			},
 		},
 		"it has a table of another program": {
 			func(t *testing.T, path string) {
