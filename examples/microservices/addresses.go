@@ -1,8 +1,6 @@
 package main
 
 import (
-	"cmp"
-	"crypto/tls"
 	"errors"
 	"net/netip"
 	"net/url"
@@ -10,35 +8,7 @@ import (
 	"strings"
 
 	"github.com/acme/platform/notify"
-	"github.com/acme/platform/store/kafka"
 )
-
-// parseKafka reads kafkas://host:9093,host2:9093/topic?replication=3. The topic
-// is "platform" where none is named. Errors show nothing of what was given.
-func parseKafka(raw string) (kafka.Config, error) {
-	scheme, rest, _ := strings.Cut(raw, "://")
-	rest, query, _ := strings.Cut(rest, "?")
-	hosts, topic, _ := strings.Cut(rest, "/")
-	params, err := url.ParseQuery(query)
-	if err != nil || hosts == "" || strings.Contains(hosts, "@") {
-		return kafka.Config{}, errors.New("must be kafkas://host:port,host:port/topic")
-	}
-	cfg := kafka.Config{Brokers: strings.Split(hosts, ","), Topic: cmp.Or(topic, "platform")}
-	switch scheme {
-	case "kafka":
-		cfg.Plaintext = true
-	case "kafkas":
-		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	default:
-		return kafka.Config{}, errors.New("must begin with kafkas:// or kafka://")
-	}
-	if n := params.Get("replication"); n != "" {
-		if cfg.Replication, err = strconv.Atoi(n); err != nil || cfg.Replication < 1 {
-			return kafka.Config{}, errors.New("replication must be a positive number")
-		}
-	}
-	return cfg, nil
-}
 
 // parseSMTP reads smtps://user:password@host:465?from=address. The scheme says
 // how the connection is protected, since that must not be left to chance.

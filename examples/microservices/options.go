@@ -107,9 +107,11 @@ func (o *options) settings() []setting {
 		{"redis", "rediss://user@host:6379/0", text(&o.redis)},
 		{"mongo", "mongodb://user@host:27017/?tls=true", text(&o.mongo)},
 		{"mongo-database", "database in MongoDB (default platform)", text(&o.mongoDatabase)},
-		{"kafka", "kafkas://host:9093,host:9093/topic?replication=3; kafka:// is without TLS", func(s string) (err error) {
-			o.kafka, err = parseKafka(s)
-			return err
+		{"kafka", "kafkas://host:9093,host:9093/topic?replication=3, with a user and sasl where the brokers ask for one; kafka:// is without TLS", func(s string) (err error) {
+			if o.kafka, err = kafka.ParseURL(s); err != nil {
+				return fmt.Errorf("must be kafkas://host:port,host:port/topic: %w", err)
+			}
+			return nil
 		}},
 		{"smtp", "smtps://user@host:465?from=address, smtp+starttls:// or smtp+plain://, the same for user and notify", func(s string) (err error) {
 			o.smtp, err = parseSMTP(s)

@@ -109,7 +109,7 @@ func TestOptionsRefused(t *testing.T) {
 // A plain scheme is the only way to no TLS.
 func TestPlaintextIsSaid(t *testing.T) {
 	for raw, plain := range map[string]bool{"kafka://a:1": true, "kafkas://a:1": false} {
-		cfg, err := parseKafka(raw)
+		cfg, err := kafka.ParseURL(raw)
 		if err != nil {
 			t.Fatal(err)
 		}
