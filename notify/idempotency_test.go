@@ -76,11 +76,14 @@ func TestEveryOperationHonoursTheKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.db.InTenant(t.Context(), acme, func(ctx context.Context, tx store.Tx) error {
+	err = w.db.InTenant(t.Context(), acme, func(ctx context.Context, tx store.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO notify_deliveries (tenant, id, message_id, event_id, event_type, channel, recipient, address, name, body, status, reason, attempts, tries, created_at, updated_at)
-			SELECT tenant, 'dlv_failed', '', 'evt_1', 'x', 'webhook', ?, '', '', '{}', 'failed', '', 0, 0, 1, 1 FROM notify_messages WHERE tenant = ? LIMIT 1`, live.ID, tx.Tenant())
+			SELECT tenant, 'dlv_failed', '', 'evt_1', 'x', 'webhook', ?, '', '', '{}', 'failed', '', 0, 0, created_at, created_at FROM notify_messages WHERE tenant = ? LIMIT 1`, live.ID, tx.Tenant())
 		return err
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	cases := map[string]struct {
 		path, body, another string
 		status              int
