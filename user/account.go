@@ -373,7 +373,7 @@ func (s *Service) SetUserStatus(ctx context.Context, id string, status Status) e
 		}
 		if status == Suspended {
 			for _, t := range tenants { // no invitation is made while theirs end
-				if err := holdOrganization(ctx, tx, t); err != nil {
+				if err := lockOrganization(ctx, tx, t); err != nil {
 					return err
 				}
 			}

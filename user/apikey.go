@@ -103,7 +103,7 @@ func (s *Service) CreateAPIKey(ctx context.Context, p platform.Principal, in New
 		if err != nil {
 			return err
 		}
-		rights, err := s.holdRights(ctx, tx, p)
+		rights, err := s.lockRights(ctx, tx, p)
 		if err != nil {
 			return err
 		}
@@ -313,7 +313,7 @@ func (s *Service) RevokeAPIKey(ctx context.Context, p platform.Principal, id str
 	}
 	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
 		// No invitation is made with the key while its invitations end.
-		if err := holdOrganization(ctx, tx, p.Tenant); err != nil {
+		if err := lockOrganization(ctx, tx, p.Tenant); err != nil {
 			return err
 		}
 		key, err := s.livingKey(ctx, tx, p.Tenant, id)

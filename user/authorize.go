@@ -47,9 +47,9 @@ const decisionLimit = 4096
 // changed after it was made, but for the decisions it remembers, which are
 // dropped with it.
 type policy struct {
-	version int64
-	stamp   stamp
-	checked atomic.Int64 // when version was last found current, in µs
+	version  int64
+	snapshot snapshot
+	checked  atomic.Int64 // when version was last found current, in µs
 
 	mu       sync.Mutex // one evaluation at a time; also orders remember
 	enforcer *casbin.Enforcer
@@ -165,7 +165,7 @@ func unlimited(p platform.Principal) bool {
 // current, and looks at its version otherwise.
 func (s *Service) policyOf(ctx context.Context, tenant platform.TenantID) (*policy, error) {
 	pol, ok := s.policies.Get(tenant)
-	if !ok || !s.changes.fresh(pol.stamp) {
+	if !ok || !s.changes.current(pol.snapshot) {
 		return s.readPolicy(ctx, tenant, nil)
 	}
 	if s.now().UnixMicro()-pol.checked.Load() < int64(s.cfg.VerifyTTL/time.Microsecond) {
@@ -178,7 +178,7 @@ func (s *Service) policyOf(ctx context.Context, tenant platform.TenantID) (*poli
 // tenant's, or a new one.
 func (s *Service) readPolicy(ctx context.Context, tenant platform.TenantID, old *policy) (*policy, error) {
 	now := s.now().UnixMicro()
-	st := s.changes.stamp(tenantKey(tenant)) // before the read: see epochs
+	st := s.changes.snapshot(tenantKey(tenant)) // before the read: see versions
 	var version int64
 	var roles map[string][]string
 	err := s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
@@ -200,7 +200,7 @@ func (s *Service) readPolicy(ctx context.Context, tenant platform.TenantID, old 
 	if err != nil {
 		return nil, err
 	}
-	pol.stamp = st
+	pol.snapshot = st
 	pol.checked.Store(now)
 	s.policies.Add(tenant, pol)
 	return pol, nil

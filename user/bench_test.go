@@ -50,7 +50,7 @@ func BenchmarkVerify(b *testing.B) {
 		svc, ann, _ := setup(b)
 		b.ReportAllocs()
 		for b.Loop() {
-			svc.ForgetVerdicts()
+			svc.ForgetCredentials()
 			if _, err := svc.Verify(b.Context(), string(ann.Tokens.Access)); err != nil {
 				b.Fatal(err)
 			}
@@ -60,7 +60,7 @@ func BenchmarkVerify(b *testing.B) {
 		svc, _, key := setup(b)
 		b.ReportAllocs()
 		for b.Loop() {
-			svc.ForgetVerdicts()
+			svc.ForgetCredentials()
 			if _, err := svc.Verify(b.Context(), string(key)); err != nil {
 				b.Fatal(err)
 			}

@@ -90,23 +90,23 @@ const (
 	MaxDelay   = maxDelay
 )
 
-// ForgetVerdicts makes the next Verify read the store.
-func (s *Service) ForgetVerdicts() { s.changes.bumpEverything() }
+// ForgetCredentials makes the next Verify read the store.
+func (s *Service) ForgetCredentials() { s.changes.raiseAll() }
 
-// Epochs are the counters of changes.
-type Epochs struct{ e *epochs }
+// Versions are the counters of changes.
+type Versions struct{ e *versions }
 
-// NewEpochs returns new ones.
-func NewEpochs() Epochs { return Epochs{newEpochs()} }
+// NewVersions returns new ones.
+func NewVersions() Versions { return Versions{newVersions()} }
 
-// Total is the number of bumps.
-func (e Epochs) Total() uint64 { return e.e.total.Load() }
+// Total is the number of raises.
+func (e Versions) Total() uint64 { return e.e.total.Load() }
 
-// Bump raises the counters of the keys.
-func (e Epochs) Bump(keys ...string) { e.e.bump(keys...) }
+// Raise raises the counters of the keys.
+func (e Versions) Raise(keys ...string) { e.e.raise(keys...) }
 
-// Bumps is how often the counter of the key was raised.
-func (e Epochs) Bumps(key string) uint64 { return e.e.slots[e.e.slot(key)].Load() }
+// Raises is how often the counter of the key was raised.
+func (e Versions) Raises(key string) uint64 { return e.e.slots[e.e.slot(key)].Load() }
 
 // Enforcer returns what casbin says, without what is remembered.
 func Enforcer(roles map[string][]string) (func(role, permission string) (bool, error), error) {

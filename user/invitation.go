@@ -75,7 +75,7 @@ func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvita
 		if err != nil {
 			return err
 		}
-		rights, err := s.holdRights(ctx, tx, p)
+		rights, err := s.lockRights(ctx, tx, p)
 		if err != nil {
 			return err
 		}
@@ -257,7 +257,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, p platform.Principal, to
 		if err := verifyEmail(ctx, tx, p.Subject, now); err != nil {
 			return err
 		}
-		if err := holdOrganization(ctx, tx, tenant); err != nil {
+		if err := lockOrganization(ctx, tx, tenant); err != nil {
 			return err
 		}
 		fresh, err := changedOne(ctx, tx, `UPDATE user_invitations SET accepted_at = ?, accepted_by = ?

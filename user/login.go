@@ -95,7 +95,7 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 		refresh Secret
 	)
 	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
-		if ok, err := holdOpen(ctx, tx, tenant, a.id); err != nil {
+		if ok, err := lockOpen(ctx, tx, tenant, a.id); err != nil {
 			return err
 		} else if !ok {
 			return errNotMember()

@@ -131,7 +131,7 @@ func (s *Service) UpdateMember(ctx context.Context, p platform.Principal, id str
 	}
 	var m Member
 	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		rights, err := s.holdRights(ctx, tx, p)
+		rights, err := s.lockRights(ctx, tx, p)
 		if err != nil {
 			return err
 		}
@@ -195,7 +195,7 @@ func (s *Service) RemoveMember(ctx context.Context, p platform.Principal, id str
 	}
 	var m Member
 	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		rights, err := s.holdRights(ctx, tx, p)
+		rights, err := s.lockRights(ctx, tx, p)
 		if err != nil {
 			return err
 		}
@@ -240,7 +240,7 @@ func memberByID(ctx context.Context, tx store.Tx, tenant platform.TenantID, id s
 }
 
 // ownerRemains looks after the change, in a transaction that holds the
-// organization (holdRights).
+// organization (lockRights).
 func ownerRemains(ctx context.Context, tx store.Tx, tenant platform.TenantID) error {
 	var owners int
 	err := tx.QueryRow(ctx, `SELECT count(*) FROM user_memberships m JOIN user_accounts a ON a.id = m.user_id

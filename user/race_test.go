@@ -76,20 +76,20 @@ func TestPasswordChangesDuringChange(t *testing.T) {
 // Whoever sees that a counter has moved must see that the total has: what was
 // read before the change and stamped after it is known by the total alone.
 func TestTotalMovesFirst(t *testing.T) {
-	e := user.NewEpochs()
+	e := user.NewVersions()
 	var done atomic.Bool
 	var writer sync.WaitGroup
 	writer.Go(func() {
 		for !done.Load() {
-			e.Bump("k")
+			e.Raise("k")
 		}
 	})
 	defer writer.Wait()
 	defer done.Store(true)
 	for range 200_000 {
-		bumps := e.Bumps("k")
-		if total := e.Total(); total < bumps {
-			t.Fatalf("%d bumps of the counter, %d in all", bumps, total)
+		raises := e.Raises("k")
+		if total := e.Total(); total < raises {
+			t.Fatalf("%d raises of the counter, %d in all", raises, total)
 		}
 	}
 }

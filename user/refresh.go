@@ -46,8 +46,8 @@ func mac(key, message []byte) []byte {
 	return h.Sum(nil)
 }
 
-// lineage is the part of a session that only refreshing uses.
-type lineage struct {
+// refreshState is the part of a session that only refreshing uses.
+type refreshState struct {
 	id, user     string
 	organization platform.TenantID
 	idle, ends   time.Time
@@ -61,11 +61,11 @@ type lineage struct {
 	signIn       signIn
 }
 
-const lineageColumns = `id, user_id, organization, idle_until, ends_at, revoked_at, tag_key, token_hash, parent_hash, nonce, rotated_at, generation, signed_in_at, methods`
+const refreshColumns = `id, user_id, organization, idle_until, ends_at, revoked_at, tag_key, token_hash, parent_hash, nonce, rotated_at, generation, signed_in_at, methods`
 
-func scanLineage(row scanner) (lineage, error) {
+func scanRefreshState(row scanner) (refreshState, error) {
 	var (
-		l                                lineage
+		l                                refreshState
 		idle, ends, revoked, rotated, at int64
 		methods                          string
 	)
@@ -87,7 +87,7 @@ func (s *Service) Refresh(ctx context.Context, token Secret) (Tokens, error) {
 		return Tokens{}, errBadRefresh()
 	}
 	secret, sentTag := presented[:secretSize], presented[secretSize:]
-	l, err := s.lineage(ctx, id)
+	l, err := s.refreshState(ctx, id)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -104,7 +104,7 @@ func (s *Service) Refresh(ctx context.Context, token Secret) (Tokens, error) {
 	)
 	err = s.db.InTenant(ctx, l.organization, func(ctx context.Context, tx store.Tx) error {
 		next, reused = nil, false
-		l, err := holdSession(ctx, tx, id)
+		l, err := lockSession(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ func (s *Service) Refresh(ctx context.Context, token Secret) (Tokens, error) {
 			return nil
 		}
 		reused = true
-		return s.endLineage(ctx, tx, l)
+		return s.endReused(ctx, tx, l)
 	}, store.Reserved)
 	if err != nil {
 		return Tokens{}, refreshError(err)
@@ -148,19 +148,19 @@ func refreshError(err error) error {
 	return err
 }
 
-// lineage reads a session before its organization is known.
-func (s *Service) lineage(ctx context.Context, id string) (lineage, error) {
-	var l lineage
+// refreshState reads a session before its organization is known.
+func (s *Service) refreshState(ctx context.Context, id string) (refreshState, error) {
+	var l refreshState
 	err := s.db.AcrossTenants(ctx, s.cross.sessions, func(ctx context.Context, tx store.CrossTx) error {
 		var err error
-		l, err = scanLineage(tx.QueryRow(ctx, `SELECT `+lineageColumns+` FROM user_sessions WHERE id = ?`, id))
+		l, err = scanRefreshState(tx.QueryRow(ctx, `SELECT `+refreshColumns+` FROM user_sessions WHERE id = ?`, id))
 		return err
 	}, store.ReadOnly)
 	return l, refreshError(err)
 }
 
 // rotate makes the successor the present token of a session that is held.
-func (s *Service) rotate(ctx context.Context, tx store.Tx, l lineage, secret []byte) ([]byte, error) {
+func (s *Service) rotate(ctx context.Context, tx store.Tx, l refreshState, secret []byte) ([]byte, error) {
 	now, nonce := s.now(), randomBytes()
 	next := mac(nonce, secret)
 	_, err := tx.Exec(ctx, `UPDATE user_sessions SET token_hash = ?, parent_hash = ?, nonce = ?, rotated_at = ?,
@@ -172,8 +172,8 @@ func (s *Service) rotate(ctx context.Context, tx store.Tx, l lineage, secret []b
 	return next, nil
 }
 
-// endLineage ends a session whose token was shown twice.
-func (s *Service) endLineage(ctx context.Context, tx store.Tx, l lineage) error {
+// endReused ends a session whose token was shown twice.
+func (s *Service) endReused(ctx context.Context, tx store.Tx, l refreshState) error {
 	if _, err := tx.Exec(ctx, `UPDATE user_sessions SET revoked_at = ? WHERE id = ?`, micros(s.now()), l.id); err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // With a PubSub a revocation acts in the other process when the message
-// arrives; the verdict there would be good for a minute.
+// arrives; the verifiedCredential there would be good for a minute.
 func TestRevocationReachesOtherProcesses(t *testing.T) {
 	bus := memory.NewPubSub()
 	shared := func(c *user.Config) { c.PubSub, c.VerifyTTL = bus, time.Minute }

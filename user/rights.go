@@ -44,10 +44,10 @@ func (r rights) known(path string, names []string) error {
 	return nil
 }
 
-// holdRights returns what p may do, and holds the organization: what the caller
+// lockRights returns what p may do, and holds the organization: what the caller
 // checks, such as that an owner remains, stays true until it commits.
-func (s *Service) holdRights(ctx context.Context, tx store.Tx, p platform.Principal) (rights, error) {
-	if err := holdOrganization(ctx, tx, p.Tenant); err != nil {
+func (s *Service) lockRights(ctx context.Context, tx store.Tx, p platform.Principal) (rights, error) {
+	if err := lockOrganization(ctx, tx, p.Tenant); err != nil {
 		return rights{}, err
 	}
 	return s.rightsOf(ctx, tx, p)

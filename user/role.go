@@ -147,7 +147,7 @@ func (s *Service) CreateRole(ctx context.Context, p platform.Principal, in NewRo
 		if _, taken := s.roles[in.Name]; taken {
 			return errRoleTaken()
 		}
-		rights, err := s.holdRights(ctx, tx, p)
+		rights, err := s.lockRights(ctx, tx, p)
 		if err != nil {
 			return err
 		}
@@ -199,7 +199,7 @@ func (s *Service) UpdateRole(ctx context.Context, p platform.Principal, id strin
 	}
 	var role Role
 	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		rights, err := s.holdRights(ctx, tx, p)
+		rights, err := s.lockRights(ctx, tx, p)
 		if err != nil {
 			return err
 		}
@@ -248,7 +248,7 @@ func (s *Service) DeleteRole(ctx context.Context, p platform.Principal, id strin
 		return errRoleBuiltIn()
 	}
 	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		rights, err := s.holdRights(ctx, tx, p)
+		rights, err := s.lockRights(ctx, tx, p)
 		if err != nil {
 			return err
 		}
@@ -279,7 +279,7 @@ func (s *Service) DeleteRole(ctx context.Context, p platform.Principal, id strin
 }
 
 // roleChanged writes the audit record and the event. The version was raised by
-// holdRights.
+// lockRights.
 func (s *Service) roleChanged(ctx context.Context, tx store.Tx, p platform.Principal, action string, role Role) error {
 	if err := s.record(ctx, tx, p.Tenant, byPrincipal(p), action, role.ID, map[string]string{
 		"name": role.Name, "permissions": strings.Join(role.Permissions, " "),

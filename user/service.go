@@ -194,8 +194,8 @@ type Service struct {
 	passwords   *hasher
 	throttle    throttle
 	keys        *keyring
-	verdicts    *verdicts
-	changes     *epochs
+	credentials *credentials
+	changes     *versions
 	suspensions *suspensions
 	policies    *lru.Cache[platform.TenantID, *policy]
 	failures    chan failedLogin
@@ -222,8 +222,8 @@ func New(cfg Config) (*Service, error) {
 		passwords:   newHasher(cfg.PasswordConcurrency, cfg.PasswordQueue),
 		throttle:    newThrottle(cfg.Cache),
 		keys:        newKeyring(cfg),
-		verdicts:    newVerdicts(),
-		changes:     newEpochs(),
+		credentials: newCredentialCache(),
+		changes:     newVersions(),
 		suspensions: newSuspensions(),
 		policies:    policies,
 		failures:    make(chan failedLogin, failureQueue),

@@ -97,7 +97,7 @@ func (s *Service) Switch(ctx context.Context, p platform.Principal, organization
 		if err != nil {
 			return err
 		}
-		if ok, err := holdOpen(ctx, tx, organization, p.Subject); err != nil {
+		if ok, err := lockOpen(ctx, tx, organization, p.Subject); err != nil {
 			return err
 		} else if !ok {
 			return errNotMember()

@@ -34,7 +34,7 @@ type suspensions struct {
 type knownStatus struct {
 	suspended bool
 	until     time.Time
-	stamp     stamp
+	snapshot  snapshot
 }
 
 func newSuspensions() *suspensions {
@@ -93,7 +93,7 @@ func (s *Service) setStatus(ctx context.Context, by platform.Principal, tenant p
 // Config.PubSub tells of it.
 func (s *Service) Suspended(ctx context.Context, tenant platform.TenantID) (bool, error) {
 	now := s.now()
-	if k, ok := s.suspensions.known.Get(tenant); ok && now.Before(k.until) && s.changes.fresh(k.stamp) {
+	if k, ok := s.suspensions.known.Get(tenant); ok && now.Before(k.until) && s.changes.current(k.snapshot) {
 		return k.suspended, nil
 	}
 	// A change between the reading and the keeping would be lost: it is then
@@ -104,7 +104,7 @@ func (s *Service) Suspended(ctx context.Context, tenant platform.TenantID) (bool
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return false, err
 	}
-	k := knownStatus{suspended: status != string(Active), until: now.Add(s.cfg.VerifyTTL), stamp: s.changes.stamp(tenantKey(tenant))}
+	k := knownStatus{suspended: status != string(Active), until: now.Add(s.cfg.VerifyTTL), snapshot: s.changes.snapshot(tenantKey(tenant))}
 	if s.changes.total.Load() == before {
 		s.suspensions.known.Add(tenant, k)
 	}
@@ -119,10 +119,10 @@ func (s *Service) OnSuspension(changed func(tenant platform.TenantID)) {
 	s.suspensions.changed = append(s.suspensions.changed, changed)
 }
 
-// bump makes what was read before a change old, in this process, and tells those
+// raise makes what was read before a change old, in this process, and tells those
 // who act on suspensions.
-func (s *Service) bump(keys ...string) {
-	s.changes.bump(keys...)
+func (s *Service) raise(keys ...string) {
+	s.changes.raise(keys...)
 	for _, key := range keys {
 		if tenant, ok := strings.CutPrefix(key, tenantKey("")); ok && tenant != "" {
 			s.suspensions.tell(platform.TenantID(tenant))
@@ -130,9 +130,9 @@ func (s *Service) bump(keys ...string) {
 	}
 }
 
-// bumpEverything is bump where it is not known what has changed.
-func (s *Service) bumpEverything() {
-	s.changes.bumpEverything()
+// raiseAll is raise where it is not known what has changed.
+func (s *Service) raiseAll() {
+	s.changes.raiseAll()
 	s.suspensions.tell("")
 }
 

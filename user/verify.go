@@ -29,11 +29,11 @@ func (s *Service) Verify(ctx context.Context, credential string) (platform.Princ
 	var buf [1024]byte // on the stack: a conversion would be on the heap
 	key := sha256.Sum256(append(buf[:0], credential...))
 	now := s.now()
-	if v, ok := s.verdicts.get(key); ok {
-		if now.Before(v.until) && s.changes.fresh(v.stamp) {
+	if v, ok := s.credentials.get(key); ok {
+		if now.Before(v.until) && s.changes.current(v.snapshot) {
 			return v.principal, nil
 		}
-		s.verdicts.drop(key)
+		s.credentials.drop(key)
 	}
 	// A change between the reading and the keeping would be lost: it is then
 	// not kept.
@@ -45,10 +45,10 @@ func (s *Service) Verify(ctx context.Context, credential string) (platform.Princ
 	if limit := now.Add(s.cfg.VerifyTTL); until.After(limit) {
 		until = limit
 	}
-	v := &verdict{principal: p, until: until}
-	v.stamp = s.changes.stamp(tenantKey(p.Tenant), userKey(p.Subject), credentialKey(p.Credential))
+	v := &verifiedCredential{principal: p, until: until}
+	v.snapshot = s.changes.snapshot(tenantKey(p.Tenant), userKey(p.Subject), credentialKey(p.Credential))
 	if s.changes.total.Load() == before {
-		s.verdicts.put(key, v)
+		s.credentials.put(key, v)
 	}
 	return p, nil
 }

@@ -13,36 +13,36 @@ import (
 	"github.com/acme/platform/store"
 )
 
-// epochs tell whether what was read from the store is older than a change. A
-// change of a session, key, user or tenant bumps a counter; what is kept in
+// versions tell whether what was read from the store is older than a change. A
+// change of a session, key, user or tenant raises a counter; what is kept in
 // memory holds the counters as they were before it was read, and is good only
 // while they are the same. Counters are shared by hash: two things on one
 // counter cost a needless read, never a stale answer. That keeps them few,
 // without locks, whatever the number of tenants.
-type epochs struct {
+type versions struct {
 	seed  maphash.Seed
-	total atomic.Uint64 // bumps of any counter
+	total atomic.Uint64 // raises of any counter
 	slots [1 << 12]atomic.Uint64
 }
 
-// stamp is the state of up to three counters and of the one for everything.
-type stamp struct {
+// snapshot is the state of up to three counters and of the one for everything.
+type snapshot struct {
 	slots  [4]uint16 // a slot that is not used is that of everything
 	values [4]uint64
 }
 
-func newEpochs() *epochs { return &epochs{seed: maphash.MakeSeed()} }
+func newVersions() *versions { return &versions{seed: maphash.MakeSeed()} }
 
 // everything is the slot that all stamps hold besides their own.
 const everything = 0
 
-func (e *epochs) slot(key string) uint16 {
+func (e *versions) slot(key string) uint16 {
 	return uint16(maphash.String(e.seed, key)%uint64(len(e.slots)-1)) + 1
 }
 
-// stamp returns the state of the counters of at most three keys.
-func (e *epochs) stamp(keys ...string) stamp {
-	var st stamp
+// snapshot returns the state of the counters of at most three keys.
+func (e *versions) snapshot(keys ...string) snapshot {
+	var st snapshot
 	for i := range st.slots {
 		if i < len(keys) && i < len(st.slots)-1 {
 			st.slots[i] = e.slot(keys[i])
@@ -52,8 +52,8 @@ func (e *epochs) stamp(keys ...string) stamp {
 	return st
 }
 
-// fresh reports whether nothing was bumped since the stamp was taken.
-func (e *epochs) fresh(st stamp) bool {
+// current reports whether nothing was raised since the snapshot was taken.
+func (e *versions) current(st snapshot) bool {
 	for i, slot := range st.slots {
 		if e.slots[slot].Load() != st.values[i] {
 			return false
@@ -62,29 +62,29 @@ func (e *epochs) fresh(st stamp) bool {
 	return true
 }
 
-// bump raises the counters of keys, and the total before them: who takes a
-// stamp after reading sees either the old counter, and is stale, or that the
+// raise raises the counters of keys, and the total before them: who takes a
+// snapshot after reading sees either the old counter, and is stale, or that the
 // total has moved since before the read.
-func (e *epochs) bump(keys ...string) {
+func (e *versions) raise(keys ...string) {
 	e.total.Add(1)
 	for _, k := range keys {
 		e.slots[e.slot(k)].Add(1)
 	}
 }
 
-// bumpEverything makes all stamps stale.
-func (e *epochs) bumpEverything() {
+// raiseAll makes all stamps stale.
+func (e *versions) raiseAll() {
 	e.total.Add(1)
 	e.slots[everything].Add(1)
 }
 
-// The keys of epochs.
+// The keys of versions.
 func tenantKey(t platform.TenantID) string { return "t:" + string(t) }
 func userKey(id string) string             { return "u:" + id }
 func credentialKey(id string) string       { return "c:" + id }
 
 const (
-	// changesTopic carries bumps between processes.
+	// changesTopic carries raises between processes.
 	changesTopic = "user.changes"
 	// publishTimeout bounds what a PubSub that is away costs a request.
 	publishTimeout = 2 * time.Second
@@ -93,7 +93,7 @@ const (
 // changed makes a committed change act: in this process before it returns, in
 // others when the message arrives. A message that is lost costs VerifyTTL.
 func (s *Service) changed(ctx context.Context, keys ...string) {
-	s.bump(keys...)
+	s.raise(keys...)
 	if s.cfg.PubSub == nil {
 		return
 	}
@@ -123,7 +123,7 @@ func (s *Service) startListening(ctx context.Context) error {
 	}
 }
 
-// listen bumps what other processes changed. After a gap of any kind it takes
+// listen raises what other processes changed. After a gap of any kind it takes
 // everything for changed.
 func (s *Service) listen(ctx context.Context, ready chan<- error) {
 	for first := true; ctx.Err() == nil; first = false {
@@ -135,7 +135,7 @@ func (s *Service) listen(ctx context.Context, ready chan<- error) {
 			}
 		}
 		if err == nil {
-			s.bumpEverything()
+			s.raiseAll()
 			for m := range sub.C() {
 				s.take(m)
 			}
@@ -155,8 +155,8 @@ func (s *Service) listen(ctx context.Context, ready chan<- error) {
 func (s *Service) take(m store.Message) {
 	var keys []string
 	if m.Dropped > 0 || json.Unmarshal(m.Payload, &keys) != nil {
-		s.bumpEverything()
+		s.raiseAll()
 		return
 	}
-	s.bump(keys...)
+	s.raise(keys...)
 }

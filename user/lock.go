@@ -10,21 +10,21 @@ import (
 
 // A transaction that decides on what it has read must keep others from changing
 // that meanwhile: most databases run them at once, and each sees what was
-// committed when a statement began. It holds the row that says it, by an UPDATE
-// that changes nothing, which waits for whoever holds it and then reads anew.
+// committed when a statement began. It locks the row that says it, by an UPDATE
+// that changes nothing, which waits for the transaction that has locked it and then reads again.
 //
-// All take what they hold in this order, or they would wait for each other:
+// All lock in this order, or they would wait for each other:
 // the account, the organization, the membership or the invitation, the
 // sessions, the API keys by id, the heads of the audit by tenant. The audit is
 // the last, because one row of it is what all that happens in an organization
 // passes through.
 
-// holdOrganization raises the organization's version and holds it. Whoever
+// lockOrganization raises the organization's version and locks it. Whoever
 // changes members, roles, invitations or the number of keys does so first.
-func holdOrganization(ctx context.Context, tx store.Queries, tenant platform.TenantID) error {
+func lockOrganization(ctx context.Context, tx store.Queries, tenant platform.TenantID) error {
 	ok, err := changedOne(ctx, tx, `UPDATE user_organizations SET authz_version = authz_version + 1 WHERE tenant = ?`, string(tenant))
 	if err != nil {
-		return fmt.Errorf("user: hold organization: %w", err)
+		return fmt.Errorf("user: lock organization: %w", err)
 	}
 	if !ok {
 		return platform.NotFound("organization")
@@ -32,10 +32,10 @@ func holdOrganization(ctx context.Context, tx store.Queries, tenant platform.Ten
 	return nil
 }
 
-// holdOpen reports whether the organization is open to the user, and holds the
+// lockOpen reports whether the organization is open to the user, and locks the
 // account and the membership: whoever ends them, or changes the password, ends
 // the sessions that there are, and must not miss one that is being opened.
-func holdOpen(ctx context.Context, tx store.Tx, tenant platform.TenantID, user string) (bool, error) {
+func lockOpen(ctx context.Context, tx store.Tx, tenant platform.TenantID, user string) (bool, error) {
 	ok, err := changedOne(ctx, tx, `UPDATE user_accounts SET updated_at = updated_at WHERE id = ? AND status = 'active'`, user)
 	if err != nil || !ok {
 		return false, err
@@ -48,8 +48,8 @@ func holdOpen(ctx context.Context, tx store.Tx, tenant platform.TenantID, user s
 	return activeIn(ctx, tx, tenant, user)
 }
 
-// holdSession reads a session and holds it: of several refreshes at once, each
+// lockSession reads a session and locks it: of several refreshes at once, each
 // sees what the one before has made of it.
-func holdSession(ctx context.Context, tx store.Tx, id string) (lineage, error) {
-	return scanLineage(tx.QueryRow(ctx, `UPDATE user_sessions SET generation = generation WHERE id = ? RETURNING `+lineageColumns, id))
+func lockSession(ctx context.Context, tx store.Tx, id string) (refreshState, error) {
+	return scanRefreshState(tx.QueryRow(ctx, `UPDATE user_sessions SET generation = generation WHERE id = ? RETURNING `+refreshColumns, id))
 }
