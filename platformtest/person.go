@@ -71,11 +71,11 @@ func (a *Person) Invite(email string, roles ...string) *Person {
 func (a *Person) SignIn() {
 	p := a.platform
 	p.tb.Helper()
-	tokens, err := p.Users.LogIn(p.tb.Context(), user.LogIn{Email: a.Email, Password: password, Organization: a.Tenant})
+	in, err := p.Users.LogIn(p.tb.Context(), user.LogIn{Email: a.Email, Password: password, Organization: a.Tenant})
 	if err != nil {
 		p.tb.Fatalf("platformtest: sign in %s: %v", a.Email, err)
 	}
-	a.use(tokens)
+	a.use(in.Tokens)
 }
 
 // use takes over new tokens.

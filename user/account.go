@@ -49,7 +49,7 @@ type SignUp struct {
 type SignedUp struct {
 	User         User
 	Organization Organization
-	Tokens       Tokens
+	SignedIn
 }
 
 // SignUp makes a user, an organization that the user owns, and a session, in
@@ -112,7 +112,7 @@ func (s *Service) signUp(ctx context.Context, in signUp, call *idempotency.Call)
 	if err != nil {
 		return SignedUp{}, err
 	}
-	tenant, signedIn := platform.TenantID(s.newID("org")), s.byPassword()
+	tenant := platform.TenantID(s.newID("org"))
 	var out SignedUp
 	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
 		if _, err := call.Begin(ctx, tx, &keptSignUp{}); err != nil { // the tenant is new: there is no answer in it
@@ -136,14 +136,11 @@ func (s *Service) signUp(ctx context.Context, in signUp, call *idempotency.Call)
 		if err != nil {
 			return err
 		}
-		session, refresh, err := s.openSession(ctx, tx, u.ID, tenant, now.Add(s.cfg.RefreshMax), signedIn)
+		entered, err := s.enter(ctx, tx, tenant, arrival{user: u.ID, signIn: s.byPassword()})
 		if err != nil {
 			return err
 		}
-		if err := s.rememberDevice(ctx, tx, u.ID, now); err != nil {
-			return err
-		}
-		if err := s.record(ctx, tx, tenant, byUser(u.ID, session), "user.signed_up", u.ID, nil); err != nil {
+		if err := s.record(ctx, tx, tenant, byUser(u.ID, entered.session), "user.signed_up", u.ID, nil); err != nil {
 			return err
 		}
 		if err := s.emit(ctx, tx, tenant, "user.signed_up", u.ID, byPerson(u.ID), signedUpEvent{
@@ -154,12 +151,12 @@ func (s *Service) signUp(ctx context.Context, in signUp, call *idempotency.Call)
 		if err := s.emitFounded(ctx, tx, org, membership, byPerson(u.ID)); err != nil {
 			return err
 		}
-		tokens, err := s.tokens(key, u.ID, session, tenant, signedIn, refresh)
+		in, err := s.welcome(key, entered)
 		if err != nil {
 			return err
 		}
-		out = SignedUp{User: u, Organization: org, Tokens: tokens}
-		return call.Keep(ctx, tx, keptSignUp{u, org, keepTokens(tokens)})
+		out = SignedUp{User: u, Organization: org, SignedIn: in}
+		return call.Keep(ctx, tx, keptSignUp{u, org, keepTokens(in.Tokens)})
 	})
 	if err != nil {
 		return SignedUp{}, err

@@ -104,9 +104,10 @@ func (s *Service) routeAuth(api *rest.API) {
 		})
 	rest.Handle(api, postAgain("auth.login", "/v1/auth/login", "Sign in with e-mail and password", platform.Public(), http.StatusOK),
 		func(ctx context.Context, in *loginInput) (*tokensOutput, error) {
-			return tokensAnswer(s.LogIn(ctx, LogIn{
+			out, err := s.LogIn(ctx, LogIn{
 				Email: in.Body.Email, Password: Secret(in.Body.Password), Organization: platform.TenantID(in.Body.Organization),
-			}))
+			})
+			return tokensAnswer(out.Tokens, err)
 		})
 	rest.Handle(api, postAgain("auth.refresh", "/v1/auth/refresh", "Change a refresh token for new tokens", platform.Public(), http.StatusOK),
 		func(ctx context.Context, in *refreshInput) (*tokensOutput, error) {

@@ -62,7 +62,7 @@ func (s *Service) knownAt(lastUsed int64) bool {
 
 // rememberDevice notes that the user signed in from the caller's network, in a
 // transaction that holds the account.
-func (s *Service) rememberDevice(ctx context.Context, tx store.Tx, user string, now time.Time) error {
+func (s *Service) rememberDevice(ctx context.Context, tx store.Queries, user string, now time.Time) error {
 	from := network(clientOf(ctx))
 	if from == "" {
 		return nil

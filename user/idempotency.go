@@ -107,5 +107,5 @@ func (s *Service) signedUp(ctx context.Context, call *idempotency.Call, email st
 		found, err = call.Begin(ctx, tx, &kept)
 		return err
 	})
-	return SignedUp{User: kept.User, Organization: kept.Organization, Tokens: kept.Tokens.tokens()}, found, err
+	return SignedUp{User: kept.User, Organization: kept.Organization, SignedIn: SignedIn{UserID: kept.User.ID, Tokens: kept.Tokens.tokens()}}, found, err
 }

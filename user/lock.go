@@ -35,10 +35,10 @@ func lockOrganization(ctx context.Context, tx store.Queries, tenant platform.Ten
 // lockOpen reports whether the organization is open to the user, and locks the
 // account and the membership: whoever ends them, or changes the password, ends
 // the sessions that there are, and must not miss one that is being opened.
-func lockOpen(ctx context.Context, tx store.Tx, tenant platform.TenantID, user string) (bool, error) {
+func lockOpen(ctx context.Context, tx store.Queries, tenant platform.TenantID, user string) (bool, error) {
 	ok, err := changedOne(ctx, tx, `UPDATE user_accounts SET updated_at = updated_at WHERE id = ? AND status = 'active'`, user)
-	if err != nil || !ok {
-		return false, err
+	if err != nil || !ok || tenant == platform.NoTenant {
+		return ok, err
 	}
 	ok, err = changedOne(ctx, tx, `UPDATE user_memberships SET updated_at = updated_at WHERE tenant = ? AND user_id = ? AND status = 'active'`,
 		string(tenant), user)

@@ -38,7 +38,7 @@ type account struct {
 // A failed login of a known user is recorded in the audit of the organization
 // that it was for, shortly after the answer, so that the writing cannot be
 // timed. If the process dies in between, that record is lost.
-func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
+func (s *Service) LogIn(ctx context.Context, in LogIn) (SignedIn, error) {
 	// What is no address is treated as an address that nobody has.
 	email, ok := normalizeEmail(in.Email)
 	known := email
@@ -47,7 +47,7 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 	}
 	a, err := s.account(ctx, known)
 	if err != nil {
-		return Tokens{}, err
+		return SignedIn{}, err
 	}
 	device := "" // a stranger's
 	if s.knownAt(a.device) {
@@ -55,7 +55,7 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 	}
 	attempt, err := s.throttle.begin(ctx, try{email: email, client: clientOf(ctx), known: device != ""})
 	if err != nil {
-		return Tokens{}, err
+		return SignedIn{}, err
 	}
 	password := normalizePassword(in.Password)
 	if len(password) > maxPasswordBytes {
@@ -64,42 +64,24 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 	ok, outdated, err := s.passwords.verify(ctx, device, password, a.hash)
 	if err != nil {
 		attempt.undo(ctx)
-		return Tokens{}, err
+		return SignedIn{}, err
 	}
 	if !ok || a.status != Active {
 		if a.id != "" {
 			s.noteFailure(ctx, a.id, in.Organization)
 		}
-		return Tokens{}, errBadLogin()
+		return SignedIn{}, errBadLogin()
 	}
 	if err := attempt.succeeded(ctx); err != nil {
-		return Tokens{}, err
+		return SignedIn{}, err
 	}
 	var rehashed string
 	if outdated {
 		if rehashed, err = s.passwords.hash(ctx, a.id, password); err != nil {
-			return Tokens{}, err
+			return SignedIn{}, err
 		}
 	}
-	tenant, err := s.openTo(ctx, a.id, in.Organization)
-	if err != nil {
-		return Tokens{}, err
-	}
-	key, err := s.keys.signer(ctx)
-	if err != nil {
-		return Tokens{}, err
-	}
-	signedIn := s.byPassword()
-	var (
-		session string
-		refresh Secret
-	)
-	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
-		if ok, err := lockOpen(ctx, tx, tenant, a.id); err != nil {
-			return err
-		} else if !ok {
-			return errNotMember()
-		}
+	return s.admit(ctx, arrival{user: a.id, wanted: in.Organization, signIn: s.byPassword()}, func(ctx context.Context, tx writer) error {
 		// A change of the password ends all sessions; one that was opened with
 		// the old password while it was hashed must not be left.
 		var changed int64
@@ -109,24 +91,12 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (Tokens, error) {
 		if changed != a.changed {
 			return errBadLogin()
 		}
-		if rehashed != "" {
-			if _, err := tx.Exec(ctx, `UPDATE user_passwords SET hash = ? WHERE user_id = ? AND hash = ?`, rehashed, a.id, a.hash); err != nil {
-				return err
-			}
+		if rehashed == "" {
+			return nil
 		}
-		var err error
-		if session, refresh, err = s.openSession(ctx, tx, a.id, tenant, s.now().Add(s.cfg.RefreshMax), signedIn); err != nil {
-			return err
-		}
-		if err := s.rememberDevice(ctx, tx, a.id, s.now()); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, tenant, byUser(a.id, session), "login.succeeded", a.id, nil)
-	}, store.Reserved)
-	if err != nil {
-		return Tokens{}, err
-	}
-	return s.tokens(key, a.id, session, tenant, signedIn, refresh)
+		_, err := tx.Exec(ctx, `UPDATE user_passwords SET hash = ? WHERE user_id = ? AND hash = ?`, rehashed, a.id, a.hash)
+		return err
+	})
 }
 
 // account returns the account of an e-mail, or an empty one. Whether it is there

@@ -140,7 +140,8 @@ func TestSessionLimits(t *testing.T) {
 	_, err := b.Refresh(t.Context(), ann.Tokens.Refresh)
 	want(t, err, platform.KindUnauthenticated, "") // idle
 
-	tokens, err := b.LogIn(t.Context(), user.LogIn{Email: "ann@example.com", Password: goodPassword})
+	in, err := b.LogIn(t.Context(), user.LogIn{Email: "ann@example.com", Password: goodPassword})
+	tokens := in.Tokens
 	noError(t, err)
 	for d := range 89 {
 		b.clock.Advance(day)
@@ -215,7 +216,8 @@ func TestSwitchKeepsTheEnd(t *testing.T) {
 	_, err = b.Refresh(t.Context(), tokens.Refresh)
 	want(t, err, platform.KindUnauthenticated, "")
 
-	tokens, err = b.LogIn(t.Context(), user.LogIn{Email: "ann@example.com", Password: goodPassword})
+	in, err := b.LogIn(t.Context(), user.LogIn{Email: "ann@example.com", Password: goodPassword})
+	tokens = in.Tokens
 	noError(t, err)
 	p := b.verify(t, tokens.Access)
 	noError(t, b.LogOut(t.Context(), p))

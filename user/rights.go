@@ -101,7 +101,7 @@ func rolesOf(ctx context.Context, tx store.Tx, tenant platform.TenantID, user st
 }
 
 // activeIn reports whether the organization is open to the user.
-func activeIn(ctx context.Context, tx store.Tx, tenant platform.TenantID, user string) (bool, error) {
+func activeIn(ctx context.Context, tx store.Queries, tenant platform.TenantID, user string) (bool, error) {
 	var n int
 	err := tx.QueryRow(ctx, `SELECT count(*) FROM user_memberships m
 		JOIN user_organizations o ON o.tenant = m.tenant

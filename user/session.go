@@ -45,7 +45,7 @@ func scannedSignIn(at int64, methods string) (in signIn, err error) {
 
 // openSession makes a session with an id of its own, and its first refresh
 // token. It ends at the latest when ends says.
-func (s *Service) openSession(ctx context.Context, tx store.Tx, user string, tenant platform.TenantID, ends time.Time, in signIn) (id string, refresh Secret, err error) {
+func (s *Service) openSession(ctx context.Context, tx store.Queries, user string, tenant platform.TenantID, ends time.Time, in signIn) (id string, refresh Secret, err error) {
 	now := s.now()
 	var signedIn int64
 	if !in.at.IsZero() {

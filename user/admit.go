@@ -1,0 +1,92 @@
+package user
+
+import (
+	"context"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/store"
+)
+
+// SignedIn is what every way in returns: a password, a link or a code by e-mail,
+// a passkey, the acceptance of an invitation.
+type SignedIn struct {
+	// UserID is the id of the person.
+	UserID string
+	Tokens
+}
+
+// arrival is a person who has proved who they are and has no session yet.
+type arrival struct {
+	user string
+	// wanted is the organization to sign in to; "" leaves the choice to openTo.
+	wanted platform.TenantID
+	signIn signIn
+}
+
+// entry is an open session that its holder has not been told of.
+type entry struct {
+	arrival
+	tenant  platform.TenantID
+	session string
+	refresh Secret
+}
+
+// admit opens a session for a person who has proved who they are. Every way in
+// ends here, so that what a sign-in needs besides its proof is asked for in one
+// place. It locks the account and the membership; spend then uses the proof up in
+// the same transaction, or refuses one that has changed meanwhile.
+func (s *Service) admit(ctx context.Context, a arrival, spend func(ctx context.Context, tx writer) error) (SignedIn, error) {
+	tenant, err := s.openTo(ctx, a.user, a.wanted)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	key, err := s.keys.signer(ctx)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	var e entry
+	err = s.inScope(ctx, tenant, func(ctx context.Context, tx writer) error {
+		if ok, err := lockOpen(ctx, tx, tenant, a.user); err != nil {
+			return err
+		} else if !ok {
+			return errNotMember()
+		}
+		if err := spend(ctx, tx); err != nil {
+			return err
+		}
+		if e, err = s.enter(ctx, tx, tenant, a); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, tenant, byUser(a.user, e.session), "login.succeeded", a.user, nil)
+	})
+	if err != nil {
+		return SignedIn{}, err
+	}
+	return s.welcome(key, e)
+}
+
+// enter opens the session of an arrival in a transaction that has locked the
+// account and the membership, or has made them.
+func (s *Service) enter(ctx context.Context, tx writer, tenant platform.TenantID, a arrival) (entry, error) {
+	now := s.now()
+	session, refresh, err := s.openSession(ctx, tx, a.user, tenant, now.Add(s.cfg.RefreshMax), a.signIn)
+	if err != nil {
+		return entry{}, err
+	}
+	return entry{arrival: a, tenant: tenant, session: session, refresh: refresh}, s.rememberDevice(ctx, tx, a.user, now)
+}
+
+// welcome is what the holder of a new session is told.
+func (s *Service) welcome(key signingKey, e entry) (SignedIn, error) {
+	tokens, err := s.tokens(key, e.user, e.session, e.tenant, e.signIn, e.refresh)
+	return SignedIn{UserID: e.user, Tokens: tokens}, err
+}
+
+// inScope runs fn in a transaction of the tenant, or in one of the installation
+// for a person who is in no organization.
+func (s *Service) inScope(ctx context.Context, tenant platform.TenantID, fn func(context.Context, writer) error) error {
+	if tenant == platform.NoTenant {
+		return s.db.AcrossTenants(ctx, s.cross.account, func(ctx context.Context, tx store.CrossTx) error { return fn(ctx, tx) }, store.Reserved)
+	}
+	return s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error { return fn(ctx, tx) }, store.Reserved)
+}
