@@ -30,7 +30,8 @@ type AuditRecord struct {
 	Actor      string
 	ActorKind  platform.PrincipalKind
 	Credential string
-	// Action is "noun.participle": "login.failed", "api_key.created".
+	// Action is "noun.participle": "login.failed", "api_key.created". All of them
+	// are those of auditActions.
 	Action string
 	// Target is the id of what it was done to.
 	Target string
@@ -98,6 +99,9 @@ func (s *Service) record(ctx context.Context, tx store.Queries, tenant platform.
 }
 
 func (s *Service) append(ctx context.Context, tx store.Queries, tenant platform.TenantID, r AuditRecord) error {
+	if err := knownAction(r.Action); err != nil {
+		return err
+	}
 	r.ID = s.newID("aud")
 	r.Time = fromMicros(micros(r.Time))
 	var previous []byte

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/store"
 )
 
 // CheapPasswords makes hashing take a millisecond, for tests of other things.
@@ -89,6 +90,16 @@ const (
 	DrawEvery  = drawEvery
 	MaxDelay   = maxDelay
 )
+
+// AuditActions are the actions of audit records with what each tells.
+func AuditActions() map[string]string { return auditActions }
+
+// Record appends a record of the action to the principal's tenant.
+func (s *Service) Record(ctx context.Context, p platform.Principal, action string) error {
+	return s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
+		return s.record(ctx, tx, p.Tenant, byPrincipal(p), action, "", nil)
+	})
+}
 
 // ForgetCredentials makes the next Verify read the store.
 func (s *Service) ForgetCredentials() { s.changes.raiseAll() }

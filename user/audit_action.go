@@ -1,0 +1,42 @@
+package user
+
+import "fmt"
+
+// auditActions are all actions that an audit record may have, "noun.participle",
+// with what each tells. A record of another action is refused, and the
+// transaction of its effect with it, so that the list is whole. Each has a test
+// that makes it happen (auditCauses).
+var auditActions = map[string]string{
+	"api_key.created":             "An API key was made; the detail has its scopes.",
+	"api_key.revoked":             "An API key was ended.",
+	"api_key.rotated":             "An API key got another secret.",
+	"invitation.accepted":         "A person became a member by an invitation; the detail names the membership.",
+	"invitation.created":          "A person was invited; the detail has the roles.",
+	"invitation.revoked":          "An invitation was ended before it was accepted, by a member or because who invited may do so no longer.",
+	"login.failed":                "A sign-in of a known person failed; nobody is known as its actor, the target is the person.",
+	"login.succeeded":             "A person signed in.",
+	"member.removed":              "A membership was ended; the detail names the person.",
+	"member.updated":              "Roles or status of a membership were changed; the detail names the person and both.",
+	"organization.created":        "A signed-in person made the organization.",
+	"organization.renamed":        "The organization got another name.",
+	"organization.status_changed": "The host or an operator suspended or resumed the organization; the detail has the status.",
+	"password.changed":            "A person changed their password; their other sessions ended.",
+	"role.created":                "A role was made; the detail has its permissions.",
+	"role.deleted":                "A role was removed.",
+	"role.updated":                "A role was changed; the detail has its permissions as they are now.",
+	"session.logged_out":          "A person signed out.",
+	"session.refresh_reused":      "A refresh token was shown again after its successor, and its session ended: somebody has a copy.",
+	"session.revoked":             "A person ended one of their sessions.",
+	"session.switched":            "A person signed in to the organization from another one.",
+	"user.renamed":                "A person changed their name.",
+	"user.signed_up":              "A person made an account, and the organization with it.",
+	"user.status_changed":         "The host suspended a person, or lifted that; the detail has the status.",
+}
+
+// knownAction refuses an action that the list lacks.
+func knownAction(action string) error {
+	if _, ok := auditActions[action]; !ok {
+		return fmt.Errorf("user: the audit knows no action %q; add it to auditActions", action)
+	}
+	return nil
+}

@@ -1,0 +1,226 @@
+package user_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/acme/platform"
+	"github.com/acme/platform/internal/test/testdb"
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/user"
+)
+
+// auditCase makes a record of an action happen.
+type auditCase struct {
+	// by is the kind of the actor, "" where nobody is known as one.
+	by platform.PrincipalKind
+	do func(ctx context.Context, b *bundle, ann person) error
+}
+
+// auditCauses has a case for every action of user's auditActions: who adds an
+// action there adds a case here. Ann is the owner of an organization, and ctx
+// carries the address that the record must have.
+var auditCauses = map[string]auditCase{
+	"api_key.created": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		_, err := auditedKey(ctx, b, ann)
+		return err
+	}},
+	"api_key.revoked": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		key, err := auditedKey(ctx, b, ann)
+		return errors.Join(err, b.RevokeAPIKey(ctx, ann.p, key.ID))
+	}},
+	"api_key.rotated": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		key, err := auditedKey(ctx, b, ann)
+		_, _, rotated := b.RotateAPIKey(ctx, ann.p, key.ID, time.Hour)
+		return errors.Join(err, rotated)
+	}},
+	"invitation.accepted": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		_, err := auditedMember(ctx, b, ann)
+		return err
+	}},
+	"invitation.created": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		_, _, err := b.Invite(ctx, ann.p, user.NewInvitation{Email: "ben@example.com", Roles: []string{"viewer"}})
+		return err
+	}},
+	"invitation.revoked": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		inv, _, err := b.Invite(ctx, ann.p, user.NewInvitation{Email: "ben@example.com", Roles: []string{"viewer"}})
+		return errors.Join(err, b.RevokeInvitation(ctx, ann.p, inv.ID))
+	}},
+	"login.failed": {"", func(ctx context.Context, b *bundle, _ person) error {
+		if _, err := b.LogIn(ctx, user.LogIn{Email: "ann@example.com", Password: "wrong one entirely"}); err == nil {
+			return errors.New("signed in")
+		}
+		return b.Stop(ctx) // it is written in the background
+	}},
+	"login.succeeded": {platform.PrincipalUser, func(ctx context.Context, b *bundle, _ person) error {
+		_, err := b.LogIn(ctx, user.LogIn{Email: "ann@example.com", Password: goodPassword})
+		return err
+	}},
+	"member.removed": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		m, err := auditedMember(ctx, b, ann)
+		return errors.Join(err, b.RemoveMember(ctx, ann.p, m.ID))
+	}},
+	"member.updated": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		m, err := auditedMember(ctx, b, ann)
+		status := user.Suspended
+		_, updated := b.UpdateMember(ctx, ann.p, m.ID, user.MemberChange{Status: &status})
+		return errors.Join(err, updated)
+	}},
+	"organization.created": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		_, err := b.CreateOrganization(ctx, ann.p, "Second")
+		return err
+	}},
+	"organization.renamed": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		_, err := b.RenameOrganization(ctx, ann.p, "Other")
+		return err
+	}},
+	"organization.status_changed": {platform.PrincipalSystem, func(ctx context.Context, b *bundle, ann person) error {
+		return b.SetOrganizationStatus(ctx, ann.p.Tenant, user.Suspended)
+	}},
+	"password.changed": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		password := user.Secret("another tractor 8 umbrella")
+		_, err := b.UpdateMe(ctx, ann.p, user.MeChange{Password: &password, CurrentPassword: goodPassword})
+		return err
+	}},
+	"role.created": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		_, err := auditedRole(ctx, b, ann)
+		return err
+	}},
+	"role.deleted": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		role, err := auditedRole(ctx, b, ann)
+		return errors.Join(err, b.DeleteRole(ctx, ann.p, role.ID))
+	}},
+	"role.updated": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		role, err := auditedRole(ctx, b, ann)
+		description := "of the press"
+		_, updated := b.UpdateRole(ctx, ann.p, role.ID, user.RoleChange{Description: &description})
+		return errors.Join(err, updated)
+	}},
+	"session.logged_out": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		return b.LogOut(ctx, ann.p)
+	}},
+	"session.refresh_reused": {"", func(ctx context.Context, b *bundle, ann person) error {
+		_, err := b.Refresh(ctx, ann.Tokens.Refresh)
+		b.clock.Advance(time.Minute)
+		if _, again := b.Refresh(ctx, ann.Tokens.Refresh); again == nil {
+			return errors.New("refreshed twice")
+		}
+		return err
+	}},
+	"session.revoked": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		return b.RevokeSession(ctx, ann.p, ann.p.Credential)
+	}},
+	"session.switched": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		_, err := b.Switch(ctx, ann.p, ann.p.Tenant)
+		return err
+	}},
+	"user.renamed": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		name := "Anna"
+		_, err := b.UpdateMe(ctx, ann.p, user.MeChange{Name: &name})
+		return err
+	}},
+	"user.signed_up": {platform.PrincipalUser, func(ctx context.Context, b *bundle, _ person) error {
+		_, err := b.SignUp(ctx, user.SignUp{Email: "eve@example.com", Password: goodPassword, Name: "Eve", Organization: "Eve's"})
+		return err
+	}},
+	"user.status_changed": {platform.PrincipalSystem, func(ctx context.Context, b *bundle, ann person) error {
+		return b.SetUserStatus(ctx, ann.User.ID, user.Suspended)
+	}},
+}
+
+func auditedKey(ctx context.Context, b *bundle, ann person) (user.APIKey, error) {
+	key, _, err := b.CreateAPIKey(ctx, ann.p, user.NewAPIKey{Name: "ci", Scopes: []string{"data.*"}})
+	return key, err
+}
+
+func auditedRole(ctx context.Context, b *bundle, ann person) (user.Role, error) {
+	return b.CreateRole(ctx, ann.p, user.NewRole{Name: "editor", Permissions: []string{"data.records.read"}})
+}
+
+func auditedMember(ctx context.Context, b *bundle, ann person) (user.Member, error) {
+	ben, err := b.SignUp(ctx, user.SignUp{Email: "ben@example.com", Password: goodPassword, Name: "Ben", Organization: "Ben's"})
+	if err != nil {
+		return user.Member{}, err
+	}
+	p, err := b.Verify(ctx, string(ben.Tokens.Access))
+	if err != nil {
+		return user.Member{}, err
+	}
+	_, token, err := b.Invite(ctx, ann.p, user.NewInvitation{Email: "ben@example.com", Roles: []string{"viewer"}})
+	if err != nil {
+		return user.Member{}, err
+	}
+	m, _, err := b.AcceptInvitation(ctx, p, token)
+	return m, err
+}
+
+var auditActionForm = regexp.MustCompile(`^[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*$`)
+
+// Every action can be made to happen, and its record has the tenant, who did it,
+// and from where.
+func TestEveryAuditActionHappens(t *testing.T) {
+	actions := user.AuditActions()
+	for action := range auditCauses {
+		if actions[action] == "" {
+			t.Errorf("%s is no action of the audit", action)
+		}
+	}
+	for _, action := range slices.Sorted(maps.Keys(actions)) {
+		t.Run(action, func(t *testing.T) {
+			if doc := actions[action]; !auditActionForm.MatchString(action) || !strings.HasSuffix(doc, ".") {
+				t.Errorf("%q needs the form noun.participle and a sentence that says what it tells, not %q", action, doc)
+			}
+			cause, ok := auditCauses[action]
+			if !ok {
+				t.Fatalf("%s has no case: add one to auditCauses", action)
+			}
+			b := open(t)
+			ann := b.signUp(t, "ann@example.com")
+			address := netip.MustParseAddr("203.0.113.77")
+			noError(t, cause.do(platform.WithClient(t.Context(), address), b, ann))
+			var found int
+			noError(t, b.db.AcrossTenants(t.Context(), testdb.Crossing(b.db), func(ctx context.Context, tx store.CrossTx) error {
+				rows, err := tx.Query(ctx, `SELECT tenant, actor, actor_kind, client FROM user_audit WHERE action = ? AND client <> ''`, action)
+				if err != nil {
+					return err
+				}
+				defer rows.Close()
+				for found = 0; rows.Next(); found++ {
+					var tenant, actor, kind, client string
+					if err := rows.Scan(&tenant, &actor, &kind, &client); err != nil {
+						return err
+					}
+					person := cause.by != "" && cause.by != platform.PrincipalSystem
+					if tenant == "" || (actor != "") != person || kind != string(cause.by) || client != address.String() {
+						t.Errorf("the record has tenant %q, actor %q of kind %q, client %q", tenant, actor, kind, client)
+					}
+				}
+				return rows.Err()
+			}))
+			if found == 0 {
+				t.Error("there is no record with the address")
+			}
+		})
+	}
+}
+
+// A record of an action that the list lacks is refused.
+func TestUnknownAuditActionIsRefused(t *testing.T) {
+	b := open(t)
+	ann := b.signUp(t, "ann@example.com")
+	before := b.count(t, "user_audit")
+	if err := b.Record(t.Context(), ann.p, "member.forgotten"); err == nil || !strings.Contains(err.Error(), "auditActions") {
+		t.Errorf("got %v", err)
+	}
+	if after := b.count(t, "user_audit"); after != before {
+		t.Errorf("%d records became %d", before, after)
+	}
+	noError(t, b.Record(t.Context(), ann.p, "member.removed"))
+}
