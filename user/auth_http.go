@@ -54,6 +54,12 @@ func tokensAnswer(t Tokens, err error) (*tokensOutput, error) {
 	return &tokensOutput{CacheControl: noStore, Body: wireTokens(t)}, nil
 }
 
+// signedInAnswer is what the client of a way in is told. Every operation that
+// signs somebody in answers with it.
+func signedInAnswer(in SignedIn, err error) (*tokensOutput, error) {
+	return tokensAnswer(in.Tokens, err)
+}
+
 type signUpInput struct {
 	Body struct {
 		Email        string `json:"email" maxLength:"300" example:"ann@example.com"`
@@ -107,7 +113,7 @@ func (s *Service) routeAuth(api *rest.API) {
 			out, err := s.LogIn(ctx, LogIn{
 				Email: in.Body.Email, Password: Secret(in.Body.Password), Organization: platform.TenantID(in.Body.Organization),
 			})
-			return tokensAnswer(out.Tokens, err)
+			return signedInAnswer(out, err)
 		})
 	rest.Handle(api, postAgain("auth.refresh", "/v1/auth/refresh", "Change a refresh token for new tokens", platform.Public(), http.StatusOK),
 		func(ctx context.Context, in *refreshInput) (*tokensOutput, error) {
