@@ -38,7 +38,7 @@ const (
 // SignUp is what a new user gives.
 type SignUp struct {
 	Email string
-	// Password has at least 8 characters and at most 256 bytes.
+	// Password has 8 to 256 characters.
 	Password Secret
 	Name     string
 	// Organization is the name of the organization that is made for them.
@@ -73,7 +73,9 @@ func (s *Service) SignUp(ctx context.Context, in SignUp, keys ...*platform.Idemp
 		fields = append(fields, nameField("/organization"))
 	}
 	password := normalizePassword(in.Password)
-	if f := checkPassword("/password", password, email); f != nil {
+	if f, err := s.checkPassword(ctx, "/password", password, email); err != nil {
+		return SignedUp{}, err
+	} else if f != nil {
 		fields = append(fields, *f)
 	}
 	if fields != nil {
@@ -327,7 +329,9 @@ func (s *Service) newPassword(ctx context.Context, user string, in MeChange) (ha
 		return "", 0, notFound(err, "user")
 	}
 	password := normalizePassword(*in.Password)
-	if f := checkPassword("/password", password, email); f != nil {
+	if f, err := s.checkPassword(ctx, "/password", password, email); err != nil {
+		return "", 0, err
+	} else if f != nil {
 		return "", 0, platform.Invalid(*f)
 	}
 	attempt, err := s.throttle.begin(ctx, try{email: email, client: clientOf(ctx), known: s.knownAt(device)})

@@ -63,7 +63,7 @@ func signedInAnswer(in SignedIn, err error) (*tokensOutput, error) {
 type signUpInput struct {
 	Body struct {
 		Email        string `json:"email" maxLength:"300" example:"ann@example.com"`
-		Password     string `json:"password" minLength:"8" maxLength:"256" doc:"8 characters to 256 bytes, any of them" example:"correct horse battery"`
+		Password     string `json:"password" minLength:"8" maxLength:"256" doc:"8 to 256 characters, any of them; none of those that are tried first" example:"correct horse battery"`
 		Name         string `json:"name" maxLength:"400" example:"Ann"`
 		Organization string `json:"organization" maxLength:"400" doc:"Name of the organization to make" example:"Ann & Co"`
 	}

@@ -12,9 +12,11 @@
 //
 // # Passwords
 //
-// Passwords have 8 characters to 256 bytes, of any script, are never cut, and
+// Passwords have 8 to 256 characters of any script (code points of the normal
+// form NFC), are never cut, need no certain kinds of characters, and
 // are refused when they are among the 19,000 that were breached most often or near
-// one of them; that is no list of all that were ever breached. They are hashed with
+// one of them. [Config].Breaches also asks a list of all that are known, which learns
+// five digits of a hash and no more. They are hashed with
 // argon2id (19 MiB, 2 passes, 1 thread: RFC 9106, OWASP), few at once: those of
 // strangers and those of users on known devices take turns. When too many wait, a
 // login is refused rather than delayed for ever. A login

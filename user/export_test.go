@@ -55,7 +55,7 @@ func PasswordHash(password string, memory, passes uint32) string {
 
 // Internals for tests.
 var (
-	CheckPassword  = checkPassword
+	CheckPassword  = passwordFault
 	PasswordLists  = passwordLists
 	NormalizeEmail = normalizeEmail
 	Covers         = covers

@@ -57,9 +57,14 @@ func (h *hasher) hash(ctx context.Context, account, password string) (string, er
 }
 
 // verify reports whether the password is the one of the PHC string, and
-// whether that should be made anew at the current cost. An empty string takes
-// the time of a real one and never matches.
+// whether that should be made again at the current cost. An empty string takes
+// the time of a real one and never matches; nor does a password that is longer
+// than any can be, which must not cost more than others.
 func (h *hasher) verify(ctx context.Context, account, password, phc string) (ok, outdated bool, err error) {
+	tooLong := len(password) > maxPasswordBytes
+	if tooLong {
+		password = ""
+	}
 	c, salt, want := h.cost, make([]byte, saltSize), make([]byte, hashSize)
 	if phc != "" {
 		if c, salt, want, err = parsePHC(phc); err != nil {
@@ -72,7 +77,7 @@ func (h *hasher) verify(ctx context.Context, account, password, phc string) (ok,
 	defer h.lines.release()
 	got := argon2.IDKey([]byte(password), salt, c.passes, c.memory, c.threads, uint32(len(want)))
 	same := subtle.ConstantTimeCompare(got, want) == 1
-	return same && phc != "", c != h.cost || len(want) != hashSize, nil
+	return same && phc != "" && !tooLong, c != h.cost || len(want) != hashSize, nil
 }
 
 // formatPHC writes the PHC string format

@@ -33,7 +33,9 @@ type account struct {
 // LogIn checks a password and opens a session. An unknown e-mail, a wrong
 // password and a suspended account give the same answer in the same time. It
 // is refused with [platform.KindLimited] after too many failures and with
-// [platform.KindUnavailable] when too many passwords wait to be hashed.
+// [platform.KindUnavailable] when too many passwords wait to be hashed. Where
+// [Breaches].AtSignIn says so, a right password that is known from a breach is
+// [platform.KindForbidden] "password_breached".
 //
 // A failed login of a known user is recorded in the audit of the organization
 // that it was for, shortly after the answer, so that the writing cannot be
@@ -58,9 +60,6 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (SignedIn, error) {
 		return SignedIn{}, err
 	}
 	password := normalizePassword(in.Password)
-	if len(password) > maxPasswordBytes {
-		password = "" // nobody has it, and hashing must not cost more than for others
-	}
 	ok, outdated, err := s.passwords.verify(ctx, device, password, a.hash)
 	if err != nil {
 		attempt.undo(ctx)
@@ -73,6 +72,9 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (SignedIn, error) {
 		return SignedIn{}, errBadLogin()
 	}
 	if err := attempt.succeeded(ctx); err != nil {
+		return SignedIn{}, err
+	}
+	if err := s.refuseBreached(ctx, password); err != nil {
 		return SignedIn{}, err
 	}
 	var rehashed string

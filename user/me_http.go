@@ -32,7 +32,7 @@ func wireMe(me Profile) meWire {
 type meChangeInput struct {
 	Body struct {
 		Name            *string `json:"name,omitempty" maxLength:"400" example:"Ann"`
-		Password        *string `json:"password,omitempty" maxLength:"1024" doc:"Needs current_password and ends all other sessions"`
+		Password        *string `json:"password,omitempty" minLength:"8" maxLength:"256" doc:"8 to 256 characters, as in a sign-up. Needs current_password and ends all other sessions"`
 		CurrentPassword string  `json:"current_password,omitempty" maxLength:"1024"`
 	}
 }

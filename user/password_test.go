@@ -1,9 +1,11 @@
 package user_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/acme/platform"
 	"github.com/acme/platform/user"
 )
 
@@ -12,7 +14,7 @@ func TestCheckPassword(t *testing.T) {
 		"short":                           "too_short",
 		"1234567":                         "too_short",
 		"пароль7":                         "too_short", // 7 characters in 13 bytes
-		strings.Repeat("x9 ", 86):         "too_long",
+		strings.Repeat("🦊🐻é", 86):         "too_long",  // 258 characters
 		"\xff\xfe bad bytes":              "format",
 		"Ann.Smith@example.com":           "is_email",
 		"ANN.SMITH":                       "is_email",
@@ -32,7 +34,8 @@ func TestCheckPassword(t *testing.T) {
 		"kx7#mQ2p":                        "",
 		"8 сло́в на русском":              "",
 		"football is played by the lake":  "",
-		strings.Repeat("🦊", 63) + "🐻":     "", // 64 characters in 256 bytes
+		strings.Repeat("🦊", 255) + "🐻":    "", // 256 characters in 1,024 bytes
+		strings.Repeat("a", 7) + "é":      "",
 		"        eight spaces and a word": "",
 	} {
 		f := user.CheckPassword("/password", password, "ann.smith@example.com")
@@ -43,6 +46,39 @@ func TestCheckPassword(t *testing.T) {
 		if got != code {
 			t.Errorf("%q: got %q, want %q", password, got, code)
 		}
+	}
+}
+
+// Passwords that agree in 72 bytes, which is where bcrypt stops, are different.
+func TestNothingIsCutAt72Bytes(t *testing.T) {
+	b := open(t)
+	same := strings.Repeat("kx7#mQ2p", 9)
+	_, err := b.SignUp(t.Context(), user.SignUp{Email: "ann@example.com", Password: user.Secret(same + "1"), Name: "Ann", Organization: "Acme"})
+	noError(t, err)
+	for _, other := range []string{same, same + "2", same + "12"} {
+		_, err = b.LogIn(t.Context(), user.LogIn{Email: "ann@example.com", Password: user.Secret(other)})
+		want(t, err, platform.KindUnauthenticated, "invalid_credentials")
+	}
+	_, err = b.LogIn(t.Context(), user.LogIn{Email: "ann@example.com", Password: user.Secret(same + "1")})
+	noError(t, err)
+}
+
+// What the document says about the length is what is checked, in characters and
+// for each way to set a password.
+func TestPasswordLengthOverHTTP(t *testing.T) {
+	b := open(t)
+	h := b.server()
+	longest := strings.Repeat("🦊", 255) + "🐻"
+	body := func(password string) string {
+		return `{"email":"ann@example.com","name":"Ann","organization":"Acme","password":"` + password + `"}`
+	}
+	for _, bad := range []string{"kx7#mQ2", "сло́во", longest + "x"} {
+		send[object](t, h, "", "POST", "/v1/auth/signup", body(bad), http.StatusUnprocessableEntity)
+	}
+	up := send[object](t, h, "", "POST", "/v1/auth/signup", body(longest), http.StatusCreated)
+	token := user.Secret(up["tokens"].(object)["access_token"].(string)) //nolint:forcetypeassert // the answer has it
+	for password, status := range map[string]int{"kx7#mQ2": http.StatusUnprocessableEntity, longest + "x": http.StatusUnprocessableEntity, "kx7#mQ2p": http.StatusOK} {
+		send[object](t, h, token, "PATCH", "/v1/me", `{"password":"`+password+`","current_password":"`+longest+`"}`, status)
 	}
 }
 

@@ -87,6 +87,9 @@ type Config struct {
 	// users on known devices each; what comes on top is refused with
 	// [platform.KindUnavailable]. Zero is 32 for each that is hashed at once.
 	PasswordQueue int
+	// Breaches looks new passwords up among those that are known from breaches;
+	// nil looks at the list of this package alone.
+	Breaches *Breaches
 
 	// Limits bounds the members of a tenant and the organizations of a user
 	// by the host's plans; nil is the defaults. It need not come from
@@ -171,6 +174,11 @@ func (c Config) validate() error {
 		"KeyPrefix", "must be 2 to 16 letters and digits in lower case, and not rt, it or op")
 	check.Need(c.PasswordConcurrency > 0, "PasswordConcurrency", "must be positive")
 	check.Need(c.PasswordQueue > 0, "PasswordQueue", "must be positive")
+	if b := c.Breaches; b != nil {
+		check.Need(b.Range != nil, "Breaches.Range", "must be set, such as to user.PwnedPasswords{}.Range")
+		check.Need(b.Unavailable == AcceptUnchecked || b.Unavailable == RefuseUnchecked, "Breaches.Unavailable",
+			"must be AcceptUnchecked or RefuseUnchecked: what becomes of a password while the list does not answer")
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Roles)) {
 		check.Need(validRoleName(name), "Roles["+name+"]", "must have a name of letters, digits, - and _ in lower case")
 		for _, p := range c.Roles[name] {

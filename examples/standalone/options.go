@@ -43,6 +43,8 @@ type options struct {
 
 	mailDir string
 
+	breachList, breachUnavailable string
+
 	webhooksToPrivate bool
 }
 
@@ -114,6 +116,8 @@ func parse(args []string, env func(string) (string, bool), stderr io.Writer) (op
 	fs.StringVar(&o.smtpFrom, "smtp-from", "", "sender of e-mails; must be said where smtp-addr is")
 	fs.StringVar(&o.smtpTLS, "smtp-tls", "", "mandatory, opportunistic or none; must be said where smtp-addr is")
 	fs.StringVar(&o.mailDir, "mail-dir", "", "folder that e-mails are written into where there is no mail server; the newest 1,000 stay (default mail in --data, with --postgres none: then there is no e-mail)")
+	fs.StringVar(&o.breachList, "breach-list", "", "URL that new passwords are looked up at, of which it learns five digits of a hash: https://api.pwnedpasswords.com/range/ or a mirror (default none)")
+	fs.StringVar(&o.breachUnavailable, "breach-list-unavailable", "", "accept or refuse new passwords while breach-list does not answer; must be said where breach-list is")
 	fs.BoolVar(&o.webhooksToPrivate, "webhooks-to-private", false, "let webhooks reach private and loopback addresses")
 	if err := fs.Parse(args); err != nil {
 		return options{}, err
@@ -224,6 +228,14 @@ func (o options) validate() (errs []error) {
 		errs = append(errs, errors.New("--start-timeout: must not be negative"))
 	}
 	errs = append(errs, o.stores.validate()...)
+	if o.breachList != "" {
+		if u, err := url.Parse(o.breachList); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			errs = append(errs, errors.New("--breach-list: must be an http or https URL"))
+		}
+		if _, ok := unchecked[o.breachUnavailable]; !ok {
+			errs = append(errs, errors.New("--breach-list-unavailable: must be accept or refuse where --breach-list is set"))
+		}
+	}
 	if o.smtpAddr != "" {
 		if o.mailDir != "" {
 			errs = append(errs, errors.New("--mail-dir: is for servers without --smtp-addr"))

@@ -22,7 +22,7 @@ import (
 func assemble(o options, log *slog.Logger) (*standard.Platform, error) {
 	cfg := standard.Config{
 		PublicURL: o.publicURL, Logger: log, Limits: o.plans(), Relational: o.relational(),
-		Users:    user.Config{AccessTTL: o.tokenTTL},
+		Users:    user.Config{AccessTTL: o.tokenTTL, Breaches: o.breaches()},
 		Metrics:  analytics.Config{Retention: o.eventRetention},
 		Messages: notify.Config{AllowPrivateNetworks: o.webhooksToPrivate, MessageRetention: o.messageRetention, DeliveryRetention: o.deliveryRetention},
 		Gateway:  o.gateway(),
@@ -64,6 +64,17 @@ func (o options) gateway() gateway.Config {
 		cfg.CORS = &gateway.CORS{Origins: o.corsOrigins}
 	}
 	return cfg
+}
+
+// unchecked are the values of --breach-list-unavailable.
+var unchecked = map[string]user.Unchecked{"accept": user.AcceptUnchecked, "refuse": user.RefuseUnchecked}
+
+// breaches is the list that new passwords are looked up in, or nil.
+func (o options) breaches() *user.Breaches {
+	if o.breachList == "" {
+		return nil
+	}
+	return &user.Breaches{Range: user.PwnedPasswords{URL: o.breachList}.Range, Unavailable: unchecked[o.breachUnavailable]}
 }
 
 func perMinute(n int64) gateway.Rate {

@@ -43,6 +43,8 @@ func TestBadOptions(t *testing.T) {
 		"--trusted-proxies":         {args: []string{"--trusted-proxies", "10.0.0.1"}},
 		"--shutdown-timeout":        {args: []string{"--shutdown-timeout", "0s"}},
 		"--smtp-tls":                {args: []string{"--smtp-addr", "a:25", "--smtp-from", "a@b"}},
+		"--breach-list":             {args: []string{"--breach-list", "ftp://x", "--breach-list-unavailable", "accept"}},
+		"--breach-list-unavailable": {args: []string{"--breach-list", "https://a.test/range/"}},
 		"--smtp-from":               {args: []string{"--smtp-addr", "a:25", "--smtp-tls", "none"}},
 		"is not a flag":             {args: []string{"--addr", "a:1", "stray"}},
 		"PLATFORM_RATE_LIMIT: must": {env: map[string]string{"PLATFORM_RATE_LIMIT": "many"}},
