@@ -36,7 +36,7 @@ var (
 
 // compiled is a template ready to render. It is safe for concurrent use.
 type compiled struct {
-	title, body *texttemplate.Template
+	title, body textPart
 	html        *htmltemplate.Template // nil where there is no HTML part
 }
 
@@ -87,19 +87,20 @@ func compile(title, body, html string) (*compiled, error) {
 	return &c, nil
 }
 
-func compileText(name, source string) (*texttemplate.Template, error) {
+func compileText(name, source string) (textPart, error) {
 	t, err := texttemplate.New(name).Option("missingkey=error").Funcs(functions).Parse(source)
 	if err != nil {
-		return nil, err
+		return textPart{}, err
 	}
 	if len(t.Templates()) > 1 {
-		return nil, errors.New("define and block are not available")
+		return textPart{}, errors.New("define and block are not available")
 	}
 	if err := restrict(t.Tree, false); err != nil {
-		return nil, err
+		return textPart{}, err
 	}
+	p := textPart{template: t, plain: plainOf(t.Tree)}
 	rewrite(t.Tree)
-	return t, nil
+	return p, nil
 }
 
 func compileHTML(source string) (*htmltemplate.Template, error) {
@@ -180,12 +181,12 @@ func (c *compiled) render(ctx context.Context, data map[string]any, path string)
 // execute returns the parts, or which of them failed.
 func (c *compiled) execute(in *input) (r rendered, part string, err error) {
 	w := meteredWriter{meter: in.Meter, max: maxBody}
-	if err := c.title.Execute(&w, in); err != nil {
+	if err := c.title.execute(&w, in); err != nil {
 		return r, "title", err
 	}
 	r.title = oneLine(w.buf.String())
 	w.buf.Reset()
-	if err := c.body.Execute(&w, in); err != nil {
+	if err := c.body.execute(&w, in); err != nil {
 		return r, "body", err
 	}
 	r.body = storable(w.buf.String())

@@ -137,11 +137,23 @@ type meteredWriter struct {
 }
 
 func (w *meteredWriter) Write(p []byte) (int, error) {
-	if w.buf.Len()+len(p) > w.max {
-		return 0, errTooLong
-	}
-	if err := w.meter.made(len(p)); err != nil {
+	if err := w.admit(len(p)); err != nil {
 		return 0, err
 	}
 	return w.buf.Write(p)
+}
+
+func (w *meteredWriter) writeString(s string) error {
+	if err := w.admit(len(s)); err != nil {
+		return err
+	}
+	_, err := w.buf.WriteString(s)
+	return err
+}
+
+func (w *meteredWriter) admit(n int) error {
+	if w.buf.Len()+n > w.max {
+		return errTooLong
+	}
+	return w.meter.made(n)
 }
