@@ -155,7 +155,7 @@ type checkedAccess struct {
 // the principal's tenant alone; another operation that is called in the same
 // process needs a check of its own.
 func WithAccess(ctx context.Context, operation string) context.Context {
-	return context.WithValue(ctx, accessKey{}, checkedAccess{operation, tenantOf(ctx)})
+	return carry(ctx, accessKey{}, checkedAccess{operation, tenantOf(ctx)})
 }
 
 // CheckAccess returns an error where ctx does not say, by [WithAccess], that its
@@ -165,7 +165,7 @@ func WithAccess(ctx context.Context, operation string) context.Context {
 // [KindInternal], since the mistake is in how the route was mounted; its text
 // is for the log and names the mistake.
 func CheckAccess(ctx context.Context, operation string) error {
-	checked, ok := ctx.Value(accessKey{}).(checkedAccess)
+	checked, ok := carried[checkedAccess](ctx, accessKey{})
 	switch {
 	case !ok:
 		return Errorf(KindInternal, "", "%s was called without its access check: serve its route by gateway.New or gateway.Mount", operation)
@@ -179,7 +179,7 @@ func CheckAccess(ctx context.Context, operation string) error {
 
 // tenantOf is the tenant of the principal of ctx, "" without one.
 func tenantOf(ctx context.Context) TenantID {
-	p, _ := ctx.Value(principalKey{}).(Principal)
+	p, _ := carried[Principal](ctx, principalKey{})
 	return p.Tenant
 }
 
@@ -188,7 +188,7 @@ func tenantOf(ctx context.Context) TenantID {
 // tenant's principal. A service that is asked for a permission need not decide
 // it again where the operation that it serves requires the same.
 func CheckedOperation(ctx context.Context, p Principal) string {
-	checked, ok := ctx.Value(accessKey{}).(checkedAccess)
+	checked, ok := carried[checkedAccess](ctx, accessKey{})
 	if !ok || checked.tenant != p.Tenant {
 		return ""
 	}

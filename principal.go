@@ -112,7 +112,7 @@ type principalKey struct{}
 
 // WithPrincipal returns a context that carries p.
 func WithPrincipal(ctx context.Context, p Principal) context.Context {
-	return context.WithValue(ctx, principalKey{}, p)
+	return carry(ctx, principalKey{}, p)
 }
 
 // PrincipalFrom returns the principal that ctx carries, which names a tenant.
@@ -130,7 +130,7 @@ func PrincipalFrom(ctx context.Context) (Principal, error) {
 // CallerFrom is [PrincipalFrom] for operations of the levels [Account] and
 // [Operator]: the principal that it returns may be one of [NoTenant].
 func CallerFrom(ctx context.Context) (Principal, error) {
-	p, ok := ctx.Value(principalKey{}).(Principal)
+	p, ok := carried[Principal](ctx, principalKey{})
 	if !ok || p.Tenant.ValidateScope() != nil {
 		return Principal{}, &Error{
 			Kind: KindUnauthenticated, Code: "unauthenticated",

@@ -10,12 +10,12 @@ type requestIDKey struct{}
 // WithRequestID returns a context that carries the id of the HTTP request
 // that it serves.
 func WithRequestID(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, requestIDKey{}, id)
+	return carry(ctx, requestIDKey{}, id)
 }
 
 // RequestIDFrom returns the id that ctx carries, or "".
 func RequestIDFrom(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
+	id, _ := carried[string](ctx, requestIDKey{})
 	return id
 }
 
@@ -25,12 +25,12 @@ type clientKey struct{}
 // whose request it serves, as the edge knows it. The address must not come from
 // a header that the client itself can set.
 func WithClient(ctx context.Context, address netip.Addr) context.Context {
-	return context.WithValue(ctx, clientKey{}, address)
+	return carry(ctx, clientKey{}, address)
 }
 
 // ClientFrom returns the address that ctx carries; it is not valid where none
 // is known. Audit records and the counting of failed sign-ins use it.
 func ClientFrom(ctx context.Context) netip.Addr {
-	address, _ := ctx.Value(clientKey{}).(netip.Addr)
+	address, _ := carried[netip.Addr](ctx, clientKey{})
 	return address
 }

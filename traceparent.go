@@ -11,12 +11,12 @@ func WithTraceParent(ctx context.Context, traceParent string) context.Context {
 	if !ValidTraceParent(traceParent) {
 		return ctx
 	}
-	return context.WithValue(ctx, traceParentKey{}, traceParent)
+	return carry(ctx, traceParentKey{}, traceParent)
 }
 
 // TraceParentFrom returns the trace parent that ctx carries, or "".
 func TraceParentFrom(ctx context.Context) string {
-	s, _ := ctx.Value(traceParentKey{}).(string)
+	s, _ := carried[string](ctx, traceParentKey{})
 	return s
 }
 

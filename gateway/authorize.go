@@ -69,17 +69,26 @@ func admit(r platform.Route, a Authorizer, now func() time.Time, log *slog.Logge
 }
 
 // authorized tells the handler that the layers before it have checked who may
-// call the operation: handlers refuse without it (see [platform.CheckAccess]). It
-// also hands on the trace that the caller names.
+// call the operation.
 func authorized(operation string) func(http.Handler) http.Handler {
+	checked := checkedFor(operation)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			ctx := platform.WithAccess(r.Context(), operation)
-			if trace := r.Header["Traceparent"]; len(trace) == 1 {
-				ctx = platform.WithTraceParent(ctx, trace[0])
-			}
-			next.ServeHTTP(w, r.WithContext(ctx))
+			next.ServeHTTP(w, r.WithContext(checked(r.Context(), r)))
 		})
+	}
+}
+
+// checkedFor adds to a context that the caller was checked for the operation:
+// handlers refuse without it (see [platform.CheckAccess]). It also hands on the
+// trace that the caller names.
+func checkedFor(operation string) func(context.Context, *http.Request) context.Context {
+	return func(ctx context.Context, r *http.Request) context.Context {
+		ctx = platform.WithAccess(ctx, operation)
+		if trace := r.Header["Traceparent"]; len(trace) == 1 {
+			ctx = platform.WithTraceParent(ctx, trace[0])
+		}
+		return ctx
 	}
 }
 

@@ -43,8 +43,11 @@ type Config struct {
 	// cacheable routes; replicas that share it share both. It is needed
 	// unless both limits are NoLimit; without it nothing is cached.
 	Cache store.Cache
-	// Logger takes one line for each request, and faults; nil is silence.
+	// Logger takes faults and refusals; nil is silence.
 	Logger *slog.Logger
+	// AccessLog takes one line for each request; nil is Logger, and
+	// slog.New(slog.DiscardHandler) is none.
+	AccessLog *slog.Logger
 
 	// RateLimit is for each principal of each tenant, and for each client
 	// address on public routes. Zero is 6,000 a minute; [NoLimit] is none.
@@ -104,6 +107,9 @@ type Config struct {
 func (cfg Config) withDefaults() Config {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.AccessLog == nil {
+		cfg.AccessLog = cfg.Logger
 	}
 	cfg.Logger = problem.Sampled(cfg.Logger)
 	if cfg.RateLimit == (Rate{}) {

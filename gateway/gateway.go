@@ -89,7 +89,7 @@ func New(cfg Config, routers ...platform.Router) (*Gateway, error) {
 	}
 	rt.separate()
 	g.handler = wrap(rt,
-		WriteTimeout(cfg.WriteTimeout), requestContext(cfg.NewID, ClientAddress(cfg.TrustedProxies...)), Recover(cfg.Logger), AccessLog(cfg.Logger, cfg.Now), SecurityHeaders(), g.cors(),
+		WriteTimeout(cfg.WriteTimeout), requestContext(cfg.NewID, ClientAddress(cfg.TrustedProxies...)), Recover(cfg.Logger), AccessLog(cfg.AccessLog, cfg.Now), SecurityHeaders(), g.cors(),
 		BodyTimeout(cfg.Timeout))
 	return g, nil
 }
@@ -188,7 +188,7 @@ func (g *Gateway) layers(client clientFunc, who *chain) layers {
 func (l layers) around(r platform.Route, s *source) http.Handler {
 	var chain []func(http.Handler) http.Handler
 	log := l.cfg.Logger
-	maxBody, timeout := r.MaxBody, l.cfg.Timeout
+	maxBody, within := r.MaxBody, l.cfg.Timeout
 	if maxBody == 0 {
 		maxBody = l.cfg.MaxBody
 	}
@@ -210,17 +210,21 @@ func (l layers) around(r platform.Route, s *source) http.Handler {
 		chain = append(chain, admit(r, l.cfg.Authorizer, l.cfg.Now, log))
 	}
 	if s.proxy != nil {
-		timeout = s.proxy.upstream.Timeout
+		within = s.proxy.upstream.Timeout
 	}
 	if r.Live && !r.Access.Public() {
 		chain = append(chain, l.live, who.reverify(liveCheck, log))
 	}
+	var checked func(context.Context, *http.Request) context.Context
+	if s.proxy == nil {
+		checked = checkedFor(r.Operation)
+	}
 	if !r.Stream {
-		chain = append(chain, Timeout(timeout, log))
+		chain = append(chain, timeout(within, log, checked))
 	}
 	// Until here every body had Config.Timeout, whoever sends it.
-	if r.Stream || timeout != l.cfg.Timeout {
-		chain = append(chain, bodyTimeout(timeout, r.Stream))
+	if r.Stream || within != l.cfg.Timeout {
+		chain = append(chain, bodyTimeout(within, r.Stream))
 	}
 	declared, described := s.queries[r.Operation]
 	if described {
@@ -234,7 +238,7 @@ func (l layers) around(r platform.Route, s *source) http.Handler {
 	if s.proxy != nil && !r.Access.Public() {
 		chain = append(chain, s.proxy.withAssertion(r))
 	}
-	if s.proxy == nil {
+	if s.proxy == nil && r.Stream {
 		chain = append(chain, authorized(r.Operation))
 	}
 	return wrap(r.Handler, chain...)

@@ -60,6 +60,9 @@ func (o options) gateway() gateway.Config {
 		RateLimit: perMinute(o.rateLimit), SignInRateLimit: perMinute(o.signInLimit), CredentialRateLimit: perMinute(o.refusedLimit),
 		TrustedProxies: o.trustedProxies, Title: "Acme platform", Version: version(),
 	}
+	if !o.accessLog {
+		cfg.AccessLog = slog.New(slog.DiscardHandler)
+	}
 	if len(o.corsOrigins) > 0 {
 		cfg.CORS = &gateway.CORS{Origins: o.corsOrigins}
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"log/slog"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -139,4 +141,22 @@ var contract = map[string]string{
 	"notify.inbox.list": "GET /v1/notify/inbox", "notify.inbox.read": "POST /v1/notify/inbox/{id}/read", "notify.inbox.readAll": "POST /v1/notify/inbox/read-all",
 	"notify.inbox.stream": "GET /v1/notify/inbox/stream",
 	"health.live":         "GET /livez", "health.ready": "GET /readyz", "openapi": "GET /openapi.json", "docs": "GET /docs",
+}
+
+func TestAccessLogOption(t *testing.T) {
+	for option, lines := range map[string]int{"--access-log=true": 1, "--access-log=false": 0} {
+		o, err := parse([]string{"--data", t.TempDir(), option}, environment(nil), &bytes.Buffer{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		p, err := assemble(o, slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/v1/me", nil))
+		if n := strings.Count(log.String(), "msg=request "); n != lines {
+			t.Errorf("%s: %d lines for one request:\n%s", option, n, log.String())
+		}
+	}
 }

@@ -37,7 +37,7 @@ func startServer(ctx context.Context, program, database string) (*server, error)
 	}
 	args := []string{
 		"serve", "--addr", "127.0.0.1:0", "--log-format", "json", "--data", folder,
-		"--rate-limit", "0", "--sign-in-limit", "0", "--access-log=false", "--access-token-ttl", "1h",
+		"--rate-limit", "0", "--sign-in-limit", "0", "--access-token-ttl", "1h",
 	}
 	if database != "" {
 		args = append(args, "--postgres", database)
