@@ -18,6 +18,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/analytics"
 	"github.com/acme/platform/internal/test/testdb"
+	"github.com/acme/platform/internal/test/testseal"
 	"github.com/acme/platform/notify"
 	"github.com/acme/platform/store/idempotency"
 	"github.com/acme/platform/store/memory"
@@ -131,9 +132,9 @@ func TestAnAssembledPlatformListsItsCrossings(t *testing.T) {
 	ok(t, err)
 	_, err = idempotency.New(idempotency.Config{DB: db})
 	ok(t, err)
-	_, err = user.New(user.Config{DB: db, Issuer: "https://api.example.com", Cache: memory.NewCache(1 << 20)})
+	_, err = user.New(user.Config{DB: db, Sealer: testseal.New(t), Issuer: "https://api.example.com", Cache: memory.NewCache(1 << 20)})
 	ok(t, err)
-	_, err = notify.New(notify.Config{DB: db, Events: events, Queue: jobs, Directory: nobody{}})
+	_, err = notify.New(notify.Config{DB: db, Sealer: testseal.New(t), Events: events, Queue: jobs, Directory: nobody{}})
 	ok(t, err)
 	_, err = analytics.New(analytics.Config{DB: db})
 	ok(t, err)

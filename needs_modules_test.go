@@ -17,6 +17,7 @@ import (
 	"github.com/acme/platform/store/outbox"
 	"github.com/acme/platform/store/queue"
 	"github.com/acme/platform/store/redis"
+	"github.com/acme/platform/store/seal"
 	"github.com/acme/platform/store/sqldocs"
 	"github.com/acme/platform/store/sqlevents"
 	"github.com/acme/platform/store/sqlite"
@@ -43,8 +44,10 @@ func TestEveryModuleNamesWhatItNeeds(t *testing.T) {
 	ok(t, err)
 	mongos, err := mongo.New(mongo.Config{URL: "mongodb://127.0.0.1:1", Events: remote})
 	ok(t, err)
+	sealer, err := seal.New(seal.Config{Keys: seal.File(filepath.Join(t.TempDir(), "acme.keys"))})
+	ok(t, err)
 	users, err := user.New(user.Config{
-		DB: db, Issuer: "https://api.example.com", PubSub: live.PubSub(),
+		DB: db, Sealer: sealer, Issuer: "https://api.example.com", PubSub: live.PubSub(),
 		Cache: store.FallbackCache(live.Cache(), memory.NewCache(1<<20)),
 	})
 	ok(t, err)
@@ -52,12 +55,12 @@ func TestEveryModuleNamesWhatItNeeds(t *testing.T) {
 	ok(t, err)
 	metrics, err := analytics.New(analytics.Config{DB: db})
 	ok(t, err)
-	messages, err := notify.New(notify.Config{DB: db, Events: events, Queue: jobs, PubSub: live.PubSub(), Directory: nobody{}})
+	messages, err := notify.New(notify.Config{DB: db, Sealer: sealer, Events: events, Queue: jobs, PubSub: live.PubSub(), Directory: nobody{}})
 	ok(t, err)
 	gw, err := gateway.New(gateway.Config{Authenticators: gateway.Credentials(users), Authorizer: users, Cache: live.Cache()}, users, records)
 	ok(t, err)
 
-	all := []platform.Module{db, live, remote, events, documents, relay, users, records, metrics, messages, jobs, gw}
+	all := []platform.Module{db, sealer, live, remote, events, documents, relay, users, records, metrics, messages, jobs, gw}
 	if _, err := platform.New(platform.Config{}, all...); err != nil {
 		t.Fatalf("nothing is missing: %v", err)
 	}
@@ -69,10 +72,10 @@ func TestEveryModuleNamesWhatItNeeds(t *testing.T) {
 		{documents, []platform.Module{db}},
 		{jobs, []platform.Module{db}},
 		{relay, []platform.Module{db, remote}},
-		{users, []platform.Module{db, live}},
+		{users, []platform.Module{db, sealer, live}},
 		{records, []platform.Module{documents}},
 		{metrics, []platform.Module{db}},
-		{messages, []platform.Module{db, events, jobs, live}},
+		{messages, []platform.Module{db, sealer, events, jobs, live}},
 		{gw, []platform.Module{users, live}}, // data has nothing to start
 	} {
 		for _, missing := range c.needs {

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/test/testseal"
 	"github.com/acme/platform/internal/test/teststack"
 	"github.com/acme/platform/standard"
 	"github.com/acme/platform/store/postgres"
@@ -52,7 +53,7 @@ func TestHalfStartedSetIsClosed(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = admin.Close() })
 			return fixture{
-				standard.Config{Data: t.TempDir(), PublicURL: "https://api.example.com", Relational: postgres.Open(url + separator + "application_name=" + application)},
+				standard.Config{Data: t.TempDir(), Sealer: testseal.Opener(), PublicURL: "https://api.example.com", Relational: postgres.Open(url + separator + "application_name=" + application)},
 				func() (n int) {
 					err := admin.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_stat_activity
 						WHERE application_name = $1 AND datname = current_database()`, application).Scan(&n)

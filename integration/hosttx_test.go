@@ -11,6 +11,7 @@ import (
 	"testing/fstest"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/internal/test/testseal"
 	"github.com/acme/platform/internal/test/teststack"
 	"github.com/acme/platform/notify"
 	"github.com/acme/platform/standard"
@@ -121,7 +122,7 @@ func onSQLiteShop(t *testing.T) *shop {
 // onPostgresShop joins the host's own transaction, on the host's own pool.
 func onPostgresShop(t *testing.T) *shop {
 	url := teststack.Postgres(t)
-	s := openShop(t, standard.Config{Relational: postgres.Open(url), PublicURL: "https://shop.test"})
+	s := openShop(t, standard.Config{Relational: postgres.Open(url), Sealer: testseal.Opener(), PublicURL: "https://shop.test"})
 	host, err := sql.Open("pgx", url)
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/acme/platform/internal/test/testseal"
 	"github.com/acme/platform/internal/test/teststack"
 )
 
@@ -43,7 +44,7 @@ func newRig(t *testing.T) *rig {
 	}
 	r.lost = teststack.NewLostReply(t, r.proxies["postgres"].Addr, "COMMIT\x00")
 	r.at = place{
-		"--postgres", r.servers["postgres"].URLAt(r.lost.Addr),
+		"--sealing-keys", testseal.Keyset, "--postgres", r.servers["postgres"].URLAt(r.lost.Addr),
 		"--kafka", "kafka://" + r.proxies["kafka"].Addr + "/rig?replication=1&partitions=4",
 	}
 	if s := r.servers["redis"]; s != nil {

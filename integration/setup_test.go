@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/acme/platform/internal/test/testdb"
+	"github.com/acme/platform/internal/test/testseal"
 	"github.com/acme/platform/internal/test/teststack"
 	"github.com/acme/platform/store"
 )
@@ -120,7 +121,7 @@ var places atomic.Int64
 
 func onPostgres(t *testing.T) place {
 	t.Helper()
-	return place{"--postgres", teststack.Postgres(t), "--mail-dir", filepath.Join(t.TempDir(), "mail")}
+	return place{"--postgres", teststack.Postgres(t), "--mail-dir", filepath.Join(t.TempDir(), "mail"), "--sealing-keys", testseal.Keyset}
 }
 
 func onRedis(t *testing.T) place {

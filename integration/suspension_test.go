@@ -15,6 +15,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/gateway"
 	"github.com/acme/platform/internal/test/testdb"
+	"github.com/acme/platform/internal/test/testseal"
 	"github.com/acme/platform/internal/test/teststack"
 	"github.com/acme/platform/notify"
 	"github.com/acme/platform/store"
@@ -47,8 +48,9 @@ func assembleSuspendable(t *testing.T, db store.Relational, bus store.PubSub, ca
 			t.Fatal(err)
 		}
 	}
+	sealer := testseal.New(t)
 	users, err := user.New(user.Config{
-		DB: db, Issuer: "https://api.example.com", Cache: cache, PubSub: bus, VerifyTTL: time.Minute,
+		DB: db, Sealer: sealer, Issuer: "https://api.example.com", Cache: cache, PubSub: bus, VerifyTTL: time.Minute,
 		OnInvitation: func(context.Context, store.Tx, user.Invitation, user.Secret) error { return nil },
 	})
 	must(err)
@@ -61,14 +63,14 @@ func assembleSuspendable(t *testing.T, db store.Relational, bus store.PubSub, ca
 	})
 	must(err)
 	messages, err := notify.New(notify.Config{
-		DB: db, Events: events, Queue: jobs, Directory: nobody{}, PubSub: bus, Limits: users.Limits(nil), AllowPrivateNetworks: true,
+		DB: db, Sealer: sealer, Events: events, Queue: jobs, Directory: nobody{}, PubSub: bus, Limits: users.Limits(nil), AllowPrivateNetworks: true,
 	})
 	must(err)
 	gw, err := gateway.New(gateway.Config{
 		Authenticators: gateway.Credentials(users), Authorizer: users, Cache: cache, RateLimit: gateway.NoLimit, SignInRateLimit: gateway.NoLimit,
 	}, users, messages)
 	must(err)
-	p, err := platform.New(platform.Config{Elsewhere: []platform.Module{db.(platform.Module)}}, events, users, messages, jobs, gw)
+	p, err := platform.New(platform.Config{Elsewhere: []platform.Module{db.(platform.Module)}}, sealer, events, users, messages, jobs, gw)
 	must(err)
 	must(p.Start(t.Context()))
 	t.Cleanup(func() {

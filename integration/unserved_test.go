@@ -17,6 +17,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/data"
 	"github.com/acme/platform/gateway"
+	"github.com/acme/platform/internal/test/testseal"
 	"github.com/acme/platform/internal/test/teststack"
 	"github.com/acme/platform/platformtest/testclock"
 	"github.com/acme/platform/store"
@@ -62,7 +63,8 @@ func testForgottenStream(t *testing.T, db store.Relational, clock *testclock.Clo
 	var log syncBuffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	cache := inmemory.NewCache(1 << 20)
-	users, err := user.New(user.Config{DB: db, Issuer: "https://api.example.com", Cache: cache, Now: clock.Now})
+	sealer := testseal.New(t)
+	users, err := user.New(user.Config{DB: db, Sealer: sealer, Issuer: "https://api.example.com", Cache: cache, Now: clock.Now})
 	must(err)
 	documents, err := sqldocs.New(sqldocs.Config{DB: db, Now: clock.Now})
 	must(err)
@@ -72,7 +74,7 @@ func testForgottenStream(t *testing.T, db store.Relational, clock *testclock.Clo
 		Authenticators: gateway.Credentials(users), Authorizer: users, Cache: cache, Logger: logger, Now: clock.Now,
 	}, users, records)
 	must(err)
-	p, err := platform.New(platform.Config{}, db.(platform.Module), documents, users, records, gw)
+	p, err := platform.New(platform.Config{}, db.(platform.Module), sealer, documents, users, records, gw)
 	must(err)
 	must(p.Start(t.Context()))
 	defer func() { must(p.Stop(context.WithoutCancel(t.Context()))) }()

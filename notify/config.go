@@ -17,10 +17,13 @@ import (
 	"github.com/acme/platform/store/queue"
 )
 
-// Config configures a [Service]. DB, Events, Queue and Directory are required.
+// Config configures a [Service]. DB, Sealer, Events, Queue and Directory are required.
 type Config struct {
 	// DB holds messages, deliveries, templates, rules and endpoints.
 	DB store.Relational
+	// Sealer encrypts the secrets of endpoints. All processes of an installation
+	// must have the same keyset. Package store/seal has one.
+	Sealer store.Sealer
 	// Events is the stream that rules and endpoints listen to.
 	Events store.Events
 	// Queue runs the deliveries; its store must be DB. Its Limits say how many
@@ -112,6 +115,7 @@ var builtinName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 func (cfg Config) withDefaults() (Config, error) {
 	check := setting.For("notify")
 	check.Need(cfg.DB != nil, "DB", "must be set")
+	check.Need(cfg.Sealer != nil, "Sealer", `must be set, such as seal.New(seal.Config{Keys: seal.File("/etc/acme/platform.keys")})`)
 	check.Need(cfg.Events != nil, "Events", "must be set")
 	check.Need(cfg.Queue != nil, "Queue", "must be set")
 	check.Need(cfg.Directory != nil, "Directory", "must be set")

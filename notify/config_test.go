@@ -17,7 +17,7 @@ func TestConfig(t *testing.T) {
 		t.Fatal("an empty Config is taken")
 	}
 	for _, field := range []string{
-		"DB", "Events", "Queue", "Directory", "Mail.SMTP.Host", "Mail.SMTP.Port", "Mail.SMTP.TLS", "Mail.SMTP.From", "Mail.SMTP.Username",
+		"DB", "Sealer", "Events", "Queue", "Directory", "Mail.SMTP.Host", "Mail.SMTP.Port", "Mail.SMTP.TLS", "Mail.SMTP.From", "Mail.SMTP.Username",
 		"Rules[0].ID", "Rules[0] ", "Rules[1].Template",
 	} {
 		if !strings.Contains(err.Error(), "Config."+field) {

@@ -9,6 +9,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/notify"
 	"github.com/acme/platform/store/queue"
+	"github.com/acme/platform/store/seal"
 	"github.com/acme/platform/store/sqlevents"
 	"github.com/acme/platform/store/sqlite"
 )
@@ -46,11 +47,15 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	messages, err := notify.New(notify.Config{DB: db, Events: events, Queue: jobs, Directory: directory{}})
+	sealer, err := seal.New(seal.Config{Keys: seal.File(filepath.Join(folder, "acme.keys"))})
 	if err != nil {
 		return err
 	}
-	p, err := platform.New(platform.Config{}, db, events, jobs, messages)
+	messages, err := notify.New(notify.Config{DB: db, Sealer: sealer, Events: events, Queue: jobs, Directory: directory{}})
+	if err != nil {
+		return err
+	}
+	p, err := platform.New(platform.Config{}, db, sealer, events, jobs, messages)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/test/routes"
 	"github.com/acme/platform/internal/test/testdb"
+	"github.com/acme/platform/internal/test/testseal"
 	"github.com/acme/platform/notify"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/outbox"
@@ -132,7 +133,7 @@ func openOn(t testing.TB, place *testdb.Place, db testdb.DB, people *people, con
 	must(err)
 	w.queue, err = queue.New(queue.Config{DB: w.db, Interval: time.Hour, Lease: 3 * time.Hour})
 	must(err)
-	cfg := notify.Config{DB: w.db, Events: w.events, Queue: w.queue, Directory: people, AllowPrivateNetworks: true, Authorizer: granted{}, VerifiedSender: everyone}
+	cfg := notify.Config{DB: w.db, Sealer: testseal.New(w.t), Events: w.events, Queue: w.queue, Directory: people, AllowPrivateNetworks: true, Authorizer: granted{}, VerifiedSender: everyone}
 	if configure != nil {
 		configure(&cfg)
 	}
@@ -142,7 +143,8 @@ func openOn(t testing.TB, place *testdb.Place, db testdb.DB, people *people, con
 	if way != nil {
 		w.svc.SetTransport(way)
 	}
-	w.p, err = platform.New(platform.Config{Elsewhere: []platform.Module{w.db}}, w.events, w.queue, w.svc)
+	sealer, _ := cfg.Sealer.(platform.Module)
+	w.p, err = platform.New(platform.Config{Elsewhere: []platform.Module{w.db}}, sealer, w.events, w.queue, w.svc)
 	must(err)
 	must(w.p.Start(ctx))
 	w.mux = routes.Mux(w.svc.Routes())

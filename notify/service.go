@@ -84,7 +84,9 @@ func New(cfg Config) (*Service, error) {
 func (*Service) Name() string { return "notify" }
 
 // Needs implements [platform.Dependent].
-func (s *Service) Needs() []any { return []any{s.cfg.DB, s.cfg.Events, s.cfg.Queue, s.cfg.PubSub} }
+func (s *Service) Needs() []any {
+	return []any{s.cfg.DB, s.cfg.Sealer, s.cfg.Events, s.cfg.Queue, s.cfg.PubSub}
+}
 
 // Routes returns the HTTP operations.
 func (s *Service) Routes() []platform.Route { return s.api.Routes() }

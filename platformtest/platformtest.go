@@ -2,12 +2,14 @@ package platformtest
 
 import (
 	"context"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/platformtest/testclock"
 	"github.com/acme/platform/standard"
+	"github.com/acme/platform/store/seal"
 )
 
 // stopTime bounds the end of a platform, in the time of the test.
@@ -33,6 +35,9 @@ func New(tb testing.TB, cfg standard.Config) *Platform {
 	p := &Platform{tb: tb}
 	if cfg.Data == "" && cfg.Relational == nil {
 		cfg.Data = tb.TempDir()
+	}
+	if cfg.Relational != nil && cfg.Sealer == nil {
+		cfg.Sealer = seal.Open(seal.File(filepath.Join(tb.TempDir(), "acme.keys")))
 	}
 	if cfg.Now == nil {
 		p.Clock = testclock.At(time.Now().UTC().Truncate(time.Second))

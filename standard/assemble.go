@@ -17,7 +17,7 @@ func (p *Platform) makeAccounts(cfg Config, s *stores) (err error) {
 	p.Accounts = cfg.Accounts
 	if p.Accounts == nil {
 		c := cfg.Users
-		c.DB, c.Cache, c.PubSub = s.db, s.logins, s.pubsub
+		c.DB, c.Cache, c.PubSub, c.Sealer = s.db, s.logins, s.pubsub, s.sealer
 		fill(&c.Issuer, cfg.PublicURL)
 		cfg.share(&c.Logger, &c.Now, &c.NewID)
 		if c.Limits == nil {
@@ -54,7 +54,7 @@ func (p *Platform) makeJobs(cfg Config, s *stores) (err error) {
 
 func (p *Platform) makeMessages(cfg Config, s *stores) (err error) {
 	c := cfg.Messages
-	c.DB, c.Events, c.Queue, c.PubSub, c.Mail = s.db, s.events, p.Jobs, s.pubsub, cfg.Mail
+	c.DB, c.Events, c.Queue, c.PubSub, c.Sealer, c.Mail = s.db, s.events, p.Jobs, s.pubsub, s.sealer, cfg.Mail
 	fill[notify.Directory](&c.Directory, p.Accounts)
 	fill[notify.Authorizer](&c.Authorizer, authorizer(p.Accounts))
 	if sender, ok := p.Accounts.(VerifiedSender); ok && c.VerifiedSender == nil {

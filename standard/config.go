@@ -16,14 +16,16 @@ import (
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/outbox"
 	"github.com/acme/platform/store/queue"
+	"github.com/acme/platform/store/seal"
 	"github.com/acme/platform/user"
 )
 
-// Config says what the platform is made of. Data, or Relational and PublicURL,
-// must be set; everything else has a good default.
+// Config says what the platform is made of. Data, or Relational, PublicURL
+// and Sealer, must be set; everything else has a good default.
 type Config struct {
-	// Data is the folder of what is embedded: the SQLite file acme.db, and the
-	// folder mail of e-mails where Mail is nil. It is made where it is missing.
+	// Data is the folder of what is embedded: the SQLite file acme.db, the keys
+	// of its secrets acme.keys where Sealer is nil, and the folder mail of e-mails
+	// where Mail is nil. It is made where it is missing.
 	// It must be set unless Relational is, and is not used then.
 	Data string
 	// PublicURL is where clients reach the platform, with Gateway.BasePath, such
@@ -47,6 +49,13 @@ type Config struct {
 	// Events is the stream, such as kafka.Open(url); nil is a table of
 	// Relational.
 	Events store.EventsOpener
+
+	// Sealer encrypts the secrets that are stored: signing keys, the secrets of
+	// webhooks, the seeds of second factors. With Relational it must be set, such
+	// as seal.Open(seal.File("/etc/acme/platform.keys")), and all processes must
+	// have the same keyset; the embedded platform has its keyset in the file
+	// acme.keys in Data, which a backup of the database needs as well.
+	Sealer store.SealerOpener
 
 	// Accounts are the host's own people in place of package user; nil is
 	// package user. Users is not used with it.
@@ -99,8 +108,15 @@ func (cfg Config) withDefaults() (Config, error) {
 		errs = append(errs, errors.New("standard: Config.PublicURL: say where clients reach the platform, "+
 			`such as PublicURL: "https://api.example.com"`))
 	}
+	if cfg.Relational != nil && cfg.Sealer == nil {
+		errs = append(errs, errors.New("standard: Config.Sealer: say where the keys of stored secrets are, "+
+			`such as Sealer: seal.Open(seal.File("/etc/acme/platform.keys"))`))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return Config{}, err
+	}
+	if cfg.Sealer == nil {
+		cfg.Sealer = seal.Open(seal.File(filepath.Join(cfg.Data, "acme.keys")))
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -10,11 +10,12 @@
 //	mux.Handle("/", api)
 //
 // The zero Config with a folder for its data is the embedded platform: a SQLite
-// file and this process's memory. Other stores come in by openers, so that a
+// file with the keys of its secrets beside it, and this process's memory. Other stores come in by openers, so that a
 // program holds only the drivers that it names:
 //
 //	standard.Config{
 //		PublicURL:  "https://api.example.com",
+//		Sealer:     seal.Open(seal.File("/etc/acme/platform.keys")),
 //		Relational: postgres.Open(postgresURL),
 //		Documents:  mongo.Open(mongoURL),
 //		Live:       redis.Open(redisURL),

@@ -10,12 +10,14 @@ import (
 	"github.com/acme/platform/store/mongo"
 	"github.com/acme/platform/store/postgres"
 	"github.com/acme/platform/store/redis"
+	"github.com/acme/platform/store/seal"
 )
 
 // embedded is what the platform with nothing but a folder says of itself. The
 // number of readers depends on the machine, that of operations grows.
 const embedded = `
 sqlite     the file acme-data/acme.db, synchronous=FULL, N readers and 64 long ones, 64 MiB of the disk kept in reserve
+seal       secrets are sealed under keys in the file acme-data/acme.keys
 events     a table of sqlite, kept for 7 days, batches of 500, leases of 10 s; its relay: from the outbox of sqlite to events, batches of 500, a look every 1 s, dead events kept for 30 days
 documents  tables of sqlite
 user       accounts in sqlite, issuer https://api.example.com, access tokens of 10 min, sessions of up to 90 days, ended when idle for 30 days
@@ -48,6 +50,7 @@ func TestExplain(t *testing.T) {
 func TestExplainShowsNoSecret(t *testing.T) {
 	p, err := standard.New(standard.Config{
 		PublicURL:  "https://api.example.com",
+		Sealer:     seal.Open(seal.File("/etc/acme/platform.keys")),
 		Relational: postgres.Open("postgres://owner:hunter2@pg.example:5433/acme"),
 		Documents:  mongo.Open("mongodb://app:hunter2@m1.example:27017,m2.example:27017/films"),
 		Live:       redis.Open("rediss://app:hunter2@cache.example:6380/3?prefix=acme"),
@@ -58,7 +61,7 @@ func TestExplainShowsNoSecret(t *testing.T) {
 	}
 	got := p.Explain()
 	for _, part := range []string{
-		"pg.example:5433/acme", "m1.example:27017, m2.example:27017", "database films", "cache.example:6380, database 3", `"acme:"`,
+		"keys in the file /etc/acme/platform.keys", "pg.example:5433/acme", "m1.example:27017, m2.example:27017", "database films", "cache.example:6380, database 3", `"acme:"`,
 		"k1.example:9093 with TLS and SCRAM-SHA-512", "the topic events", "from the outbox of postgres to kafka",
 	} {
 		if !strings.Contains(got, part) {

@@ -25,6 +25,8 @@ type Parts struct {
 	Cache     store.Cache
 	PubSub    store.PubSub
 	Events    store.Events
+	// Sealer encrypts secrets of the modules that are stored.
+	Sealer store.Sealer
 	// Jobs runs durable work in the background. A module registers its handlers
 	// when it is made.
 	Jobs *queue.Queue
@@ -82,7 +84,7 @@ func New(cfg Config) (*Platform, error) {
 		return nil, err
 	}
 	p := &Platform{Parts: Parts{
-		DB: s.db, Documents: s.documents, Cache: s.cache, PubSub: s.pubsub, Events: s.events,
+		DB: s.db, Documents: s.documents, Cache: s.cache, PubSub: s.pubsub, Events: s.events, Sealer: s.sealer,
 		Limits: cfg.Limits, Scans: s.scans, Logger: cfg.Logger, Now: cfg.Now, NewID: cfg.NewID,
 	}}
 	if err := p.assemble(cfg, s); err != nil {

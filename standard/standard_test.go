@@ -19,6 +19,7 @@ import (
 	"github.com/acme/platform/standard"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/memory"
+	"github.com/acme/platform/store/seal"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -115,7 +116,11 @@ func TestMistakes(t *testing.T) {
 	for says, cfg := range map[string]standard.Config{
 		"standard: Config.Data: name a folder": {},
 		"standard: Config.PublicURL: say":      {Relational: refuses},
-		"standard: Relational: the URL cannot": {Relational: refuses, PublicURL: "https://example.com"},
+		`standard: Config.Sealer: say where the keys of stored secrets are, such as Sealer: seal.Open(seal.File(`: {
+			Relational: refuses, PublicURL: "https://example.com",
+		},
+		"standard: Sealer: seal: Config.Keys must be set": {Data: data, Sealer: seal.Open(nil)},
+		"standard: Relational: the URL cannot":            {Relational: refuses, PublicURL: "https://example.com", Sealer: seal.Open(seal.Memory(""))},
 		"which is no platform.Module": {Data: data, Events: func(store.Env) (store.Events, error) {
 			return struct{ store.Events }{}, nil
 		}},

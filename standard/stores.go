@@ -35,6 +35,7 @@ type stores struct {
 	logins    store.Cache // counts failed sign-ins, also while Live is unavailable
 	pubsub    store.PubSub
 	events    store.Events
+	sealer    store.Sealer
 	scans     *store.Scans
 	// modules are in the order of their start.
 	modules []platform.Module
@@ -43,7 +44,7 @@ type stores struct {
 // openStores makes the stores; none connects before its Start.
 func openStores(cfg Config) (*stores, error) {
 	s := &stores{}
-	for _, open := range []func(Config) error{s.openRelational, s.openLive, s.openEvents, s.openDocuments} {
+	for _, open := range []func(Config) error{s.openRelational, s.openSealer, s.openLive, s.openEvents, s.openDocuments} {
 		if err := open(cfg); err != nil {
 			return nil, err
 		}
@@ -62,6 +63,18 @@ func (s *stores) openRelational(cfg Config) (err error) {
 		return named("Relational", err)
 	}
 	return s.add("Relational", s.db)
+}
+
+// openSealer makes what encrypts secrets. One that is no module is the host's own
+// and has nothing to start.
+func (s *stores) openSealer(cfg Config) (err error) {
+	if s.sealer, err = cfg.Sealer(cfg.env()); err != nil {
+		return named("Sealer", err)
+	}
+	if m, ok := s.sealer.(platform.Module); ok {
+		s.modules = append(s.modules, m)
+	}
+	return nil
 }
 
 func (s *stores) openLive(cfg Config) error {

@@ -18,6 +18,8 @@ type (
 	LiveOpener func(Env) (Live, error)
 	// EventsOpener opens a stream.
 	EventsOpener func(Env) (Events, error)
+	// SealerOpener makes what encrypts secrets.
+	SealerOpener func(Env) (Sealer, error)
 )
 
 // Live is a cache and live messages of one server.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/test/testdb"
+	"github.com/acme/platform/internal/test/testseal"
 	"github.com/acme/platform/store/memory"
 	"github.com/acme/platform/user"
 )
@@ -160,7 +161,7 @@ func TestSuspendedOrganization(t *testing.T) {
 func TestRestart(t *testing.T) {
 	place, c := testdb.NewPlace(t), newClock()
 	db := place.Open(t)
-	cfg := user.Config{DB: db, Issuer: issuer, Cache: memory.NewCache(1 << 20), Now: c.Now}
+	cfg := user.Config{DB: db, Sealer: testseal.New(t), Issuer: issuer, Cache: memory.NewCache(1 << 20), Now: c.Now}
 	first, err := user.New(cfg)
 	noError(t, err)
 	first.CheapPasswords()
@@ -205,7 +206,7 @@ func TestCancelled(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	_, err := user.New(user.Config{AccessTTL: time.Hour * 2, KeyPrefix: "rt", Roles: map[string][]string{"Bad Name": {"a..b"}}})
-	for _, field := range []string{"DB", "Issuer", "Cache", "AccessTTL", "KeyPrefix", "Roles[Bad Name]"} {
+	for _, field := range []string{"DB", "Sealer", "Issuer", "Cache", "AccessTTL", "KeyPrefix", "Roles[Bad Name]"} {
 		if err == nil || !strings.Contains(err.Error(), "Config."+field+" ") {
 			t.Errorf("%s is not named: %v", field, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/acme/platform/store/memory"
+	"github.com/acme/platform/store/seal"
 	"github.com/acme/platform/store/sqlite"
 	"github.com/acme/platform/user"
 )
@@ -22,7 +23,9 @@ func Example() {
 	check(err)
 	check(db.Start(ctx))
 	defer db.Close()
-	users, err := user.New(user.Config{DB: db, Issuer: "https://api.example.com", Cache: memory.NewCache(1 << 20)})
+	sealer, err := seal.New(seal.Config{Keys: seal.File(filepath.Join(dir, "acme.keys"))})
+	check(err)
+	users, err := user.New(user.Config{DB: db, Sealer: sealer, Issuer: "https://api.example.com", Cache: memory.NewCache(1 << 20)})
 	check(err)
 	check(users.Start(ctx))
 	defer users.Stop(ctx)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/test/testdb"
+	"github.com/acme/platform/internal/test/testseal"
 	"github.com/acme/platform/platformtest/testclock"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/user"
@@ -53,7 +54,7 @@ func (b *bundle) replica(tb testing.TB, change ...func(*user.Config)) *bundle {
 
 func start(tb testing.TB, db testdb.DB, c *clock, change ...func(*user.Config)) *user.Service {
 	tb.Helper()
-	cfg := user.Config{DB: db, Issuer: issuer, Cache: newClockCache(c), Now: c.Now, OnInvitation: (&letters{}).put}
+	cfg := user.Config{DB: db, Sealer: testseal.New(tb), Issuer: issuer, Cache: newClockCache(c), Now: c.Now, OnInvitation: (&letters{}).put}
 	for _, f := range change {
 		f(&cfg)
 	}

@@ -25,11 +25,13 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// Config configures a [Service]. DB, Issuer and Cache must be set.
+// Config configures a [Service]. DB, Sealer, Issuer and Cache must be set.
 type Config struct {
-	// DB keeps everything; the private signing keys too, so whoever can read
-	// it can sign tokens.
+	// DB keeps everything, the signing keys sealed by Sealer.
 	DB store.Relational
+	// Sealer encrypts what must not be readable in DB. All processes of an
+	// installation must have the same keyset. Package store/seal has one.
+	Sealer store.Sealer
 	// Issuer names this installation in the iss claim of its access tokens,
 	// as an absolute URL such as "https://api.example.com". It has no
 	// default, so that two installations never accept each other's tokens
@@ -161,6 +163,7 @@ func (c Config) withDefaults() Config {
 func (c Config) validate() error {
 	check := setting.For("user")
 	check.Need(c.DB != nil, "DB", "must be set")
+	check.Need(c.Sealer != nil, "Sealer", `must be set, such as seal.New(seal.Config{Keys: seal.File("/etc/acme/platform.keys")})`)
 	check.Need(absoluteURL(c.Issuer), "Issuer", "must be an absolute http or https URL")
 	check.Need(c.Cache != nil, "Cache", "must be set")
 	check.Need(c.AccessTTL >= time.Second && c.AccessTTL <= time.Hour, "AccessTTL", "must be from 1s to 1h")
@@ -249,7 +252,7 @@ func New(cfg Config) (*Service, error) {
 func (s *Service) Name() string { return "user" }
 
 // Needs implements [platform.Dependent].
-func (s *Service) Needs() []any { return []any{s.cfg.DB, s.cfg.Cache, s.cfg.PubSub} }
+func (s *Service) Needs() []any { return []any{s.cfg.DB, s.cfg.Sealer, s.cfg.Cache, s.cfg.PubSub} }
 
 // Start brings the tables to their newest form, makes the first signing key
 // and begins the work in the background.

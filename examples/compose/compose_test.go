@@ -13,6 +13,9 @@ import (
 
 	"go.uber.org/goleak"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/acme/platform/store"
+	"github.com/acme/platform/store/seal"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -44,7 +47,7 @@ func parse(text string) (file, error) {
 var (
 	tagged = regexp.MustCompile(`^[a-z0-9./-]+:[a-z0-9.-]*[0-9][a-z0-9.-]*$`)
 	// secret is the name of a variable that must not have a value here.
-	secret = regexp.MustCompile(`PASSWORD|SECRET|AUTH|_KEY$`)
+	secret = regexp.MustCompile(`PASSWORD|SECRET|AUTH|_KEYS?$`)
 	// required is a value that comes from the environment or not at all.
 	required = regexp.MustCompile(`^\$\{[A-Z_]+:\?[^}]+\}$`)
 	// login is the part of a URL before the host.
@@ -187,6 +190,22 @@ func TestVariablesAreFlags(t *testing.T) {
 	}
 }
 
+// checkKeyset seals and opens under a keyset.
+func checkKeyset(t *testing.T, text string) {
+	t.Helper()
+	sealer, err := seal.New(seal.Config{Keys: seal.Memory(text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := sealer.Seal(t.Context(), store.Cell{}, []byte("a secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plain, err := sealer.Open(t.Context(), store.Cell{}, sealed); err != nil || string(plain) != "a secret" {
+		t.Errorf("got %q, %v", plain, err)
+	}
+}
+
 // make-env.sh makes every password that the file asks for, each another one, for
 // nobody else to read, and once.
 func TestMakeEnv(t *testing.T) {
@@ -211,6 +230,11 @@ func TestMakeEnv(t *testing.T) {
 	seen := make(map[string]bool)
 	for line := range strings.Lines(text) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		if name == "SEALING_KEYS" {
+			values[name] = value
+			checkKeyset(t, value)
+			continue
+		}
 		if !regexp.MustCompile(`^[0-9a-f]{48}$`).MatchString(value) || seen[value] {
 			t.Errorf("%s is %q", name, value)
 		}

@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 		fmt.Fprint(stdout, usage)
 		return 0
 	case "keys":
-		if err := printKeys(stdout); err != nil {
+		if err := printKeys(ctx, stdout); err != nil {
 			fmt.Fprintln(stderr, "microservices:", err)
 			return 1
 		}

@@ -18,7 +18,7 @@ import (
 
 const usage = `microservices is the platform as processes of their own.
 
-  microservices keys                                print a new pair of keys for the assertions
+  microservices keys                                print new keys, for the assertions and for stored secrets
   microservices gateway [flags]                     serve the API
   microservices user|data|analytics|notify [flags]  serve one service to the gateway
   microservices ROLE --help                         list the flags
@@ -49,6 +49,7 @@ type options struct {
 	limits    platform.Limits // of every tenant
 
 	postgres, redis, mongo, mongoDatabase string
+	sealingKeys                           string
 	kafka                                 kafka.Config
 	smtp                                  *notify.SMTP // nil is none
 	mailDir                               string       // where there is no server
@@ -62,11 +63,11 @@ type options struct {
 // needs are the flags without which a role cannot be.
 func needs(role string) []string {
 	return map[string][]string{
-		roleGateway:   {"assertion-key", "public-url", "postgres", "redis", "user-urls", "data-urls", "analytics-urls", "notify-urls"},
-		roleUser:      {"assertion-public-key", "public-url", "trusted-proxies", "postgres", "redis", "kafka"},
+		roleGateway:   {"assertion-key", "public-url", "postgres", "sealing-keys", "redis", "user-urls", "data-urls", "analytics-urls", "notify-urls"},
+		roleUser:      {"assertion-public-key", "public-url", "trusted-proxies", "postgres", "sealing-keys", "redis", "kafka"},
 		roleData:      {"assertion-public-key", "mongo", "kafka"},
 		roleAnalytics: {"assertion-public-key", "postgres"},
-		roleNotify:    {"assertion-public-key", "public-url", "postgres", "redis", "kafka"},
+		roleNotify:    {"assertion-public-key", "public-url", "postgres", "sealing-keys", "redis", "kafka"},
 	}[role]
 }
 
@@ -104,6 +105,7 @@ func (o *options) settings() []setting {
 			return err
 		}},
 		{"postgres", "postgres://owner@host:5432/database?sslmode=verify-full", text(&o.postgres)},
+		{"sealing-keys", "the keys of stored secrets, the same for gateway, user and notify; better in PLATFORM_SEALING_KEYS", text(&o.sealingKeys)},
 		{"redis", "rediss://user@host:6379/0", text(&o.redis)},
 		{"mongo", "mongodb://user@host:27017/?tls=true", text(&o.mongo)},
 		{"mongo-database", "database in MongoDB (default platform)", text(&o.mongoDatabase)},

@@ -63,7 +63,7 @@ func TestOptions(t *testing.T) {
 
 func TestOptionsRefused(t *testing.T) {
 	full := map[string]string{
-		"PLATFORM_PUBLIC_URL": "http://a.test", "PLATFORM_POSTGRES": "postgres://a", "PLATFORM_REDIS": "redis://a", "PLATFORM_KAFKA": "kafka://a:1",
+		"PLATFORM_PUBLIC_URL": "http://a.test", "PLATFORM_POSTGRES": "postgres://a", "PLATFORM_SEALING_KEYS": "e30=", "PLATFORM_REDIS": "redis://a", "PLATFORM_KAFKA": "kafka://a:1",
 		"PLATFORM_ASSERTION_PUBLIC_KEY": strings.Repeat("A", 43) + "=", "PLATFORM_TRUSTED_PROXIES": "10.0.0.0/8",
 	}
 	const secret = "s3cret"
@@ -74,7 +74,7 @@ func TestOptionsRefused(t *testing.T) {
 	}{
 		"no role":           {nil, nil, []string{"microservices keys"}},
 		"unknown role":      {[]string{"users"}, nil, []string{`no role "users"`, "analytics"}},
-		"nothing set":       {[]string{roleUser}, nil, []string{"--postgres or PLATFORM_POSTGRES", "--kafka", "--redis", "--assertion-public-key", "--trusted-proxies"}},
+		"nothing set":       {[]string{roleUser}, nil, []string{"--postgres or PLATFORM_POSTGRES", "--kafka", "--redis", "--assertion-public-key", "--trusted-proxies", "--sealing-keys or PLATFORM_SEALING_KEYS"}},
 		"gateway, no key":   {[]string{roleGateway}, full, []string{"--assertion-key", "--notify-urls"}},
 		"not a flag":        {[]string{roleUser, "postgres"}, full, []string{`"postgres" is not a flag`}},
 		"bad public key":    {[]string{roleUser, "--assertion-public-key", secret}, full, []string{"--assertion-public-key: must be a key"}},

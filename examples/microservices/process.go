@@ -9,6 +9,7 @@ import (
 	"github.com/acme/platform/store/outbox"
 	"github.com/acme/platform/store/postgres"
 	"github.com/acme/platform/store/redis"
+	"github.com/acme/platform/store/seal"
 )
 
 // process is one process while it is put together: each role takes the stores
@@ -18,6 +19,7 @@ type process struct {
 	log *slog.Logger
 	// modules are in the order of their start: what others stand on first.
 	modules []platform.Module
+	sealer  *seal.Sealer // once withSealer was called
 
 	platform *platform.Platform
 	handler  http.Handler
@@ -60,6 +62,20 @@ func (p *process) withRedis() (*redis.Client, error) {
 	}
 	p.add(client)
 	return client, nil
+}
+
+// withSealer is what encrypts stored secrets, for users and messages.
+func (p *process) withSealer() (*seal.Sealer, error) {
+	if p.sealer != nil {
+		return p.sealer, nil
+	}
+	sealer, err := seal.New(seal.Config{Keys: seal.Memory(p.sealingKeys), Logger: p.log})
+	if err != nil {
+		return nil, err
+	}
+	p.sealer = sealer
+	p.add(sealer)
+	return sealer, nil
 }
 
 // stream is Kafka.

@@ -128,15 +128,23 @@ func (p *process) notify() (http.Handler, error) {
 // users is the user service as a library over the shared database. The
 // processes tell each other of revocations by Redis.
 func (p *process) users(db *postgres.DB, live *redis.Client, onInvitation onInvitation) (*user.Service, error) {
+	sealer, err := p.withSealer()
+	if err != nil {
+		return nil, err
+	}
 	return user.New(user.Config{
-		DB: db, Issuer: p.publicURL, Cache: store.FallbackCache(live.Cache(), memory.NewCache(8<<20)), PubSub: live.PubSub(), Logger: p.log,
+		DB: db, Sealer: sealer, Issuer: p.publicURL, Cache: store.FallbackCache(live.Cache(), memory.NewCache(8<<20)), PubSub: live.PubSub(), Logger: p.log,
 		Limits: p.plans(), OnInvitation: onInvitation,
 	})
 }
 
 func (p *process) messages(db *postgres.DB, live *redis.Client, events store.Events, jobs *queue.Queue, users *user.Service) (*notify.Service, error) {
+	sealer, err := p.withSealer()
+	if err != nil {
+		return nil, err
+	}
 	return notify.New(notify.Config{
-		DB: db, Events: events, PubSub: live.PubSub(), Queue: jobs, Directory: standard.People{Service: users},
+		DB: db, Sealer: sealer, Events: events, PubSub: live.PubSub(), Queue: jobs, Directory: standard.People{Service: users},
 		Authorizer: users, VerifiedSender: standard.People{Service: users}.VerifiedSender,
 		Mail: p.mailer(p.log), Rules: standard.Rules(), Limits: users.Limits(p.plans()), Logger: p.log,
 	})

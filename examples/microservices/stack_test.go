@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/acme/platform/internal/test/testseal"
 	"github.com/acme/platform/internal/test/teststack"
 )
 
@@ -52,6 +53,7 @@ func newStack(t *testing.T) *stack {
 	s.env = []string{
 		"PLATFORM_PUBLIC_URL=http://platform.test", "PLATFORM_TRUSTED_PROXIES=127.0.0.0/8", "PLATFORM_RATE_LIMIT=100000",
 		"PLATFORM_POSTGRES=" + postgres, "PLATFORM_REDIS=" + redis, "PLATFORM_MONGO=" + mongo, "PLATFORM_MONGO_DATABASE=microservices",
+		"PLATFORM_SEALING_KEYS=" + testseal.Keyset,
 		"PLATFORM_KAFKA=kafka://" + kafka + "/microservices?replication=1",
 		"PLATFORM_SMTP=smtp+plain://" + s.mail.addr + "?from=platform@example.com",
 		"PLATFORM_ASSERTION_PUBLIC_KEY=" + base64.StdEncoding.EncodeToString(public),

@@ -23,6 +23,7 @@ func configFile(t *testing.T, text string, mode os.FileMode) string {
 func TestConfigFile(t *testing.T) {
 	file := configFile(t, `# where the data is
 PLATFORM_POSTGRES=postgres://owner:s=cr#t@db/acme?sslmode=disable
+PLATFORM_SEALING_KEYS=e30=
 
 PLATFORM_ADDR = 127.0.0.1:1
 PLATFORM_LOG_LEVEL=warn

@@ -7,6 +7,7 @@
 //	standalone openapi        print the OpenAPI document
 //	standalone healthcheck    exit 0 if a running server is ready
 //	standalone operator key NAME   make a key of who runs the installation, and print it
+//	standalone sealing COMMAND     make, list, rotate or retire the keys of stored secrets
 //	standalone version
 //
 // Every flag can also be set in the environment, or in a file that --config
@@ -61,8 +62,16 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 		}
 		ok = true
 	}
+	if name == "sealing" {
+		var err error
+		if do, args, err = sealingCommand(args); err != nil {
+			fmt.Fprintln(stderr, "standalone:", err)
+			return 2
+		}
+		ok = true
+	}
 	if !ok {
-		fmt.Fprintf(stderr, "standalone: there is no command %q; there are serve, openapi, healthcheck, operator key and version\n", name)
+		fmt.Fprintf(stderr, "standalone: there is no command %q; there are serve, openapi, healthcheck, operator key, sealing and version\n", name)
 		return 2
 	}
 	opts, err := parse(args, env, stderr)

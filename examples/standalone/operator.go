@@ -37,11 +37,12 @@ func operatorKey(ctx context.Context, o options, name string, stdout io.Writer) 
 	if err != nil {
 		return err
 	}
-	db, ok := p.DB.(platform.Module)
-	if !ok {
-		return fmt.Errorf("the store %T cannot be started", p.DB)
+	db, isModule := p.DB.(platform.Module)
+	sealer, alsoModule := p.Sealer.(platform.Module)
+	if !isModule || !alsoModule {
+		return fmt.Errorf("the store %T or the sealer %T cannot be started", p.DB, p.Sealer)
 	}
-	accounts, err := platform.New(platform.Config{}, db, p.Users)
+	accounts, err := platform.New(platform.Config{}, db, sealer, p.Users)
 	if err != nil {
 		return err
 	}

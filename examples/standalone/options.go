@@ -19,6 +19,7 @@ type options struct {
 	data      string
 	publicURL string
 	stores    storeURLs
+	sealing   sealingKeys
 
 	startTimeout time.Duration
 	diskReserve  int64 // MiB
@@ -54,12 +55,18 @@ const usage = `standalone is the platform as a server of its own.
   standalone openapi           print the OpenAPI document
   standalone healthcheck       exit 0 if the server at --addr is ready
   standalone operator key NAME make a key of who runs the installation
+  standalone sealing COMMAND   make, list, rotate or retire the keys of stored secrets
   standalone version           print the version
 
 Each flag is also an environment variable: --log-format is PLATFORM_LOG_FORMAT.
 --config names a file of such variables, NAME=value on a line; put passwords
 there, since flags are seen in the list of processes. A flag goes before the
 environment, the environment before the file.
+
+Signing keys, secrets of webhooks and the like are stored sealed, under keys that
+are in the file acme.keys of --data. With --postgres say where they are, with
+--sealing-keys-file or PLATFORM_SEALING_KEYS, the same for all replicas. Without
+them those secrets are lost: keep a copy, apart from the backups of the data.
 
 Without further flags all data is in one SQLite file, for one process. Each of
 --postgres, --mongo, --redis and --kafka puts a server in the place of a part,
@@ -93,6 +100,7 @@ func parse(args []string, env func(string) (string, bool), stderr io.Writer) (op
 	fs.StringVar(&o.data, "data", "acme-data", "folder for the SQLite file; made where it is missing, not used with --postgres")
 	fs.StringVar(&file, "config", "", "file of environment variables, NAME=value on a line; not readable for everybody")
 	o.stores.flags(fs)
+	o.sealing.flags(fs)
 	fs.DurationVar(&o.startTimeout, "start-timeout", time.Minute, "how long to ask again at the start for stores that do not answer")
 	fs.Int64Var(&o.diskReserve, "disk-reserve", 64, "MiB of the disk of the SQLite file that are kept for signing in and deleting; with less left other writes are refused, and /readyz says so")
 	fs.StringVar(&o.publicURL, "public-url", "", "where clients reach this server; the issuer of access tokens (default http://ADDR)")
@@ -228,6 +236,7 @@ func (o options) validate() (errs []error) {
 		errs = append(errs, errors.New("--start-timeout: must not be negative"))
 	}
 	errs = append(errs, o.stores.validate()...)
+	errs = append(errs, o.sealing.validate(o.stores.postgres != "")...)
 	if o.breachList != "" {
 		if u, err := url.Parse(o.breachList); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 			errs = append(errs, errors.New("--breach-list: must be an http or https URL"))

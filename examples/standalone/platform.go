@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/acme/platform/standard/all"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/postgres"
+	"github.com/acme/platform/store/seal"
 	"github.com/acme/platform/store/sqlite"
 	"github.com/acme/platform/user"
 )
@@ -20,8 +22,12 @@ import (
 // assemble makes the platform that the options describe. It connects when it is
 // started.
 func assemble(o options, log *slog.Logger) (*standard.Platform, error) {
+	if o.sealing.file == toPrint {
+		return nil, errors.New(`--sealing-keys-file: "-" prints keys with "standalone sealing", and is no place for them`)
+	}
 	cfg := standard.Config{
 		PublicURL: o.publicURL, Logger: log, Limits: o.plans(), Relational: o.relational(),
+		Sealer:   seal.Open(o.sealing.place(o.data)),
 		Users:    user.Config{AccessTTL: o.tokenTTL, Breaches: o.breaches()},
 		Metrics:  analytics.Config{Retention: o.eventRetention},
 		Messages: notify.Config{AllowPrivateNetworks: o.webhooksToPrivate, MessageRetention: o.messageRetention, DeliveryRetention: o.deliveryRetention},
