@@ -22,7 +22,6 @@ var keepTenant = map[string]string{
 	"user.Usage":                 "platform.UsageReporter",
 	"user.Suspended":             "platform.Suspensions: asked by background work about whatever tenant comes next",
 	"user.SetOrganizationStatus": "an act of the installation upon an organization, not of anybody in it",
-	"notify.DisableRule":         "an act of the installation upon a tenant's rule",
 }
 
 // ofPersons are the methods whose principal is a person before an organization
@@ -31,7 +30,7 @@ var ofPersons = []string{"user.Me", "user.UpdateMe", "user.Organizations", "user
 
 // ofOperators are the methods of who runs the installation: they refuse everybody
 // else, and take the principal for the record.
-var ofOperators = []string{"user.AllOrganizations", "user.OperateOrganization", "user.OperatorKeys", "user.RevokeOperatorKey"}
+var ofOperators = []string{"user.AllOrganizations", "user.OperateOrganization", "user.OperatorKeys", "user.RevokeOperatorKey", "user.RecordOperator", "notify.DisableRule", "notify.RuleFailures"}
 
 func TestMethodsTakeThePrincipal(t *testing.T) {
 	var (

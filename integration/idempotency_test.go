@@ -74,7 +74,7 @@ func TestEveryPostSaysHowItIsRepeated(t *testing.T) {
 	for id, isFree := range free {
 		want := strings.HasSuffix(id, ".query") || strings.HasSuffix(id, ".count") || strings.HasSuffix(id, ".preview") ||
 			strings.HasPrefix(id, "analytics.") || id == "auth.login" || id == "auth.refresh" || id == "auth.logout" ||
-			id == "operator.organizations.suspend" || id == "operator.organizations.resume" // which set a status
+			id == "operator.organizations.suspend" || id == "operator.organizations.resume" || id == "operator.rules.disable" // which set a status
 		if isFree != want {
 			t.Errorf("%s: free to repeat is %t", id, isFree)
 		}

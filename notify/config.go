@@ -51,6 +51,10 @@ type Config struct {
 	// they are the host's own code.
 	Authorizer     Authorizer
 	VerifiedSender func(ctx context.Context, p platform.Principal) (bool, error)
+	// Audit notes in the tenant's audit, in the transaction of the effect, what an
+	// operator did to something of the tenant's; user.Service.RecordOperator does.
+	// Nil is for a host that keeps no audit.
+	Audit func(ctx context.Context, tx store.Tx, p platform.Principal, operation, target string) error
 	// Rules hold for every tenant, under the id "builtin:" and their ID. A
 	// tenant can switch one off, not change it. They cannot refer to a
 	// template.

@@ -29,6 +29,7 @@ func (s *Service) register() {
 	s.registerTemplates()
 	s.registerRules()
 	s.registerEndpoints()
+	s.registerOperator()
 }
 
 // operation shortens the common form of an operation.

@@ -35,7 +35,7 @@ func TestIsolation(t *testing.T) {
 	before := state()
 	tried := 0
 	for _, r := range w.svc.Routes() {
-		if !strings.Contains(r.Path, "{id}") {
+		if !strings.Contains(r.Path, "{id}") || r.Access.Level() == "operator" {
 			continue
 		}
 		noun := strings.Split(r.Path, "/")[3]
@@ -79,6 +79,12 @@ func TestIsolation(t *testing.T) {
 	if after := state(); after != before {
 		t.Errorf("something changed:\n%s\n%s", before, after)
 	}
+	// Nor do members reach what is for operators.
+	w.want(403, acme, "ann", "GET", "/v1/operator/rule-failures", nil)
+	w.want(403, other, "zoe", "POST", "/v1/operator/organizations/"+string(acme)+"/rules/"+ids["rules"]+"/disable", `{"reason":"x"}`)
+	if after := state(); after != before {
+		t.Errorf("an operation of operators changed something:\n%s\n%s", before, after)
+	}
 	// No route answers without a principal.
 	for _, r := range w.svc.Routes() {
 		if !r.Access.Declared() || r.Access.Public() {
@@ -106,6 +112,7 @@ var bodiesFor = map[string]string{
 	"notify.rules.update":      `{}`,
 	"notify.endpoints.create":  `{"url":"x","types":["x"]}`,
 	"notify.endpoints.update":  `{}`,
+	"operator.rules.disable":   `{"reason":"x"}`,
 }
 
 func TestDeliveryOfAnother(t *testing.T) {

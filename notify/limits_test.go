@@ -57,7 +57,7 @@ func TestFanOutIsCountedBeforeItIsWritten(t *testing.T) {
 	if entries() != 18 || messages() != 6+4 {
 		t.Fatalf("%d entries, %d messages", entries(), messages())
 	}
-	list, err := w.svc.RuleFailures(ctx, 10)
+	list, err := w.svc.RuleFailures(ctx, operator, 10)
 	if err != nil || len(list) != 4 || list[0].Today != 30 && list[0].Today != 33 || list[0].Disabled {
 		t.Errorf("got %+v, %v", list, err)
 	}

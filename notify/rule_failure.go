@@ -169,7 +169,7 @@ func (s *Service) recordFailures(ctx context.Context, tx store.Tx, b *book, effe
 			told = append(told, &plan{message: t.first})
 		}
 		if strikes >= ruleStrikes {
-			notice, err := s.switchRuleOff(ctx, tx, t.rule, DisabledOverBudget)
+			notice, err := s.switchRuleOff(ctx, tx, platform.Principal{}, t.rule, DisabledOverBudget)
 			if err != nil {
 				return nil, err
 			}

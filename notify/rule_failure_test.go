@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +14,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/test/testdb"
 	"github.com/acme/platform/notify"
+	"github.com/acme/platform/store"
 )
 
 // heavy is an event whose data makes the rule of costlyRule take too much.
@@ -104,7 +107,7 @@ func testRuleOverItsBudget(t *testing.T) {
 		items := w.inbox(acme, "ann").Items
 		return len(items) == 12 && items[1].Title == "A rule was switched off" || len(items) == 12 && items[0].Title == "A rule was switched off"
 	})
-	list, err := w.svc.RuleFailures(ctx, 0)
+	list, err := w.svc.RuleFailures(ctx, platform.System(acme, "test"), 0)
 	if err != nil || len(list) != 1 || list[0].Tenant != acme || list[0].Rule != rule.ID || list[0].Name != "costly" || list[0].Total != 10 || !list[0].Disabled {
 		t.Errorf("got %+v, %v", list, err)
 	}
@@ -150,12 +153,49 @@ func TestRuleThatWorksNowAndThenStaysOn(t *testing.T) {
 	}
 }
 
+var operator = platform.Principal{Tenant: platform.NoTenant, Subject: "opk_1", Kind: platform.PrincipalOperator}
+
+// An operator finds the rule that fails over HTTP, and switches it off.
+func TestOperatorOverHTTP(t *testing.T) {
+	w := start(t, nil)
+	rule := costlyRule(t, w)
+	w.consume(heavy(acme, 1))
+	ask := func(method, path, body string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, path, strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		rec := httptest.NewRecorder()
+		w.mux.ServeHTTP(rec, r.WithContext(platform.WithPrincipal(r.Context(), operator)))
+		return rec
+	}
+	list := ask("GET", "/v1/operator/rule-failures", "")
+	if body := list.Body.String(); list.Code != 200 || !strings.Contains(body, `"rule":"`+rule.ID+`"`) || !strings.Contains(body, `"enabled":true`) {
+		t.Errorf("got %d %s", list.Code, body)
+	}
+	path := "/v1/operator/organizations/" + string(acme) + "/rules/" + rule.ID + "/disable"
+	if res := ask("POST", path, `{"reason":""}`); res.Code != 422 {
+		t.Errorf("without a reason: %d", res.Code)
+	}
+	if res := ask("POST", path, `{"reason":"it costs too much"}`); res.Code != 204 {
+		t.Errorf("got %d %s", res.Code, res.Body)
+	}
+	if body := ask("GET", "/v1/operator/rule-failures", "").Body.String(); !strings.Contains(body, `"enabled":false`) {
+		t.Errorf("still on: %s", body)
+	}
+}
+
 func TestDisableRule(t *testing.T) {
-	w := start(t, func(c *notify.Config) { c.Rules = []notify.Rule{builtin()} })
+	var audit []string
+	w := start(t, func(c *notify.Config) {
+		c.Rules = []notify.Rule{builtin()}
+		c.Audit = func(_ context.Context, tx store.Tx, p platform.Principal, operation, target string) error {
+			audit = append(audit, string(tx.Tenant())+" "+p.Subject+" "+operation+" "+target)
+			return nil
+		}
+	})
 	ctx := context.Background()
 	rule := costlyRule(t, w)
 	for _, id := range []string{rule.ID, "builtin:record-created"} {
-		if err := w.svc.DisableRule(ctx, acme, id, "it costs too much"); err != nil {
+		if err := w.svc.DisableRule(ctx, operator, acme, id, "it costs too much"); err != nil {
 			t.Fatal(err)
 		}
 		r, err := w.svc.Rule(ctx, platform.System(acme, "test"), id)
@@ -163,10 +203,22 @@ func TestDisableRule(t *testing.T) {
 			t.Errorf("got %+v, %v", r, err)
 		}
 	}
-	if err := w.svc.DisableRule(ctx, other, rule.ID, "no"); !errors.Is(err, platform.ErrNotFound) {
+	if want := []string{
+		string(acme) + " opk_1 operator.rules.disable " + rule.ID, string(acme) + " opk_1 operator.rules.disable builtin:record-created",
+	}; !slices.Equal(audit, want) {
+		t.Errorf("the audit has %q, want %q", audit, want)
+	}
+	ann := platform.Principal{Tenant: acme, Subject: "ann", Kind: platform.PrincipalUser, Roles: []string{"owner"}}
+	if err := w.svc.DisableRule(ctx, ann, acme, rule.ID, "no"); !errors.Is(err, platform.ErrForbidden) {
+		t.Errorf("a member: %v", err)
+	}
+	if _, err := w.svc.RuleFailures(ctx, ann, 0); !errors.Is(err, platform.ErrForbidden) {
+		t.Errorf("a member: %v", err)
+	}
+	if err := w.svc.DisableRule(ctx, operator, other, rule.ID, "no"); !errors.Is(err, platform.ErrNotFound) {
 		t.Errorf("another tenant's rule: %v", err)
 	}
-	if err := w.svc.DisableRule(ctx, acme, rule.ID, ""); !errors.Is(err, platform.ErrInvalid) {
+	if err := w.svc.DisableRule(ctx, operator, acme, rule.ID, ""); !errors.Is(err, platform.ErrInvalid) {
 		t.Errorf("without a reason: %v", err)
 	}
 	w.consume(recordCreated(acme, 1), recordCreated(other, 1))

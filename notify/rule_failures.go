@@ -5,13 +5,18 @@ import (
 	"database/sql"
 	"fmt"
 
+	"github.com/acme/platform"
 	"github.com/acme/platform/store"
 )
 
 // RuleFailures returns the rules of all tenants that failed last, the newest
-// first, at most limit of them, for an operator who looks for what a tenant
-// does to the installation. A limit below 1, or above 1,000, is 1,000.
-func (s *Service) RuleFailures(ctx context.Context, limit int) ([]RuleFailure, error) {
+// first, at most limit of them, for an operator or a system principal that looks
+// for what a tenant does to the installation; others get KindForbidden. A limit
+// below 1, or above 1,000, is 1,000.
+func (s *Service) RuleFailures(ctx context.Context, p platform.Principal, limit int) ([]RuleFailure, error) {
+	if err := operates(p); err != nil {
+		return nil, err
+	}
 	if limit < 1 || limit > 1000 {
 		limit = 1000
 	}

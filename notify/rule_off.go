@@ -12,7 +12,7 @@ import (
 // switchRuleOff disables a rule and returns the message that tells those who
 // are responsible. It returns nil where the rule is off already, or gone. The
 // caller holds the book.
-func (s *Service) switchRuleOff(ctx context.Context, tx store.Tx, id, reason string) (*plan, error) {
+func (s *Service) switchRuleOff(ctx context.Context, tx store.Tx, by platform.Principal, id, reason string) (*plan, error) {
 	r, err := s.readRule(ctx, tx, id)
 	if errors.Is(err, platform.ErrNotFound) || err == nil && r.Disabled && r.DisabledReason == reason {
 		return nil, nil //nolint:nilnil // there is nobody to tell
@@ -42,15 +42,22 @@ func (s *Service) switchRuleOff(ctx context.Context, tx store.Tx, id, reason str
 			body:  fmt.Sprintf("The rule %s (%s) makes no more messages: %s. Change it and switch it on again.", r.ID, r.Name, why),
 		},
 	}
-	err = s.emit(ctx, tx, "notify.rule.disabled", r.ID, platform.Principal{}, map[string]string{"id": r.ID, "name": r.Name, "reason": reason})
+	err = s.emit(ctx, tx, "notify.rule.disabled", r.ID, by, map[string]string{"id": r.ID, "name": r.Name, "reason": reason})
 	return &plan{message: notice, fanOut: true}, err
 }
 
-// DisableRule switches a rule of a tenant off, for an operator. The reason, at
-// most 500 bytes, is what the tenant sees: in the rule, and in the inboxes of
-// [Config.Notices]. The tenant can switch the rule on again. Errors:
+// DisableRule switches a rule of a tenant off, for an operator or a system
+// principal. The reason, at most 500 bytes, is what the tenant sees: in the rule,
+// and in the inboxes of [Config.Notices]. [Config.Audit] notes it. The tenant can
+// switch the rule on again. Errors: KindForbidden for other principals,
 // KindInvalid, KindNotFound.
-func (s *Service) DisableRule(ctx context.Context, tenant platform.TenantID, id, reason string) error {
+func (s *Service) DisableRule(ctx context.Context, p platform.Principal, tenant platform.TenantID, id, reason string) error {
+	if err := operates(p); err != nil {
+		return err
+	}
+	if tenant.Validate() != nil { // a name that no organization can have
+		return platform.NotFound("rule")
+	}
 	var f fields
 	f.text("/reason", reason)
 	if reason == "" || len(reason) > 500 {
@@ -66,9 +73,14 @@ func (s *Service) DisableRule(ctx context.Context, tenant platform.TenantID, id,
 		if _, err := s.readRule(ctx, tx, id); err != nil {
 			return err
 		}
-		notice, err := s.switchRuleOff(ctx, tx, id, reason)
+		notice, err := s.switchRuleOff(ctx, tx, p, id, reason)
 		if err != nil || notice == nil {
 			return err
+		}
+		if s.cfg.Audit != nil {
+			if err := s.cfg.Audit(ctx, tx, p, "operator.rules.disable", id); err != nil {
+				return err
+			}
 		}
 		return s.write(ctx, tx, []*plan{notice})
 	})

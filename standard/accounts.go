@@ -7,6 +7,7 @@ import (
 	"github.com/acme/platform"
 	"github.com/acme/platform/gateway"
 	"github.com/acme/platform/notify"
+	"github.com/acme/platform/store"
 	"github.com/acme/platform/user"
 )
 
@@ -16,8 +17,8 @@ import (
 //
 // The platform uses what more the value offers: it starts, stops and serves one
 // that is a [platform.Module]; asks a [platform.Suspensions] whose work rests;
-// lets those send e-mail to strangers whom a [VerifiedSender] knows; and takes
-// each tenant's limits from a [Sharer].
+// lets those send e-mail to strangers whom a [VerifiedSender] knows; takes
+// each tenant's limits from a [Sharer]; and tells an [Auditor] what operators do.
 type Accounts interface {
 	// Authenticators find out who calls, in this order.
 	Authenticators() []gateway.Authenticator
@@ -33,6 +34,12 @@ type VerifiedSender interface {
 	VerifiedSender(ctx context.Context, p platform.Principal) (bool, error)
 }
 
+// Auditor is an [Accounts] that keeps an audit, which notes what operators do to a
+// tenant in the other services.
+type Auditor interface {
+	RecordOperator(ctx context.Context, tx store.Tx, p platform.Principal, operation, target string) error
+}
+
 // Sharer is an [Accounts] that knows which tenants belong together: those of one
 // share have what runs at once in common.
 type Sharer interface {
@@ -46,6 +53,7 @@ var (
 	_ Accounts             = People{}
 	_ VerifiedSender       = People{}
 	_ Sharer               = People{}
+	_ Auditor              = People{}
 	_ platform.Suspensions = People{}
 )
 

@@ -60,6 +60,9 @@ func (p *Platform) makeMessages(cfg Config, s *stores) (err error) {
 	if sender, ok := p.Accounts.(VerifiedSender); ok && c.VerifiedSender == nil {
 		c.VerifiedSender = sender.VerifiedSender
 	}
+	if auditor, ok := itself(p.Accounts).(Auditor); ok && c.Audit == nil {
+		c.Audit = auditor.RecordOperator
+	}
 	if c.Rules == nil {
 		c.Rules = Rules()
 	}

@@ -17,6 +17,7 @@ var auditActions = map[string]string{
 	"login.succeeded":             "A person signed in.",
 	"member.removed":              "A membership was ended; the detail names the person.",
 	"member.updated":              "Roles or status of a membership were changed; the detail names the person and both.",
+	"operator.acted":              "An operator acted on something of the organization's in another service; the detail names the operation.",
 	"organization.created":        "A signed-in person made the organization.",
 	"organization.renamed":        "The organization got another name.",
 	"organization.status_changed": "The host or an operator suspended or resumed the organization; the detail has the status.",

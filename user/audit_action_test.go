@@ -73,6 +73,12 @@ var auditCauses = map[string]auditCase{
 		_, updated := b.UpdateMember(ctx, ann.p, m.ID, user.MemberChange{Status: &status})
 		return errors.Join(err, updated)
 	}},
+	"operator.acted": {platform.PrincipalOperator, func(ctx context.Context, b *bundle, ann person) error {
+		return b.db.InTenant(ctx, ann.p.Tenant, func(ctx context.Context, tx store.Tx) error {
+			by := platform.Principal{Tenant: platform.NoTenant, Subject: "opk_1", Kind: platform.PrincipalOperator}
+			return b.RecordOperator(ctx, tx, by, "operator.rules.disable", "rul_1")
+		})
+	}},
 	"organization.created": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
 		_, err := b.CreateOrganization(ctx, ann.p, "Second")
 		return err

@@ -141,6 +141,16 @@ func (s *Service) OperateOrganization(ctx context.Context, p platform.Principal,
 	return s.setStatus(ctx, p, organization, status)
 }
 
+// RecordOperator notes in a tenant's audit, in the transaction of the effect, that
+// an operator did something to a thing of the tenant's in another service: the
+// operation and the id of the thing. It is a notify.Config.Audit.
+func (s *Service) RecordOperator(ctx context.Context, tx store.Tx, p platform.Principal, operation, target string) error {
+	if err := operates(p); err != nil {
+		return err
+	}
+	return s.record(ctx, tx, tx.Tenant(), byPrincipal(p), "operator.acted", target, map[string]string{"operation": operation})
+}
+
 // operates refuses who does not run the installation.
 func operates(p platform.Principal) error {
 	if p.Kind == platform.PrincipalSystem {
