@@ -81,6 +81,7 @@ var rules = []rule{
 		dir: "user", ours: []string{"", "store", "store/idempotency", "store/queue", "store/quota", "store/retention", "internal/..."},
 		theirs: []string{
 			"github.com/casbin/casbin/v2", "github.com/go-jose/go-jose/v4", "github.com/hashicorp/golang-lru/v2",
+			"github.com/pquerna/otp", "github.com/pquerna/otp/hotp", "github.com/pquerna/otp/totp",
 			"github.com/uptrace/bun", "golang.org/x/crypto", "golang.org/x/text",
 		},
 	},

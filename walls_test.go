@@ -16,16 +16,19 @@ import (
 
 // withoutTenant are the tables that belong to no tenant, or to all, and why.
 var withoutTenant = map[string]string{
-	"user_accounts":      "a person is in many organizations",
-	"user_passwords":     "it is the account's",
-	"user_devices":       "they are the account's",
-	"user_sessions":      "it is the account's, and moves between organizations",
-	"user_operator_keys": "operators run the installation and belong to no tenant",
-	"user_signing_keys":  "one set signs for all",
-	"outbox_heartbeat":   "the relays serve all tenants",
-	"event_offsets":      "a group of consumers serves all tenants",
-	"retention_leases":   "one replica removes what is old for all tenants",
-	"schema_migrations":  "the tables' own history",
+	"user_accounts":         "a person is in many organizations",
+	"user_passwords":        "it is the account's",
+	"user_devices":          "they are the account's",
+	"user_sessions":         "it is the account's, and moves between organizations",
+	"user_totp":             "it is the account's",
+	"user_recovery_codes":   "they are the account's",
+	"user_pending_sign_ins": "it is of a person who has not signed in yet",
+	"user_operator_keys":    "operators run the installation and belong to no tenant",
+	"user_signing_keys":     "one set signs for all",
+	"outbox_heartbeat":      "the relays serve all tenants",
+	"event_offsets":         "a group of consumers serves all tenants",
+	"retention_leases":      "one replica removes what is old for all tenants",
+	"schema_migrations":     "the tables' own history",
 }
 
 // tenantNotFirst are the tables with a tenant whose primary key begins with
@@ -56,6 +59,8 @@ var acrossTenants = map[string]string{
 	"user/apikey_verify.go user_api_keys":          "user.api-key",
 	"user/apikey_verify.go user_memberships":       "user.api-key", // joined by the key's tenant
 	"user/apikey_verify.go user_organizations":     "user.api-key", // the same
+	"user/factor_policy.go user_memberships":       "user.factors",
+	"user/factor_policy.go user_organizations":     "user.factors", // joined by the membership's tenant
 	"user/idempotency.go user_memberships":         "user.repeated",
 	"user/invitation.go user_invitations":          "user.invitation",
 	"user/login.go user_memberships":               "user.sign-in",

@@ -2,6 +2,7 @@ package user
 
 import (
 	"context"
+	"strings"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
@@ -12,7 +13,14 @@ import (
 type SignedIn struct {
 	// UserID is the id of the person.
 	UserID string
+	// Tokens are empty where Pending is set.
 	Tokens
+	// Pending is the half-done sign-in of a person who must show a second factor,
+	// see [Service.VerifyFactor]; nil where a session was opened.
+	Pending *PendingSignIn
+	// RecoveryCodes come with a first factor that this sign-in has added; they are
+	// shown this once.
+	RecoveryCodes []Secret
 }
 
 // arrival is a person who has proved who they are and has no session yet.
@@ -21,12 +29,16 @@ type arrival struct {
 	// wanted is the organization to sign in to; "" leaves the choice to openTo.
 	wanted platform.TenantID
 	signIn signIn
+	// tell records what the sign-in has changed besides; nil is nothing.
+	tell tellFunc
 }
 
-// entry is an open session that its holder has not been told of.
+// entry is an open session, or a half-done sign-in, that its holder has not been
+// told of.
 type entry struct {
 	arrival
 	tenant  platform.TenantID
+	pending *PendingSignIn // without a session where it is set
 	session string
 	refresh Secret
 }
@@ -57,7 +69,7 @@ func (s *Service) admit(ctx context.Context, a arrival, spend func(ctx context.C
 		if e, err = s.enter(ctx, tx, tenant, a); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, tenant, byUser(a.user, e.session), "login.succeeded", a.user, nil)
+		return s.noteEntry(ctx, tx, e)
 	})
 	if err != nil {
 		return SignedIn{}, err
@@ -65,9 +77,25 @@ func (s *Service) admit(ctx context.Context, a arrival, spend func(ctx context.C
 	return s.welcome(key, e)
 }
 
+// noteEntry records a sign-in.
+func (s *Service) noteEntry(ctx context.Context, tx writer, e entry) error {
+	by := byUser(e.user, e.session)
+	if e.pending != nil {
+		return s.record(ctx, tx, e.tenant, by, "login.factor_asked", e.user, nil)
+	}
+	if err := s.record(ctx, tx, e.tenant, by, "login.succeeded", e.user, map[string]string{"methods": strings.Join(e.signIn.methods, " ")}); err != nil || e.tell == nil {
+		return err
+	}
+	return e.tell(ctx, tx, e.tenant, by)
+}
+
 // enter opens the session of an arrival in a transaction that has locked the
-// account and the membership, or has made them.
+// account and the membership, or has made them. Where a second factor must be
+// shown it opens none: this is the only place where that is decided.
 func (s *Service) enter(ctx context.Context, tx writer, tenant platform.TenantID, a arrival) (entry, error) {
+	if pending, err := s.factorAsked(ctx, tx, tenant, a); err != nil || pending != nil {
+		return entry{arrival: a, tenant: tenant, pending: pending}, err
+	}
 	now := s.now()
 	session, refresh, err := s.openSession(ctx, tx, a.user, tenant, now.Add(s.cfg.RefreshMax), a.signIn)
 	if err != nil {
@@ -78,6 +106,9 @@ func (s *Service) enter(ctx context.Context, tx writer, tenant platform.TenantID
 
 // welcome is what the holder of a new session is told.
 func (s *Service) welcome(key signingKey, e entry) (SignedIn, error) {
+	if e.pending != nil {
+		return SignedIn{UserID: e.user, Pending: e.pending}, nil
+	}
 	tokens, err := s.tokens(key, e.user, e.session, e.tenant, e.signIn, e.refresh)
 	return SignedIn{UserID: e.user, Tokens: tokens}, err
 }

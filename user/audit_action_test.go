@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pquerna/otp/totp"
+
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/test/testdb"
 	"github.com/acme/platform/store"
@@ -41,6 +43,14 @@ var auditCauses = map[string]auditCase{
 		_, _, rotated := b.RotateAPIKey(ctx, ann.p, key.ID, time.Hour)
 		return errors.Join(err, rotated)
 	}},
+	"factor.added": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		_, _, err := auditedFactor(ctx, b, ann)
+		return err
+	}},
+	"factor.removed": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		p, _, err := auditedStrong(ctx, b, ann)
+		return errors.Join(err, b.RemoveTOTP(ctx, p))
+	}},
 	"invitation.accepted": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
 		_, err := auditedMember(ctx, b, ann)
 		return err
@@ -52,6 +62,10 @@ var auditCauses = map[string]auditCase{
 	"invitation.revoked": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
 		inv, _, err := b.Invite(ctx, ann.p, user.NewInvitation{Email: "ben@example.com", Roles: []string{"viewer"}})
 		return errors.Join(err, b.RevokeInvitation(ctx, ann.p, inv.ID))
+	}},
+	"login.factor_asked": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		_, _, err := auditedStrong(ctx, b, ann)
+		return err
 	}},
 	"login.failed": {"", func(ctx context.Context, b *bundle, _ person) error {
 		if _, err := b.LogIn(ctx, user.LogIn{Email: "ann@example.com", Password: "wrong one entirely"}); err == nil {
@@ -83,8 +97,13 @@ var auditCauses = map[string]auditCase{
 		_, err := b.CreateOrganization(ctx, ann.p, "Second")
 		return err
 	}},
+	"organization.policy_changed": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		p, _, err := auditedStrong(ctx, b, ann)
+		_, updated := b.UpdateOrganization(ctx, p, user.OrganizationChange{RequireFactor: ptr(true)})
+		return errors.Join(err, updated)
+	}},
 	"organization.renamed": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
-		_, err := b.RenameOrganization(ctx, ann.p, "Other")
+		_, err := b.UpdateOrganization(ctx, ann.p, user.OrganizationChange{Name: ptr("Other")})
 		return err
 	}},
 	"organization.status_changed": {platform.PrincipalSystem, func(ctx context.Context, b *bundle, ann person) error {
@@ -94,6 +113,15 @@ var auditCauses = map[string]auditCase{
 		password := user.Secret("another tractor 8 umbrella")
 		_, err := b.UpdateMe(ctx, ann.p, user.MeChange{Password: &password, CurrentPassword: goodPassword})
 		return err
+	}},
+	"recovery_code.used": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		_, _, err := auditedStrong(ctx, b, ann)
+		return err
+	}},
+	"recovery_codes.created": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		p, _, err := auditedStrong(ctx, b, ann)
+		_, made := b.MakeRecoveryCodes(ctx, p)
+		return errors.Join(err, made)
 	}},
 	"role.created": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
 		_, err := auditedRole(ctx, b, ann)
@@ -144,6 +172,37 @@ var auditCauses = map[string]auditCase{
 func auditedKey(ctx context.Context, b *bundle, ann person) (user.APIKey, error) {
 	key, _, err := b.CreateAPIKey(ctx, ann.p, user.NewAPIKey{Name: "ci", Scopes: []string{"data.*"}})
 	return key, err
+}
+
+func auditedFactor(ctx context.Context, b *bundle, ann person) (app, []user.Secret, error) {
+	begun, err := b.BeginTOTP(ctx, ann.p)
+	if err != nil {
+		return app{}, nil, err
+	}
+	code, err := totp.GenerateCode(string(begun.Seed), b.clock.Now())
+	if err != nil {
+		return app{}, nil, err
+	}
+	codes, err := b.ConfirmTOTP(ctx, ann.p, user.Secret(code))
+	return app{b, string(begun.Seed)}, codes, err
+}
+
+// auditedStrong signs in with a password and a recovery code.
+func auditedStrong(ctx context.Context, b *bundle, ann person) (platform.Principal, user.SignedIn, error) {
+	_, codes, err := auditedFactor(ctx, b, ann)
+	if err != nil {
+		return platform.Principal{}, user.SignedIn{}, err
+	}
+	half, err := b.LogIn(ctx, user.LogIn{Email: "ann@example.com", Password: goodPassword})
+	if err != nil {
+		return platform.Principal{}, user.SignedIn{}, err
+	}
+	in, err := b.VerifyFactor(ctx, half.Pending.Token, user.FactorProof{RecoveryCode: codes[0]})
+	if err != nil {
+		return platform.Principal{}, user.SignedIn{}, err
+	}
+	p, err := b.Verify(ctx, string(in.Access))
+	return p, in, err
 }
 
 func auditedRole(ctx context.Context, b *bundle, ann person) (user.Role, error) {

@@ -65,7 +65,7 @@ func TestAuditTampering(t *testing.T) {
 			b := open(t)
 			ann := b.signUp(t, "ann@example.com")
 			for range 3 {
-				_, err := b.RenameOrganization(t.Context(), ann.p, "Other")
+				_, err := b.UpdateOrganization(t.Context(), ann.p, user.OrganizationChange{Name: ptr("Other")})
 				noError(t, err)
 			}
 			head, err := b.VerifyAudit(t.Context(), ann.p)
@@ -86,7 +86,7 @@ func TestAuditAnchor(t *testing.T) {
 	ann := b.signUp(t, "ann@example.com")
 	before, err := b.VerifyAudit(t.Context(), ann.p)
 	noError(t, err)
-	_, err = b.RenameOrganization(t.Context(), ann.p, "Other")
+	_, err = b.UpdateOrganization(t.Context(), ann.p, user.OrganizationChange{Name: ptr("Other")})
 	noError(t, err)
 	after, err := b.VerifyAudit(t.Context(), ann.p, before)
 	noError(t, err)

@@ -54,10 +54,41 @@ func tokensAnswer(t Tokens, err error) (*tokensOutput, error) {
 	return &tokensOutput{CacheControl: noStore, Body: wireTokens(t)}, nil
 }
 
+// signedInWire is a tokensWire or a half-done sign-in.
+type signedInWire struct {
+	AccessToken  string `json:"access_token,omitempty" doc:"Send it as Authorization: Bearer; absent where factor is there"`
+	RefreshToken string `json:"refresh_token,omitempty" doc:"Works once, for the next tokens"`
+	TokenType    string `json:"token_type,omitempty" enum:"Bearer"`
+	ExpiresIn    int64  `json:"expires_in,omitempty" doc:"Seconds that access_token is valid"`
+	Organization string `json:"organization,omitempty" doc:"The organization that access_token names"`
+
+	Factor        *pendingWire `json:"factor,omitempty" doc:"The second factor that is to come before there is a session"`
+	RecoveryCodes []string     `json:"recovery_codes,omitempty" nullable:"false" doc:"Come with a first factor that this sign-in has added; shown once"`
+}
+
+type signedInOutput struct {
+	CacheControl string `header:"Cache-Control"`
+	Body         signedInWire
+}
+
 // signedInAnswer is what the client of a way in is told. Every operation that
 // signs somebody in answers with it.
-func signedInAnswer(in SignedIn, err error) (*tokensOutput, error) {
-	return tokensAnswer(in.Tokens, err)
+func signedInAnswer(in SignedIn, err error) (*signedInOutput, error) {
+	if err != nil {
+		return nil, err
+	}
+	out := &signedInOutput{CacheControl: noStore}
+	if in.Pending != nil {
+		pending := wirePending(*in.Pending)
+		out.Body.Factor = &pending
+		return out, nil
+	}
+	t := wireTokens(in.Tokens)
+	out.Body = signedInWire{
+		AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, TokenType: t.TokenType, ExpiresIn: t.ExpiresIn, Organization: t.Organization,
+		RecoveryCodes: texts(in.RecoveryCodes),
+	}
+	return out, nil
 }
 
 type signUpInput struct {
@@ -109,7 +140,7 @@ func (s *Service) routeAuth(api *rest.API) {
 			}}, nil
 		})
 	rest.Handle(api, postAgain("auth.login", "/v1/auth/login", "Sign in with e-mail and password", platform.Public(), http.StatusOK),
-		func(ctx context.Context, in *loginInput) (*tokensOutput, error) {
+		func(ctx context.Context, in *loginInput) (*signedInOutput, error) {
 			out, err := s.LogIn(ctx, LogIn{
 				Email: in.Body.Email, Password: Secret(in.Body.Password), Organization: platform.TenantID(in.Body.Organization),
 			})

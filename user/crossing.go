@@ -16,6 +16,7 @@ type crossings struct {
 	suspend       store.Crossing
 	purge         store.Crossing
 	operators     store.Crossing
+	factors       store.Crossing
 }
 
 func newCrossings(db store.Relational) crossings {
@@ -31,5 +32,6 @@ func newCrossings(db store.Relational) crossings {
 		suspend:       of.Grant("user.suspend", "suspends a person in all of their organizations at once"),
 		purge:         of.Grant("user.purge", "removes sessions and devices of all persons that ended long ago"),
 		operators:     of.Grant("user.operators", "reads and changes the keys of operators, and lists all organizations for them"),
+		factors:       of.Grant("user.factors", "reads and changes the second factors of a person, and tells all of their organizations"),
 	}
 }

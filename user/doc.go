@@ -116,4 +116,8 @@
 //	user.api_key.revoked        API key       {key_id, name, user_id}
 //	user.session.reused         session       {session_id, user_id}
 //	user.password.changed       user          {user_id}
+//	user.factor.added           user          {user_id, factor}
+//	user.factor.removed         user          {user_id, factor}
+//	user.recovery_code.used     user          {user_id, left}
+//	user.organization.policy_changed organization {organization, require_factor}
 package user

@@ -59,6 +59,21 @@ type sessionEvent struct {
 	UserID    string `json:"user_id"`
 }
 
+type factorEvent struct {
+	UserID string `json:"user_id"`
+	Factor string `json:"factor"`
+}
+
+type recoveryCodeEvent struct {
+	UserID string `json:"user_id"`
+	Left   int    `json:"left"`
+}
+
+type policyEvent struct {
+	Organization  string `json:"organization"`
+	RequireFactor bool   `json:"require_factor"`
+}
+
 type userEvent struct {
 	UserID string `json:"user_id"`
 }

@@ -15,6 +15,7 @@ func (s *Service) routes() *rest.API {
 	api := rest.New("user", s.log)
 	api.Describe("Accounts, organizations, members, roles and API keys")
 	s.routeAuth(api)
+	s.routeFactors(api)
 	s.routeMe(api)
 	s.routeOrganizations(api)
 	s.routeMembers(api)

@@ -12,6 +12,7 @@ import (
 var bodies = map[string]string{
 	"auth.switch":          `{"organization":"ORG"}`,
 	"me.update":            `{"name":"X"}`,
+	"me.totp.confirm":      `{"code":"000000"}`,
 	"organizations.create": `{"name":"X"}`,
 	"organizations.update": `{"name":"X"}`,
 	"members.update":       `{"roles":["viewer"]}`,
@@ -66,10 +67,13 @@ func TestIsolation(t *testing.T) {
 		"invitations.get": inv.ID, "invitations.revoke": inv.ID, "roles.get": role.ID, "roles.update": role.ID, "roles.delete": role.ID,
 		"apiKeys.get": key.ID, "apiKeys.rotate": key.ID, "apiKeys.revoke": key.ID, "auth.switch": string(ben.p.Tenant),
 	}
-	reads := []string{"me.get", "me.sessions.list", "organizations.get", "organizations.list", "members.list", "invitations.list", "roles.list", "apiKeys.list", "audit.list"}
-	writes := []string{"me.update", "organizations.create", "organizations.update", "invitations.create", "roles.create", "apiKeys.create"}
+	reads := []string{"me.get", "me.factors.get", "me.sessions.list", "organizations.get", "organizations.list", "members.list", "invitations.list", "roles.list", "apiKeys.list", "audit.list"}
+	writes := []string{"me.update", "me.totp.begin", "organizations.create", "organizations.update", "invitations.create", "roles.create", "apiKeys.create"}
 	// The token of an invitation is a credential of its own, not an id.
-	other := []string{"invitations.accept", "auth.signup", "auth.login", "auth.refresh", "jwks", "auth.logout"}
+	other := []string{
+		// A half-done sign-in neither, and one's factors have no id.
+		"auth.factor.options", "auth.factor.enroll", "auth.factor.verify", "me.totp.confirm", "me.totp.remove", "me.recoveryCodes.create",
+		"invitations.accept", "auth.signup", "auth.login", "auth.refresh", "jwks", "auth.logout"}
 
 	bens := []string{ben.User.ID, "ben@example.com", string(ben.p.Tenant), ben.p.Credential, benMember.ID, role.ID, "bens-role", key.ID, "bens-key", inv.ID, "cyd@example.com"}
 	snapshot := func() (all string) {

@@ -18,6 +18,8 @@ type Organization struct {
 	Status    Status
 	CreatedAt time.Time
 	UpdatedAt time.Time
+	// RequireFactor says that members need a session with a second factor.
+	RequireFactor bool
 }
 
 // insertOrganization makes an organization that the user creates and owns, in a
@@ -116,14 +118,14 @@ func (s *Service) createOrganization(ctx context.Context, p platform.Principal, 
 	return org, err
 }
 
-const organizationColumns = `o.tenant, o.name, o.status, o.created_at, o.updated_at`
+const organizationColumns = `o.tenant, o.name, o.status, o.created_at, o.updated_at, o.require_factor = 1`
 
 func scanOrganization(row scanner) (Organization, error) {
 	var (
 		o                Organization
 		created, updated int64
 	)
-	err := row.Scan(&o.ID, &o.Name, &o.Status, &created, &updated)
+	err := row.Scan(&o.ID, &o.Name, &o.Status, &created, &updated, &o.RequireFactor)
 	o.CreatedAt, o.UpdatedAt = fromMicros(created), fromMicros(updated)
 	return o, err
 }
@@ -174,26 +176,58 @@ func organizationOf(ctx context.Context, tx store.Tx, tenant platform.TenantID) 
 	return org, notFound(err, "organization")
 }
 
-// RenameOrganization gives the principal's organization another name.
-func (s *Service) RenameOrganization(ctx context.Context, p platform.Principal, name string) (Organization, error) {
+// OrganizationChange is what an organization's owners and admins change of it; nil
+// leaves a part as it is.
+type OrganizationChange struct {
+	Name *string
+	// RequireFactor is the policy for second factors. It holds for every session of
+	// the organization, those from before included, and not for API keys. Changing
+	// it needs a recent sign-in, and turning it on one with a second factor.
+	RequireFactor *bool
+}
+
+// UpdateOrganization changes the principal's organization.
+func (s *Service) UpdateOrganization(ctx context.Context, p platform.Principal, in OrganizationChange) (Organization, error) {
 	if err := s.Authorize(ctx, p, permOrganizationWrite); err != nil {
 		return Organization{}, err
 	}
-	name, ok := cleanName(name)
-	if !ok {
-		return Organization{}, platform.Invalid(nameField("/name"))
+	var name string
+	if in.Name != nil {
+		var ok bool
+		if name, ok = cleanName(*in.Name); !ok {
+			return Organization{}, platform.Invalid(nameField("/name"))
+		}
+	}
+	if in.RequireFactor != nil {
+		if err := s.recent(p); err != nil {
+			return Organization{}, err
+		}
 	}
 	var org Organization
 	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		if _, err := tx.Exec(ctx, `UPDATE user_organizations SET name = ?, updated_at = ? WHERE tenant = ?`,
-			name, micros(s.now()), string(p.Tenant)); err != nil {
-			return err
+		if in.Name != nil {
+			if err := s.renameOrganization(ctx, tx, p, name); err != nil {
+				return err
+			}
+		}
+		if in.RequireFactor != nil {
+			if err := s.setFactorPolicy(ctx, tx, p, *in.RequireFactor); err != nil {
+				return err
+			}
 		}
 		var err error
-		if org, err = organizationOf(ctx, tx, p.Tenant); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, p.Tenant, byPrincipal(p), "organization.renamed", string(p.Tenant), nil)
+		org, err = organizationOf(ctx, tx, p.Tenant)
+		return err
 	})
+	if err == nil && in.RequireFactor != nil {
+		s.changed(ctx, tenantKey(p.Tenant))
+	}
 	return org, err
+}
+
+func (s *Service) renameOrganization(ctx context.Context, tx store.Tx, p platform.Principal, name string) error {
+	if _, err := tx.Exec(ctx, `UPDATE user_organizations SET name = ?, updated_at = ? WHERE tenant = ?`, name, micros(s.now()), string(p.Tenant)); err != nil {
+		return err
+	}
+	return s.record(ctx, tx, p.Tenant, byPrincipal(p), "organization.renamed", string(p.Tenant), nil)
 }

@@ -16,15 +16,24 @@ type organizationWire struct {
 	Status    string    `json:"status" enum:"active,suspended"`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
+
+	RequireFactor bool `json:"require_factor" doc:"Whether members need a session with a second factor; API keys do not"`
 }
 
 func wireOrganization(o Organization) organizationWire {
-	return organizationWire{ID: string(o.ID), Name: o.Name, Status: string(o.Status), CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt}
+	return organizationWire{ID: string(o.ID), Name: o.Name, Status: string(o.Status), CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt, RequireFactor: o.RequireFactor}
 }
 
 type organizationInput struct {
 	Body struct {
 		Name string `json:"name" maxLength:"400" example:"Ann & Co"`
+	}
+}
+
+type organizationChangeInput struct {
+	Body struct {
+		Name          *string `json:"name,omitempty" maxLength:"400" example:"Ann & Co"`
+		RequireFactor *bool   `json:"require_factor,omitempty" doc:"Require a second factor of all members; needs a recent sign-in with one"`
 	}
 }
 
@@ -47,9 +56,9 @@ func (s *Service) routeOrganizations(api *rest.API) {
 			org, err := s.Organization(ctx, p)
 			return found(org, err, wireOrganization)
 		}))
-	rest.Handle(api, patch("organizations.update", "/v1/organization", "Rename the organization", platform.Require(permOrganizationWrite)),
-		as(func(ctx context.Context, p platform.Principal, in *organizationInput) (*output[organizationWire], error) {
-			org, err := s.RenameOrganization(ctx, p, in.Body.Name)
+	rest.Handle(api, patch("organizations.update", "/v1/organization", "Rename the organization, or change its policy", platform.Require(permOrganizationWrite)),
+		as(func(ctx context.Context, p platform.Principal, in *organizationChangeInput) (*output[organizationWire], error) {
+			org, err := s.UpdateOrganization(ctx, p, OrganizationChange{Name: in.Body.Name, RequireFactor: in.Body.RequireFactor})
 			return found(org, err, wireOrganization)
 		}))
 }

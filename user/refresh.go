@@ -120,6 +120,9 @@ func (s *Service) Refresh(ctx context.Context, token Secret) (Tokens, error) {
 			} else if !ok {
 				return errBadRefresh()
 			}
+			if err := keepsPolicy(ctx, tx, l.organization, l.signIn.methods); err != nil {
+				return err
+			}
 			next, err = s.rotate(ctx, tx, l, secret)
 			return err
 		case subtle.ConstantTimeCompare(hash, l.parent) == 1 && now.Sub(l.rotated) <= s.cfg.RefreshGrace:

@@ -79,7 +79,7 @@ type Config struct {
 
 	// KeyPrefix begins every API key, so that secret scanners find them: 2
 	// to 16 letters and digits in lower case, empty is "ak". The token
-	// prefixes "rt", "it" and "op" are taken.
+	// prefixes "rt", "it", "op" and "si" are taken.
 	KeyPrefix string
 	// PasswordConcurrency is how many passwords are hashed at once, each in
 	// 19 MiB and some 25 ms of one core; zero is half of GOMAXPROCS, and at
@@ -173,8 +173,8 @@ func (c Config) validate() error {
 	check.Need(c.InvitationTTL > 0, "InvitationTTL", "must be positive")
 	check.Need(c.KeyRotation >= time.Hour, "KeyRotation", "must be at least 1h")
 	check.Need(c.VerifyTTL > 0 && c.VerifyTTL <= time.Minute, "VerifyTTL", "must be positive and up to 1m")
-	check.Need(keyPrefixPattern.MatchString(c.KeyPrefix) && c.KeyPrefix != refreshPrefix && c.KeyPrefix != invitationPrefix && c.KeyPrefix != operatorPrefix,
-		"KeyPrefix", "must be 2 to 16 letters and digits in lower case, and not rt, it or op")
+	check.Need(keyPrefixPattern.MatchString(c.KeyPrefix) && c.KeyPrefix != refreshPrefix && c.KeyPrefix != invitationPrefix && c.KeyPrefix != operatorPrefix && c.KeyPrefix != pendingPrefix,
+		"KeyPrefix", "must be 2 to 16 letters and digits in lower case, and not rt, it, op or si")
 	check.Need(c.PasswordConcurrency > 0, "PasswordConcurrency", "must be positive")
 	check.Need(c.PasswordQueue > 0, "PasswordQueue", "must be positive")
 	if b := c.Breaches; b != nil {
@@ -305,7 +305,7 @@ func (s *Service) maintain(ctx context.Context) {
 		case <-ticker.C:
 			for name, task := range map[string]func(context.Context) error{
 				"api key usage": s.writeUsage, "signing keys": s.keys.maintain, "ended sessions": s.purgeSessions,
-				"devices": s.purgeDevices,
+				"devices": s.purgeDevices, "half-done sign-ins": s.purgePending,
 			} {
 				if err := task(ctx); err != nil && ctx.Err() == nil {
 					s.log.ErrorContext(ctx, "user: maintenance failed", slog.String("task", name), slog.Any("error", err))

@@ -33,7 +33,7 @@ type signIn struct {
 }
 
 // byPassword is a sign-in that checked a password now.
-func (s *Service) byPassword() signIn { return signIn{at: s.now(), methods: []string{"pwd"}} }
+func (s *Service) byPassword() signIn { return signIn{at: s.now(), methods: []string{methodPassword}} }
 
 func scannedSignIn(at int64, methods string) (in signIn, err error) {
 	if at != 0 {
@@ -104,6 +104,9 @@ func (s *Service) Switch(ctx context.Context, p platform.Principal, organization
 		}
 		ends, signedIn, err := presentSession(ctx, tx, p)
 		if err != nil || replayed {
+			return err
+		}
+		if err := keepsPolicy(ctx, tx, organization, signedIn.methods); err != nil {
 			return err
 		}
 		session, refresh, err := s.openSession(ctx, tx, p.Subject, organization, ends, signedIn)
@@ -229,13 +232,15 @@ func scanSession(row scanner) (Session, error) {
 }
 
 // endSessions ends the sessions of a user in one organization, or in all where
-// tenant is "", but for the one to keep. The caller then makes it known with
-// changed(userKey).
+// tenant is "", but for the one to keep; in the latter case the half-done sign-ins
+// too. The caller then makes it known with changed(userKey).
 func (s *Service) endSessions(ctx context.Context, tx store.Queries, user string, tenant platform.TenantID, keep string) error {
 	query := `UPDATE user_sessions SET revoked_at = ? WHERE user_id = ? AND revoked_at = 0 AND id <> ?`
 	args := []any{micros(s.now()), user, keep}
 	if tenant != "" {
 		query, args = query+` AND organization = ?`, append(args, string(tenant))
+	} else if _, err := tx.Exec(ctx, `DELETE FROM user_pending_sign_ins WHERE user_id = ?`, user); err != nil {
+		return err
 	}
 	_, err := tx.Exec(ctx, query, args...)
 	return err

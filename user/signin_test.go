@@ -110,7 +110,7 @@ func TestAuditNamesTheActor(t *testing.T) {
 	ann := b.signUp(t, "ann@example.com")
 	by := ann.p.Clone()
 	by.Actor = &platform.Actor{Subject: "agt_1", Kind: platform.PrincipalAgent}
-	_, err := b.RenameOrganization(t.Context(), by, "Renamed")
+	_, err := b.UpdateOrganization(t.Context(), by, user.OrganizationChange{Name: ptr("Renamed")})
 	noError(t, err)
 	records, _, err := b.Audit(t.Context(), ann.p, user.AuditFilter{Action: "organization.renamed"}, 10, "")
 	noError(t, err)

@@ -67,16 +67,22 @@ func (s *Service) verify(ctx context.Context, credential string) (platform.Princ
 		return platform.Principal{}, time.Time{}, err
 	}
 	tenant := platform.TenantID(c.Org)
-	var roles string
-	err = store.ReadRow(ctx, s.db, tenant, `SELECT m.roles FROM user_memberships m
+	var (
+		roles          string
+		requiresFactor bool
+	)
+	err = store.ReadRow(ctx, s.db, tenant, `SELECT m.roles, o.require_factor = 1 FROM user_memberships m
 		JOIN user_organizations o ON o.tenant = m.tenant
 		JOIN user_accounts a ON a.id = m.user_id
 		JOIN user_sessions x ON x.user_id = m.user_id AND x.organization = m.tenant
 		WHERE m.tenant = ? AND m.user_id = ? AND x.id = ? AND x.revoked_at = 0 AND x.ends_at > ?
 		AND m.status = 'active' AND o.status = 'active' AND a.status = 'active'`,
-		[]any{c.Org, c.Subject, c.Session, micros(s.now())}, &roles)
+		[]any{c.Org, c.Subject, c.Session, micros(s.now())}, &roles, &requiresFactor)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = errBadCredential()
+	}
+	if err == nil && requiresFactor && !strong(c.Methods) {
+		err = errFactorRequired()
 	}
 	if err != nil {
 		return platform.Principal{}, time.Time{}, err
