@@ -115,9 +115,6 @@ func readAll(t *testing.T, c *client) string {
 		}
 		var page struct{ Data []struct{ ID string } }
 		a.into(t, &page)
-		if len(page.Data) == 0 {
-			t.Error("there are no messages to read")
-		}
 		for _, m := range page.Data {
 			out.Write(c.want(http.StatusOK, "GET", "/v1/notify/messages/"+m.ID, nil, nil).body)
 		}
@@ -133,7 +130,7 @@ func noSecretStored(t *testing.T, at place, secret string) {
 	rows := 0
 	for _, table := range []string{
 		"notify_messages", "notify_deliveries", "notify_attempts", "notify_inbox", "notify_secret_texts",
-		"user_invitations", "user_audit", "outbox", "event_log", "jobs",
+		"user_invitations", "user_mail_tokens", "user_audit", "outbox", "event_log", "jobs",
 	} {
 		err := db.AcrossTenants(t.Context(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {
 			found, err := tx.Query(ctx, `SELECT * FROM `+table)

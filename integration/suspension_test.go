@@ -51,7 +51,6 @@ func assembleSuspendable(t *testing.T, db store.Relational, bus store.PubSub, ca
 	sealer := testseal.New(t)
 	users, err := user.New(user.Config{
 		DB: db, Sealer: sealer, Issuer: "https://api.example.com", Cache: cache, PubSub: bus, VerifyTTL: time.Minute,
-		OnInvitation: func(context.Context, store.Tx, user.Invitation, user.Secret) error { return nil },
 	})
 	must(err)
 	events, err := sqlevents.New(sqlevents.Config{

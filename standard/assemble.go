@@ -1,6 +1,8 @@
 package standard
 
 import (
+	"net/url"
+
 	"github.com/acme/platform"
 	"github.com/acme/platform/analytics"
 	"github.com/acme/platform/data"
@@ -23,9 +25,13 @@ func (p *Platform) makeAccounts(cfg Config, s *stores) (err error) {
 		if c.Limits == nil {
 			c.Limits = cfg.Limits
 		}
-		if c.OnInvitation == nil && cfg.Mail != nil {
-			c.OnInvitation = Invitations(func() *notify.Service { return p.Messages }, cfg.PublicURL)
+		if c.Mail == nil && cfg.Mail != nil {
+			c.Mail = Mails(func() *notify.Service { return p.Messages }, cfg.MailTexts)
 		}
+		if c.Mail != nil && c.Jobs == nil {
+			c.Jobs = p.Jobs
+		}
+		fill(&c.Links.Origin, Origin(cfg.PublicURL))
 		if p.Users, err = user.New(c); err != nil {
 			return named("Users", err)
 		}
@@ -34,20 +40,28 @@ func (p *Platform) makeAccounts(cfg Config, s *stores) (err error) {
 	if sharer, ok := p.Accounts.(Sharer); ok {
 		p.Limits = sharer.Limits(cfg.Limits)
 	}
+	suspensions, _ := itself(p.Accounts).(platform.Suspensions)
+	p.Jobs.Follow(suspensions, p.Limits)
 	return nil
 }
 
+// Origin is a URL without its path: where links of mails lead, if the host says
+// nothing else in user.Config.Links. It is "" for what is no URL.
+func Origin(publicURL string) string {
+	u, err := url.Parse(publicURL)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// makeJobs makes the queue before the accounts, whose mails it sends and whose
+// suspensions it follows.
 func (p *Platform) makeJobs(cfg Config, s *stores) (err error) {
 	c := cfg.Jobs
 	c.DB = s.db
 	cfg.share(&c.Logger, &c.Now, &c.NewID)
 	fill(&c.Lease, lease)
-	if c.Limits == nil {
-		c.Limits = p.Limits
-	}
-	if suspensions, ok := itself(p.Accounts).(platform.Suspensions); ok && c.Suspensions == nil {
-		c.Suspensions = suspensions
-	}
 	p.Jobs, err = queue.New(c)
 	return named("Jobs", err)
 }

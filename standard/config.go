@@ -64,6 +64,9 @@ type Config struct {
 	// folder mail of Data, the newest 1,000 of them; with Relational it is no
 	// e-mail, and what needs one is refused with "email_not_configured".
 	Mail notify.Mailer
+	// MailTexts are the words of the mails that accounts need, such as an
+	// invitation; nil is [MailTexts].
+	MailTexts Texts
 	// Limits tells what each tenant may keep and do; nil is the defaults.
 	Limits platform.LimitsFunc
 	// Scans bounds the queries of all tenants that read much.

@@ -95,7 +95,7 @@ func New(cfg Config) (*Platform, error) {
 
 func (p *Platform) assemble(cfg Config, s *stores) error {
 	for _, step := range []func(Config, *stores) error{
-		p.makeAccounts, p.makeJobs, p.makeMessages, p.makeRecords, p.makeMetrics,
+		p.makeJobs, p.makeAccounts, p.makeMessages, p.makeRecords, p.makeMetrics,
 	} {
 		if err := step(cfg, s); err != nil {
 			return err

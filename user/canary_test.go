@@ -17,8 +17,8 @@ func TestCanary(t *testing.T) {
 	var log bytes.Buffer
 	var mail letters
 	b := open(t, func(c *user.Config) {
-		c.OnInvitation = mail.put
 		c.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		mail.in(c)
 	})
 	h := b.server()
 	const password = "canary-hunter-7731"
@@ -29,7 +29,7 @@ func TestCanary(t *testing.T) {
 	var seen strings.Builder
 	_, invited := call(t, h, access, "POST", "/v1/invitations", `{"email":"ben@example.com","roles":["viewer"]}`)
 	seen.WriteString(invited)
-	invitation := mail.to("ben@example.com")
+	invitation := mail.to(t, "ben@example.com")
 
 	note := func(credential user.Secret, method, path, body string) {
 		_, answer := call(t, h, credential, method, path, body)

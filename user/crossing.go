@@ -17,6 +17,7 @@ type crossings struct {
 	purge         store.Crossing
 	operators     store.Crossing
 	factors       store.Crossing
+	mail          store.Crossing
 }
 
 func newCrossings(db store.Relational) crossings {
@@ -31,6 +32,7 @@ func newCrossings(db store.Relational) crossings {
 		repeated:      of.Grant("user.repeated", "finds the organization that a repeated call of its maker has made"),
 		suspend:       of.Grant("user.suspend", "suspends a person in all of their organizations at once"),
 		purge:         of.Grant("user.purge", "removes sessions and devices of all persons that ended long ago"),
+		mail:          of.Grant("user.mail", "makes the secrets of mails to persons, who need be in no organization, and finds the mail of a secret"),
 		operators:     of.Grant("user.operators", "reads and changes the keys of operators, and lists all organizations for them"),
 		factors:       of.Grant("user.factors", "reads and changes the second factors of a person, and tells all of their organizations"),
 	}

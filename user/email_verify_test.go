@@ -13,7 +13,7 @@ import (
 // so whoever has it has proved their address, and nobody else has.
 func TestAcceptingProvesTheAddress(t *testing.T) {
 	var mail letters
-	b := open(t, func(c *user.Config) { c.OnInvitation = mail.put })
+	b := open(t, mail.in)
 	h := b.server()
 	ann, ben, cyd := b.signUp(t, "ann@example.com"), b.signUp(t, "ben@example.com"), b.signUp(t, "cyd@example.com")
 	verified := func(p person) bool {
@@ -27,7 +27,7 @@ func TestAcceptingProvesTheAddress(t *testing.T) {
 		return ok
 	}
 	_, answer := call(t, h, ann.Tokens.Access, "POST", "/v1/invitations", `{"email":"ben@example.com","roles":["owner"]}`)
-	token := mail.to("ben@example.com")
+	token := mail.to(t, "ben@example.com")
 	if token == "" || strings.Contains(answer, tail(token)) || strings.Contains(answer, "token") {
 		t.Fatalf("the answer is %s", answer)
 	}
@@ -53,7 +53,7 @@ func TestAcceptingProvesTheAddress(t *testing.T) {
 
 // Without a mail there is no way for the token: over HTTP nobody is invited.
 func TestNoMailNoInvitation(t *testing.T) {
-	b := open(t, func(c *user.Config) { c.OnInvitation = nil })
+	b := open(t)
 	ann := b.signUp(t, "ann@example.com")
 	status, answer := call(t, b.server(), ann.Tokens.Access, "POST", "/v1/invitations", `{"email":"ben@example.com","roles":["viewer"]}`)
 	if status != 409 || !strings.Contains(answer, "email_not_configured") || b.count(t, "user_invitations") != 0 {

@@ -29,9 +29,9 @@ func errAboveOwn() error {
 	return platform.Errorf(platform.KindForbidden, "above_own_rights", "this would grant or change more than you may do yourself")
 }
 
-// errNoMail is of an invitation over HTTP whose token would reach nobody.
+// errNoMail is of what goes by e-mail where there is no Config.Mail.
 func errNoMail() error {
-	return platform.Errorf(platform.KindConflict, "email_not_configured", "an invitation goes by e-mail, which this installation does not send")
+	return platform.Errorf(platform.KindConflict, "email_not_configured", "this goes by e-mail, which this installation does not send")
 }
 
 func field(path, code, detail string) error {

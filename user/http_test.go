@@ -76,7 +76,7 @@ type object = map[string]any
 // The whole way of two people through the API.
 func TestHTTP(t *testing.T) {
 	var mail letters
-	b := open(t, func(c *user.Config) { c.OnInvitation = mail.put })
+	b := open(t, mail.in)
 	h := b.server()
 	in := `{"email":"ann@example.com","password":"` + goodPassword + `","name":"Ann","organization":"Acme"}`
 	ann := send[struct{ User, Organization, Tokens object }](t, h, "", "POST", "/v1/auth/signup", in, 201)
@@ -108,7 +108,7 @@ func TestHTTP(t *testing.T) {
 	}
 	ben := send[object](t, h, "", "POST", "/v1/auth/signup", strings.ReplaceAll(in, "ann@", "ben@"), 201)
 	benToken := user.Secret(fmt.Sprint(ben["tokens"].(object)["access_token"]))
-	accepted := send[object](t, h, benToken, "POST", "/v1/invitations/accept", fmt.Sprintf(`{"token":%q}`, string(mail.to("ben@example.com"))), 200)
+	accepted := send[object](t, h, benToken, "POST", "/v1/invitations/accept", fmt.Sprintf(`{"token":%q}`, string(mail.to(t, "ben@example.com"))), 200)
 	switched := send[object](t, h, benToken, "POST", "/v1/auth/switch", fmt.Sprintf(`{"organization":%q}`, accepted["organization"]), 200)
 	guest := user.Secret(fmt.Sprint(switched["access_token"]))
 	if list := send[object](t, h, access, "GET", "/v1/members", "", 200); len(list["data"].([]any)) != 2 {

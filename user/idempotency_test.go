@@ -44,14 +44,14 @@ func (b *bundle) everyRow(tb testing.TB) string {
 // first answer again, refuses another input, and leaves nothing readable.
 func TestEveryOperationHonoursTheKey(t *testing.T) {
 	var mail letters
-	b := open(t, func(c *user.Config) { c.OnInvitation = mail.put })
+	b := open(t, mail.in)
 	h := b.server()
 	ann := b.signUp(t, "ann@example.com")
 	ben := b.signUp(t, "ben@example.com")
 	key := send[object](t, h, ann.Tokens.Access, "POST", "/v1/api-keys", `{"name":"old","scopes":["data.*"]}`, 201)
 	other := send[object](t, h, ann.Tokens.Access, "POST", "/v1/organizations", `{"name":"Other"}`, 201)
 	send[object](t, h, ann.Tokens.Access, "POST", "/v1/invitations", `{"email":"ben@example.com","roles":["admin"]}`, 201)
-	token := string(mail.to("ben@example.com"))
+	token := string(mail.to(t, "ben@example.com"))
 	cases := map[string]struct {
 		credential user.Secret
 		path       string

@@ -2,7 +2,7 @@ package user
 
 import (
 	"context"
-	"crypto/subtle"
+	"database/sql"
 	"strings"
 	"time"
 
@@ -32,8 +32,9 @@ type NewInvitation struct {
 	Roles []string
 }
 
-// Invite makes an invitation and returns it with its token, which is not kept:
-// only its SHA-256 is. Whoever has the token and an account with the invited
+// Invite makes an invitation, has it mailed where there is a Config.Mail, and
+// returns it with a token of its own beside the one in the mail; neither is kept:
+// only their SHA-256 are. Whoever has a token and an account with the invited
 // address gets what is offered, so it must reach that mailbox and nobody else;
 // the operations over HTTP never answer it. Earlier open invitations of the address end. The roles
 // may not exceed the principal's own rights. An organization invites an address
@@ -133,8 +134,10 @@ func (s *Service) Invite(ctx context.Context, p platform.Principal, in NewInvita
 		}); err != nil {
 			return err
 		}
-		if s.cfg.OnInvitation != nil {
-			if err := s.cfg.OnInvitation(ctx, tx, inv, token); err != nil {
+		if s.cfg.Mail != nil {
+			if err := s.sendMail(ctx, tx, mailRequest{
+				kind: MailInvitation, id: inv.ID, email: email, organization: p.Tenant, subject: inv.ID, expires: inv.ExpiresAt,
+			}); err != nil {
 				return err
 			}
 		}
@@ -328,15 +331,24 @@ func (s *Service) inviter(ctx context.Context, id string, secret []byte) (platfo
 		hash   []byte
 	)
 	err := s.db.AcrossTenants(ctx, s.cross.invitation, func(ctx context.Context, tx store.CrossTx) error {
-		return tx.QueryRow(ctx, `SELECT tenant, token_hash FROM user_invitations WHERE id = ?`, id).Scan(&tenant, &hash)
+		if err := tx.QueryRow(ctx, `SELECT tenant, token_hash FROM user_invitations WHERE id = ?`, id).Scan(&tenant, &hash); err != nil {
+			return err
+		}
+		mailed, err := mailedInvitation(ctx, tx, id, secret)
+		if err == nil && !mailed && !hashAmong(hash, hashSecret(secret)) {
+			err = sql.ErrNoRows
+		}
+		return err
 	}, store.ReadOnly)
-	if err != nil {
-		return "", notFound(err, "invitation")
-	}
-	if subtle.ConstantTimeCompare(hash, hashSecret(secret)) != 1 {
-		return "", platform.NotFound("invitation")
-	}
-	return tenant, nil
+	return tenant, notFound(err, "invitation")
+}
+
+// invitationOpen reports whether an invitation can still be accepted.
+func invitationOpen(ctx context.Context, tx store.Queries, tenant platform.TenantID, id string) (bool, error) {
+	var open int
+	err := tx.QueryRow(ctx, `SELECT count(*) FROM user_invitations WHERE tenant = ? AND id = ? AND accepted_at = 0 AND revoked_at = 0`,
+		string(tenant), id).Scan(&open)
+	return open > 0, err
 }
 
 // stillInvites refuses an invitation of someone who has left, or has lost what

@@ -47,7 +47,7 @@ type acceptedWire struct {
 func (s *Service) routeInvitations(api *rest.API) {
 	rest.Handle(api, post("invitations.create", "/v1/invitations", "Invite an e-mail address; the token goes there by mail", platform.Require(permInvitationsWrite), http.StatusCreated),
 		as(func(ctx context.Context, p platform.Principal, in *inviteInput) (*created[invitationWire], error) {
-			if s.cfg.OnInvitation == nil {
+			if s.cfg.Mail == nil {
 				return nil, errNoMail()
 			}
 			inv, _, err := s.Invite(ctx, p, NewInvitation{Email: in.Body.Email, Roles: in.Body.Roles}, rest.IdempotencyKey(ctx))

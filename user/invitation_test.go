@@ -1,15 +1,12 @@
 package user_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/store"
 	"github.com/acme/platform/user"
 )
 
@@ -142,32 +139,4 @@ func TestInvitationLimits(t *testing.T) {
 	}
 	b.clock.Advance(24 * time.Hour)
 	noError(t, invite(there, "late@example.com"))
-}
-
-func TestOnInvitation(t *testing.T) {
-	var (
-		got  user.Invitation
-		seen user.Secret
-		fail error
-	)
-	b := open(t, func(c *user.Config) {
-		c.OnInvitation = func(_ context.Context, tx store.Tx, inv user.Invitation, token user.Secret) error {
-			if tx.Tenant() != inv.Organization {
-				t.Errorf("transaction of %q", tx.Tenant())
-			}
-			got, seen = inv, token
-			return fail
-		}
-	})
-	ann := b.signUp(t, "ann@example.com")
-	inv, token, err := b.Invite(t.Context(), ann.p, user.NewInvitation{Email: "ben@example.com", Roles: []string{"member"}})
-	if err != nil || got.ID != inv.ID || seen != token {
-		t.Errorf("%+v, %v", got, err)
-	}
-	fail = errors.New("no mail")
-	before := b.count(t, "outbox")
-	_, _, err = b.Invite(t.Context(), ann.p, user.NewInvitation{Email: "cyd@example.com", Roles: []string{"member"}})
-	if !errors.Is(err, fail) || b.count(t, "user_invitations") != 1 || b.count(t, "outbox") != before {
-		t.Errorf("%v; the invitation stands", err)
-	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
@@ -54,7 +53,7 @@ func (b *bundle) replica(tb testing.TB, change ...func(*user.Config)) *bundle {
 
 func start(tb testing.TB, db testdb.DB, c *clock, change ...func(*user.Config)) *user.Service {
 	tb.Helper()
-	cfg := user.Config{DB: db, Sealer: testseal.New(tb), Issuer: issuer, Cache: newClockCache(c), Now: c.Now, OnInvitation: (&letters{}).put}
+	cfg := user.Config{DB: db, Sealer: testseal.New(tb), Issuer: issuer, Cache: newClockCache(c), Now: c.Now}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -66,35 +65,16 @@ func start(tb testing.TB, db testdb.DB, c *clock, change ...func(*user.Config)) 
 	if err := s.Start(tb.Context()); err != nil {
 		tb.Fatal(err)
 	}
+	if cfg.Jobs != nil {
+		noError(tb, cfg.Jobs.Start(tb.Context()))
+		tb.Cleanup(func() { noError(tb, cfg.Jobs.Stop(context.Background())) })
+	}
 	tb.Cleanup(func() {
 		if err := s.Stop(context.Background()); err != nil {
 			tb.Errorf("Stop: %v", err)
 		}
 	})
 	return s
-}
-
-// letters keeps the tokens that would go by mail, by address. Its put is a
-// Config.OnInvitation.
-type letters struct {
-	mu     sync.Mutex
-	tokens map[string]user.Secret
-}
-
-func (l *letters) put(_ context.Context, _ store.Tx, inv user.Invitation, token user.Secret) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.tokens == nil {
-		l.tokens = make(map[string]user.Secret)
-	}
-	l.tokens[inv.Email] = token
-	return nil
-}
-
-func (l *letters) to(email string) user.Secret {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.tokens[email]
 }
 
 const goodPassword = "violet tractor 9 umbrella"

@@ -20,6 +20,7 @@ import (
 	"github.com/acme/platform/internal/setting"
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/idempotency"
+	"github.com/acme/platform/store/queue"
 )
 
 //go:embed migrations
@@ -79,7 +80,7 @@ type Config struct {
 
 	// KeyPrefix begins every API key, so that secret scanners find them: 2
 	// to 16 letters and digits in lower case, empty is "ak". The token
-	// prefixes "rt", "it", "op" and "si" are taken.
+	// prefixes "rt", "it", "mt", "op" and "si" are taken.
 	KeyPrefix string
 	// PasswordConcurrency is how many passwords are hashed at once, each in
 	// 19 MiB and some 25 ms of one core; zero is half of GOMAXPROCS, and at
@@ -101,12 +102,20 @@ type Config struct {
 	// Roles adds permissions to the built-in roles, and roles to every
 	// tenant: role name to permission patterns ("acme.reports.*").
 	Roles map[string][]string
-	// OnInvitation is called in the transaction that creates an invitation,
-	// which is the only moment its token is known: to enqueue the mail. It
-	// must have no effect outside tx. Its error undoes the invitation. Where it
-	// is nil, invitations can be made in Go alone ([Service.Invite]): over HTTP
-	// they are refused with the code "email_not_configured".
-	OnInvitation func(ctx context.Context, tx store.Tx, inv Invitation, token Secret) error
+	// Mail sends one e-mail to a person, such as by [standard.Mails]. A job calls
+	// it, outside of any transaction and from many goroutines at once. After an error it
+	// is called again later with another secret in the link, and not after one of
+	// [queue.Discard]. It must not keep or log Link and Code. Nil is no e-mail: what
+	// needs one is refused with the code "email_not_configured". With it Jobs and
+	// Links.Origin must be set.
+	//
+	// [standard.Mails]: https://pkg.go.dev/github.com/acme/platform/standard#Mails
+	Mail func(ctx context.Context, m Mail) error
+	// Jobs runs what sends the mails. Its store must be DB, and it must not have
+	// been started.
+	Jobs *queue.Queue
+	// Links are where the links of mails lead.
+	Links Links
 }
 
 var keyPrefixPattern = regexp.MustCompile(`^[a-z][a-z0-9]{1,15}$`)
@@ -173,8 +182,8 @@ func (c Config) validate() error {
 	check.Need(c.InvitationTTL > 0, "InvitationTTL", "must be positive")
 	check.Need(c.KeyRotation >= time.Hour, "KeyRotation", "must be at least 1h")
 	check.Need(c.VerifyTTL > 0 && c.VerifyTTL <= time.Minute, "VerifyTTL", "must be positive and up to 1m")
-	check.Need(keyPrefixPattern.MatchString(c.KeyPrefix) && c.KeyPrefix != refreshPrefix && c.KeyPrefix != invitationPrefix && c.KeyPrefix != operatorPrefix && c.KeyPrefix != pendingPrefix,
-		"KeyPrefix", "must be 2 to 16 letters and digits in lower case, and not rt, it, op or si")
+	check.Need(keyPrefixPattern.MatchString(c.KeyPrefix) && c.KeyPrefix != refreshPrefix && c.KeyPrefix != invitationPrefix && c.KeyPrefix != mailTokenPrefix && c.KeyPrefix != operatorPrefix && c.KeyPrefix != pendingPrefix,
+		"KeyPrefix", "must be 2 to 16 letters and digits in lower case, and not rt, it, mt, op or si")
 	check.Need(c.PasswordConcurrency > 0, "PasswordConcurrency", "must be positive")
 	check.Need(c.PasswordQueue > 0, "PasswordQueue", "must be positive")
 	if b := c.Breaches; b != nil {
@@ -182,6 +191,8 @@ func (c Config) validate() error {
 		check.Need(b.Unavailable == AcceptUnchecked || b.Unavailable == RefuseUnchecked, "Breaches.Unavailable",
 			"must be AcceptUnchecked or RefuseUnchecked: what becomes of a password while the list does not answer")
 	}
+	check.Need(c.Mail == nil || c.Jobs != nil, "Jobs", "must be set with Mail: a job sends each mail, such as Jobs: queue")
+	c.Links.validate(check, c.Mail != nil)
 	for _, name := range slices.Sorted(maps.Keys(c.Roles)) {
 		check.Need(validRoleName(name), "Roles["+name+"]", "must have a name of letters, digits, - and _ in lower case")
 		for _, p := range c.Roles[name] {
@@ -245,6 +256,9 @@ func New(cfg Config) (*Service, error) {
 	}
 	s.usage.last = make(map[keyRef]time.Time)
 	s.api = s.routes()
+	if cfg.Mail != nil {
+		s.handleMails()
+	}
 	return s, nil
 }
 
@@ -252,7 +266,13 @@ func New(cfg Config) (*Service, error) {
 func (s *Service) Name() string { return "user" }
 
 // Needs implements [platform.Dependent].
-func (s *Service) Needs() []any { return []any{s.cfg.DB, s.cfg.Sealer, s.cfg.Cache, s.cfg.PubSub} }
+func (s *Service) Needs() []any {
+	needs := []any{s.cfg.DB, s.cfg.Sealer, s.cfg.Cache, s.cfg.PubSub}
+	if s.cfg.Jobs != nil {
+		needs = append(needs, s.cfg.Jobs)
+	}
+	return needs
+}
 
 // Start brings the tables to their newest form, makes the first signing key
 // and begins the work in the background.
@@ -305,7 +325,7 @@ func (s *Service) maintain(ctx context.Context) {
 		case <-ticker.C:
 			for name, task := range map[string]func(context.Context) error{
 				"api key usage": s.writeUsage, "signing keys": s.keys.maintain, "ended sessions": s.purgeSessions,
-				"devices": s.purgeDevices, "half-done sign-ins": s.purgePending,
+				"devices": s.purgeDevices, "half-done sign-ins": s.purgePending, "mails": s.purgeMails,
 			} {
 				if err := task(ctx); err != nil && ctx.Err() == nil {
 					s.log.ErrorContext(ctx, "user: maintenance failed", slog.String("task", name), slog.Any("error", err))

@@ -28,7 +28,7 @@ func (p *process) gateway() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	users, err := p.users(db, live, nil)
+	users, err := p.users(db, live, nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 
 	"github.com/acme/platform/notify"
-	"github.com/acme/platform/store"
-	"github.com/acme/platform/user"
 )
 
 // mailer is the way of e-mails: the mail server, or else a folder, so that
@@ -20,6 +17,3 @@ func (o *options) mailer(log *slog.Logger) notify.Mailer {
 	}
 	return nil
 }
-
-// onInvitation is user.Config.OnInvitation.
-type onInvitation = func(context.Context, store.Tx, user.Invitation, user.Secret) error

@@ -162,7 +162,7 @@ func messages(t *testing.T, c *client) []string {
 
 var invitationToken = regexp.MustCompile(`it_[A-Za-z0-9_-]+`)
 
-// An invitation made in one process is one e-mail sent by another, and the
+// An invitation is one e-mail, and the
 // audit record names the caller's address and not the gateway's.
 func (v *visit) invitation() {
 	t, ann, bob := v.t, v.ann, v.bob

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/acme/platform/analytics"
@@ -33,25 +34,27 @@ func (p *process) user() (http.Handler, error) {
 	if err := p.relay(db, events); err != nil {
 		return nil, err
 	}
-	var mail *notify.Service
-	var invite onInvitation
-	if p.mailer(p.log) != nil {
-		invite = standard.Invitations(func() *notify.Service { return mail }, p.publicURL)
-	}
-	users, err := p.users(db, live, invite)
-	if err != nil {
-		return nil, err
-	}
-	// Never started: it writes the e-mail and its job into the invitation's
-	// transaction, and the notify processes send it.
+	// The e-mails to people, such as invitations, leave from here: their secrets
+	// pass through no other process. They are this queue's only jobs.
 	jobs, err := queue.New(queue.Config{DB: db, Logger: p.log})
 	if err != nil {
 		return nil, err
 	}
-	if mail, err = p.messages(db, live, events, jobs, users); err != nil {
+	var mail *notify.Service
+	users, err := p.users(db, live, jobs, standard.Mails(func() *notify.Service { return mail }, nil))
+	if err != nil {
 		return nil, err
 	}
-	p.add(users)
+	jobs.Follow(users, users.Limits(p.plans()))
+	// Never started: it gives e-mails to the mailer and counts them.
+	idle, err := queue.New(queue.Config{DB: db, Logger: p.log})
+	if err != nil {
+		return nil, err
+	}
+	if mail, err = p.messages(db, live, events, idle, users); err != nil {
+		return nil, err
+	}
+	p.add(users, jobs)
 	return p.serveToGateway(users)
 }
 
@@ -107,7 +110,7 @@ func (p *process) notify() (http.Handler, error) {
 	if err := p.relay(db, events); err != nil {
 		return nil, err
 	}
-	users, err := p.users(db, live, nil) // as the directory
+	users, err := p.users(db, live, nil, nil) // as the directory
 	if err != nil {
 		return nil, err
 	}
@@ -126,15 +129,19 @@ func (p *process) notify() (http.Handler, error) {
 }
 
 // users is the user service as a library over the shared database. The
-// processes tell each other of revocations by Redis.
-func (p *process) users(db *postgres.DB, live *redis.Client, onInvitation onInvitation) (*user.Service, error) {
+// processes tell each other of revocations by Redis. Where there is a way for
+// e-mails, a job of the queue sends them with mail.
+func (p *process) users(db *postgres.DB, live *redis.Client, jobs *queue.Queue, mail func(context.Context, user.Mail) error) (*user.Service, error) {
+	if p.mailer(p.log) == nil {
+		mail = nil
+	}
 	sealer, err := p.withSealer()
 	if err != nil {
 		return nil, err
 	}
 	return user.New(user.Config{
 		DB: db, Sealer: sealer, Issuer: p.publicURL, Cache: store.FallbackCache(live.Cache(), memory.NewCache(8<<20)), PubSub: live.PubSub(), Logger: p.log,
-		Limits: p.plans(), OnInvitation: onInvitation,
+		Limits: p.plans(), Mail: mail, Jobs: jobs, Links: user.Links{Origin: standard.Origin(p.publicURL)},
 	})
 }
 

@@ -42,7 +42,8 @@ func operatorKey(ctx context.Context, o options, name string, stdout io.Writer) 
 	if !isModule || !alsoModule {
 		return fmt.Errorf("the store %T or the sealer %T cannot be started", p.DB, p.Sealer)
 	}
-	accounts, err := platform.New(platform.Config{}, db, sealer, p.Users)
+	// The jobs are not run here.
+	accounts, err := platform.New(platform.Config{Elsewhere: []platform.Module{p.Jobs}}, db, sealer, p.Users)
 	if err != nil {
 		return err
 	}

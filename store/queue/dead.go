@@ -34,14 +34,15 @@ type DeadQuery struct {
 	After *DeadJob
 }
 
-// Dead returns the tenant's dead jobs, the newest first.
+// Dead returns the tenant's dead jobs, the newest first; of [platform.NoTenant] those
+// of the installation itself.
 func (q *Queue) Dead(ctx context.Context, tenant platform.TenantID, query DeadQuery) ([]DeadJob, error) {
 	limit := min(query.Limit, 1000)
 	if limit <= 0 {
 		limit = 100
 	}
 	var jobs []DeadJob
-	err := q.cfg.DB.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err := q.inScope(ctx, tenant, func(ctx context.Context, tx enqueueTx) error {
 		jobs = nil
 		sel := tx.NewSelect().Table("jobs").
 			Column("id", "kind", "payload", "priority", "attempt", "run_at", "enqueued", "died", "cause", "target").
@@ -83,7 +84,7 @@ func (q *Queue) Dead(ctx context.Context, tenant platform.TenantID, query DeadQu
 // where the tenant has no dead job of that id; KindConflict "unique_key" where an
 // unfinished job has taken its unique key.
 func (q *Queue) Retry(ctx context.Context, tenant platform.TenantID, id string) error {
-	return q.cfg.DB.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	return q.inScope(ctx, tenant, func(ctx context.Context, tx enqueueTx) error {
 		var taken int
 		if err := tx.QueryRow(ctx, `SELECT count(*) FROM jobs AS dead JOIN jobs AS live
 				ON live.tenant = dead.tenant AND live.kind = dead.kind AND live.unique_key = dead.unique_key AND live.state < 3
@@ -104,6 +105,15 @@ func (q *Queue) Retry(ctx context.Context, tenant platform.TenantID, id string) 
 		q.wakeAfter(tx)
 		return nil
 	})
+}
+
+// inScope runs fn in a transaction of the tenant, or in one across tenants for the
+// jobs of none.
+func (q *Queue) inScope(ctx context.Context, tenant platform.TenantID, fn func(context.Context, enqueueTx) error, opts ...store.TxOption) error {
+	if tenant == platform.NoTenant {
+		return q.cfg.DB.AcrossTenants(ctx, q.cross.own, func(ctx context.Context, tx store.CrossTx) error { return fn(ctx, tx) }, opts...)
+	}
+	return q.cfg.DB.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error { return fn(ctx, tx) }, opts...)
 }
 
 // retryRace has a retry begin again that another job with the unique key came

@@ -32,7 +32,9 @@ func (q *Queue) Enqueue(ctx context.Context, tx store.Tx, job Job) (string, erro
 }
 
 // EnqueueAcross is [Queue.Enqueue] in a transaction across tenants: Job.Tenant
-// says whose job it is. The error of one that names no tenant is of KindNoTenant.
+// says whose job it is, [platform.NoTenant] that it is the installation's own, such
+// as a mail to a person who is in no organization. The error of one that says
+// nothing is of KindNoTenant.
 func (q *Queue) EnqueueAcross(ctx context.Context, tx store.CrossTx, job Job) (string, error) {
 	return q.enqueue(ctx, tx, job.Tenant, job)
 }
@@ -44,7 +46,7 @@ type enqueueTx interface {
 }
 
 func (q *Queue) enqueue(ctx context.Context, tx enqueueTx, tenant platform.TenantID, job Job) (string, error) {
-	if err := tenant.Validate(); err != nil {
+	if err := tenant.ValidateScope(); err != nil {
 		return "", err
 	}
 	if err := job.validate(); err != nil {
@@ -156,7 +158,8 @@ func (j *Job) validate() error {
 // fails, where the job was given to another run meanwhile. The job must be the one
 // that the handler was called with, and tx of the store that the queue is on.
 // A handler returns nil after the commit; an error then changes nothing. Errors
-// also: KindNoTenant where tx is of another tenant than the job.
+// also: KindNoTenant where tx is of another tenant than the job, as it always is
+// for a job of [platform.NoTenant].
 func Finish(ctx context.Context, tx store.Tx, job Job) error {
 	if job.run == nil {
 		return errors.New("queue: Finish needs the job that the handler was given")

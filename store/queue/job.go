@@ -35,7 +35,8 @@ type Job struct {
 	Target string
 
 	// Tenant is whose job it is. Enqueue takes it from the transaction;
-	// EnqueueAcross needs it.
+	// EnqueueAcross needs it, and takes [platform.NoTenant] too: such jobs have
+	// the limits and the share of a tenant, and are never suspended.
 	Tenant platform.TenantID
 	// ID is chosen by Enqueue.
 	ID string

@@ -168,8 +168,27 @@ func New(cfg Config) (*Queue, error) {
 	return q, nil
 }
 
+// Follow has the queue take Config.Suspensions and Config.Limits from what is made
+// after it, where the configuration says neither: accounts whose mails it sends. A
+// nil argument changes nothing. Like [Queue.Handle] it panics after Start.
+func (q *Queue) Follow(suspensions platform.Suspensions, limits platform.LimitsFunc) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.started {
+		panic("queue: Follow after Start")
+	}
+	if q.cfg.Limits == nil {
+		q.cfg.Limits = limits
+	}
+	if q.cfg.Suspensions == nil && suspensions != nil {
+		q.cfg.Suspensions = suspensions
+		suspensions.OnSuspension(q.suspensionChanged)
+	}
+	q.standings = newStandings(q.cfg)
+}
+
 // crossings are the tokens for what the queue does across tenants.
-type crossings struct{ work, stats, trim store.Crossing }
+type crossings struct{ work, stats, trim, own store.Crossing }
 
 func newCrossings(db store.Relational) crossings {
 	of := db.Crossings()
@@ -177,6 +196,7 @@ func newCrossings(db store.Relational) crossings {
 		work:  of.Grant("queue.work", "claims the jobs of all tenants, renews their leases and stores their results"),
 		stats: of.Grant("queue.stats", "counts the jobs of all tenants"),
 		trim:  of.Grant("queue.trim", "removes dead jobs that are older than the retention"),
+		own:   of.Grant("queue.own", "lists and retries the dead jobs of the installation itself, which are no tenant's"),
 	}
 }
 

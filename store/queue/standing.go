@@ -164,7 +164,7 @@ func (q *Queue) standing(ctx context.Context, tenant platform.TenantID) (standin
 }
 
 func (q *Queue) suspended(ctx context.Context, tenant platform.TenantID) (bool, error) {
-	if q.cfg.Suspensions == nil {
+	if q.cfg.Suspensions == nil || tenant == platform.NoTenant {
 		return false, nil
 	}
 	return q.cfg.Suspensions.Suspended(ctx, tenant)

@@ -1,0 +1,20 @@
+-- One row is one e-mail to a person: that it was asked for, sent and used. Its
+-- secrets are in the mail alone; hashes are their SHA-256, 32 bytes each. kind
+-- is a user.MailKind.
+CREATE TABLE user_mail_tokens (
+  id TEXT NOT NULL PRIMARY KEY,
+  kind TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  email TEXT NOT NULL,
+  organization TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  locale TEXT NOT NULL,
+  hashes BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  sent_at INTEGER NOT NULL,
+  spent_at INTEGER NOT NULL
+);
+CREATE INDEX user_mail_tokens_user ON user_mail_tokens (user_id) WHERE spent_at = 0;
+CREATE INDEX user_mail_tokens_email ON user_mail_tokens (email) WHERE spent_at = 0;
+CREATE INDEX user_mail_tokens_end ON user_mail_tokens (expires_at);
