@@ -1,56 +1,54 @@
 package user
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"database/sql"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
-	"strconv"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/page"
 	"github.com/acme/platform/store"
 )
 
-// AuditRecord is one security event of a tenant. Records are a chain: each
-// holds the hash of the one before.
+// AuditRecord is one security event of an organization, or of the installation.
+// Records are a chain: each holds the hash of the one before.
 type AuditRecord struct {
 	ID       string
 	Sequence int64
 	Time     time.Time
-	// Actor is the id of who did it, "" for one who was not signed in;
-	// ActorKind and Credential say with what. Where somebody acted for a user,
-	// Actor is who acted, and Detail names the user as "on_behalf_of".
+	// Actor is the id of who did it, "" for one who was not signed in, or whose
+	// name was erased; ActorKind and Credential say with what. Where somebody
+	// acted for a user, Actor is who acted, and Detail names the user as
+	// "on_behalf_of".
 	Actor      string
 	ActorKind  platform.PrincipalKind
 	Credential string
-	// Action is "noun.participle": "login.failed", "api_key.created". All of them
-	// are those of auditActions.
+	// Action is "noun.participle": "login.failed", "api_key.created"; docs/audit.md
+	// lists them.
 	Action string
 	// Target is the id of what it was done to.
 	Target string
-	// Outcome is "ok" or "failed".
+	// Outcome is "ok", "failed" or "refused".
 	Outcome   string
 	RequestID string
-	// Client is what Config.Client said.
+	// Client is the network address of the caller, where it is known.
 	Client string
 	// Detail holds no secret.
 	Detail map[string]string
+	// Erased names the parts that [Service.EraseAudit] has blanked: "actor"
+	// (with the credential), "target", "client" (with the request id), "detail".
+	Erased []string
 }
 
-// AuditHead is the end of a tenant's chain. A chain whose last records were
-// cut off is still a chain: who wants to find that out keeps heads elsewhere
-// and gives them to [Service.VerifyAudit].
-type AuditHead struct {
-	Sequence int64
-	Hash     string // SHA-256 in hex
-}
+// The outcomes of a record.
+const (
+	outcomeOK      = "ok"
+	outcomeFailed  = "failed"
+	outcomeRefused = "refused"
+)
 
 // auditActor is who did what a record tells.
 type auditActor struct {
@@ -81,9 +79,17 @@ func byUser(id, session string) auditActor {
 	return auditActor{id: id, kind: platform.PrincipalUser, credential: session}
 }
 
-// record appends to the tenant's chain in the transaction of the effect. The
-// row of the head makes one writer of each tenant's transactions.
+// record appends to the tenant's chain in the transaction of the effect; the
+// chain of [platform.NoTenant] is the installation's, and takes a transaction
+// across tenants. The row of the head makes one writer of each tenant's
+// transactions. Who the detail is about stands in it as "user", by id, so that
+// the person sees the record and a later erasure finds it.
 func (s *Service) record(ctx context.Context, tx store.Queries, tenant platform.TenantID, by auditActor, action, target string, detail map[string]string) error {
+	return s.append(ctx, tx, tenant, s.newRecord(ctx, by, action, target, detail))
+}
+
+// newRecord is the record of what was done now, for the request of ctx.
+func (s *Service) newRecord(ctx context.Context, by auditActor, action, target string, detail map[string]string) AuditRecord {
 	if by.behalf != "" {
 		detail = maps.Clone(detail)
 		if detail == nil {
@@ -91,11 +97,11 @@ func (s *Service) record(ctx context.Context, tx store.Queries, tenant platform.
 		}
 		detail["on_behalf_of"] = by.behalf
 	}
-	return s.append(ctx, tx, tenant, AuditRecord{
+	return AuditRecord{
 		Time: s.now().UTC(), Actor: by.id, ActorKind: by.kind, Credential: by.credential,
-		Action: action, Target: target, Outcome: "ok", Detail: detail,
+		Action: action, Target: target, Outcome: outcomeOK, Detail: detail,
 		RequestID: platform.RequestIDFrom(ctx), Client: clientOf(ctx),
-	})
+	}
 }
 
 func (s *Service) append(ctx context.Context, tx store.Queries, tenant platform.TenantID, r AuditRecord) error {
@@ -104,26 +110,33 @@ func (s *Service) append(ctx context.Context, tx store.Queries, tenant platform.
 	}
 	r.ID = s.newID("aud")
 	r.Time = fromMicros(micros(r.Time))
-	var previous []byte
-	err := tx.QueryRow(ctx, `INSERT INTO user_audit_heads (tenant, sequence, hash) VALUES (?, 1, ?)
-		ON CONFLICT (tenant) DO UPDATE SET sequence = user_audit_heads.sequence + 1
-		RETURNING sequence, hash`, string(tenant), []byte{}).Scan(&r.Sequence, &previous)
-	if err != nil {
-		return fmt.Errorf("user: audit head: %w", err)
-	}
 	detail, err := json.Marshal(r.Detail)
 	if err != nil { // strings always marshal
 		return err
 	}
-	sum := chainHash(tenant, r, string(detail), previous)
+	row := auditRow{AuditRecord: r, detail: string(detail), salts: newSalts()}
+	err = tx.QueryRow(ctx, `INSERT INTO user_audit_heads (tenant, sequence, hash) VALUES (?, 1, ?)
+		ON CONFLICT (tenant) DO UPDATE SET sequence = user_audit_heads.sequence + 1
+		RETURNING sequence, hash`, string(tenant), []byte{}).Scan(&row.Sequence, &row.previous)
+	if err != nil {
+		return fmt.Errorf("user: audit head: %w", err)
+	}
+	row.previous = notNil(row.previous)
+	row.hash = row.chained(tenant)
 	_, err = tx.Exec(ctx, `INSERT INTO user_audit (tenant, sequence, id, time, actor, actor_kind, credential, action, target,
-		outcome, request_id, client, detail, previous, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		string(tenant), r.Sequence, r.ID, micros(r.Time), r.Actor, string(r.ActorKind), r.Credential, r.Action, r.Target,
-		r.Outcome, r.RequestID, r.Client, string(detail), notNil(previous), sum)
+		outcome, request_id, client, detail, previous, hash, salts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		string(tenant), row.Sequence, row.ID, micros(row.Time), row.Actor, string(row.ActorKind), row.Credential, row.Action, row.Target,
+		row.Outcome, row.RequestID, row.Client, row.detail, row.previous, row.hash, row.salts)
 	if err != nil {
 		return fmt.Errorf("user: audit: %w", err)
 	}
-	_, err = tx.Exec(ctx, `UPDATE user_audit_heads SET hash = ? WHERE tenant = ?`, sum, string(tenant))
+	for _, person := range row.people() {
+		if _, err := tx.Exec(ctx, `INSERT INTO user_audit_people (person, time, organization, sequence) VALUES (?, ?, ?, ?)`,
+			person, micros(row.Time), string(tenant), row.Sequence); err != nil {
+			return fmt.Errorf("user: audit of a person: %w", err)
+		}
+	}
+	_, err = tx.Exec(ctx, `UPDATE user_audit_heads SET hash = ? WHERE tenant = ?`, row.hash, string(tenant))
 	return err
 }
 
@@ -134,27 +147,17 @@ func notNil(b []byte) []byte {
 	return b
 }
 
-// chainHash is the SHA-256 of the record as a JSON array, which no two
-// different records share, with the hash before it.
-func chainHash(tenant platform.TenantID, r AuditRecord, detail string, previous []byte) []byte {
-	canonical, err := json.Marshal([]any{
-		string(tenant), r.Sequence, r.ID, micros(r.Time), r.Actor, string(r.ActorKind), r.Credential, r.Action, r.Target,
-		r.Outcome, r.RequestID, r.Client, detail, hex.EncodeToString(previous),
-	})
-	if err != nil { // strings and numbers always marshal
-		panic(err)
-	}
-	sum := sha256.Sum256(canonical)
-	return sum[:]
-}
-
-const auditColumns = `sequence, id, time, actor, actor_kind, credential, action, target, outcome, request_id, client, detail, previous, hash`
+const auditColumns = `sequence, id, time, actor, actor_kind, credential, action, target, outcome, request_id, client, detail, previous, hash, salts, erased`
 
 // auditRow is a record with what chains it.
 type auditRow struct {
 	AuditRecord
 	detail         string
 	previous, hash []byte
+	// salts has auditSaltSize bytes for each part: its salt, or its commitment once
+	// it is erased. It is empty in the first format.
+	salts  []byte
+	erased auditParts
 }
 
 func scanAudit(row scanner) (auditRow, error) {
@@ -163,122 +166,45 @@ func scanAudit(row scanner) (auditRow, error) {
 		when int64
 	)
 	err := row.Scan(&r.Sequence, &r.ID, &when, &r.Actor, &r.ActorKind, &r.Credential, &r.Action, &r.Target,
-		&r.Outcome, &r.RequestID, &r.Client, &r.detail, &r.previous, &r.hash)
+		&r.Outcome, &r.RequestID, &r.Client, &r.detail, &r.previous, &r.hash, &r.salts, &r.erased)
 	r.Time = fromMicros(when)
 	return r, err
 }
 
-// AuditFilter chooses records; an empty part chooses all.
-type AuditFilter struct {
-	Action string
-	Actor  string
-}
-
-// Audit returns up to limit records, the newest first, and the cursor for more.
-func (s *Service) Audit(ctx context.Context, p platform.Principal, f AuditFilter, limit int, cursor string) ([]AuditRecord, string, error) {
-	if err := s.Authorize(ctx, p, permAuditRead); err != nil {
-		return nil, "", err
-	}
-	list := "audit.list:" + f.Action + ":" + f.Actor
-	before := int64(1<<63 - 1)
-	if key, err := page.Key(list, 1, cursor); err != nil {
-		return nil, "", err
-	} else if key != nil {
-		if before, err = strconv.ParseInt(key[0], 10, 64); err != nil {
-			return nil, "", page.BadCursor()
+// filled returns the record with what is not a column of its own.
+func (r auditRow) filled() (AuditRecord, error) {
+	if r.detail != "" {
+		if err := json.Unmarshal([]byte(r.detail), &r.Detail); err != nil {
+			return AuditRecord{}, fmt.Errorf("user: audit detail: %w", err)
 		}
 	}
-	query := `SELECT ` + auditColumns + ` FROM user_audit WHERE tenant = ? AND sequence < ?`
-	args := []any{string(p.Tenant), before}
-	if f.Action != "" {
-		query, args = query+` AND action = ?`, append(args, f.Action)
-	}
-	if f.Actor != "" {
-		query, args = query+` AND actor = ?`, append(args, f.Actor)
-	}
-	var rows []auditRow
-	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		var err error
-		rows, err = queryAll(ctx, tx, scanAudit, query+` ORDER BY sequence DESC LIMIT ?`, append(args, pageLimit(limit)+1)...)
-		return err
-	}, store.ReadOnly)
-	if err != nil {
-		return nil, "", err
-	}
-	rows, next := page.Cut(list, rows, pageLimit(limit), func(r auditRow) []string { return []string{strconv.FormatInt(r.Sequence, 10)} })
+	r.Erased = r.erased.names()
+	return r.AuditRecord, nil
+}
+
+func filledAll(rows []auditRow) ([]AuditRecord, error) {
 	records := make([]AuditRecord, len(rows))
 	for i, r := range rows {
-		if err := json.Unmarshal([]byte(r.detail), &r.Detail); err != nil {
-			return nil, "", fmt.Errorf("user: audit detail: %w", err)
+		var err error
+		if records[i], err = r.filled(); err != nil {
+			return nil, err
 		}
-		records[i] = r.AuditRecord
 	}
-	return records, next, nil
+	return records, nil
 }
 
-// ErrAuditBroken is what [Service.VerifyAudit] found: a record was changed,
-// removed or put in, or the end was cut off.
-var ErrAuditBroken = errors.New("user: the audit chain is broken")
+// personPrefix begins the ids of people.
+const personPrefix = "usr_"
 
-// verifyBatch is how many records are held at once while a chain is walked.
-const verifyBatch = 1000
-
-// VerifyAudit walks the whole chain of a tenant and returns its head. The
-// error is [ErrAuditBroken], with the first sequence that does not fit, where
-// a record, the head, or one of the anchors does not. Anchors are heads that
-// the host kept elsewhere: only they show that the end was cut off by someone
-// who could also write the head. The principal needs "user.audit.read".
-func (s *Service) VerifyAudit(ctx context.Context, p platform.Principal, anchors ...AuditHead) (AuditHead, error) {
-	if err := s.Authorize(ctx, p, permAuditRead); err != nil {
-		return AuditHead{}, err
+// people are the ids of those whom the record names, each once.
+func (r auditRow) people() []string {
+	var all []string
+	for _, id := range append([]string{r.Actor, r.Target}, slices.Sorted(maps.Values(r.Detail))...) {
+		if strings.HasPrefix(id, personPrefix) && !slices.Contains(all, id) {
+			all = append(all, id)
+		}
 	}
-	anchored := make(map[int64]string, len(anchors))
-	last := int64(0)
-	for _, a := range anchors {
-		anchored[a.Sequence] = a.Hash
-		last = max(last, a.Sequence)
-	}
-	var head AuditHead
-	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		var (
-			previous []byte
-			sequence int64
-		)
-		for {
-			rows, err := queryAll(ctx, tx, scanAudit, `SELECT `+auditColumns+` FROM user_audit WHERE tenant = ? AND sequence > ? ORDER BY sequence LIMIT ?`,
-				string(p.Tenant), sequence, verifyBatch)
-			if err != nil {
-				return err
-			}
-			for _, r := range rows {
-				sequence++
-				sum := chainHash(p.Tenant, r.AuditRecord, r.detail, previous)
-				kept, isAnchor := anchored[sequence]
-				if r.Sequence != sequence || !bytes.Equal(r.previous, previous) || !bytes.Equal(r.hash, sum) ||
-					isAnchor && kept != hex.EncodeToString(sum) {
-					return fmt.Errorf("%w at %d", ErrAuditBroken, sequence)
-				}
-				previous = sum
-			}
-			if len(rows) < verifyBatch {
-				break
-			}
-		}
-		var (
-			headSequence int64
-			headHash     []byte
-		)
-		err := tx.QueryRow(ctx, `SELECT sequence, hash FROM user_audit_heads WHERE tenant = ?`, string(p.Tenant)).Scan(&headSequence, &headHash)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		if headSequence != sequence || !bytes.Equal(headHash, previous) || last > sequence {
-			return fmt.Errorf("%w at %d", ErrAuditBroken, sequence+1)
-		}
-		head = AuditHead{Sequence: sequence, Hash: hex.EncodeToString(previous)}
-		return nil
-	}, store.ReadOnly)
-	return head, err
+	return all
 }
 
 // pageLimit keeps a limit from Go within what HTTP allows.

@@ -12,6 +12,9 @@ var auditActions = map[string]string{
 	"api_key.rotated":             "An API key got another secret.",
 	"factor.added":                "A person added a second factor; the detail names its kind.",
 	"factor.removed":              "A second factor of a person was removed, by them or by the host; the detail names its kind.",
+	"audit.erased":                "A person was erased from the records; the detail has how many were touched for the first time.",
+	"audit.retention_changed":     "For how long the organization keeps records was changed; the detail has the days, 0 for the host's choice.",
+	"audit.trimmed":               "The oldest records were removed, as the retention says; the detail has the last of them and its hash.",
 	"invitation.accepted":         "A person became a member by an invitation; the detail names the membership.",
 	"invitation.created":          "A person was invited; the detail has the roles.",
 	"invitation.revoked":          "An invitation was ended before it was accepted, by a member or because who invited may do so no longer.",
@@ -39,6 +42,9 @@ var auditActions = map[string]string{
 	"user.signed_up":              "A person made an account, and the organization with it.",
 	"user.status_changed":         "The host suspended a person, or lifted that; the detail has the status.",
 }
+
+// actionTrimmed is what a check of the chain looks for.
+const actionTrimmed = "audit.trimmed"
 
 // knownAction refuses an action that the list lacks.
 func knownAction(action string) error {

@@ -51,6 +51,17 @@ var auditCauses = map[string]auditCase{
 		p, _, err := auditedStrong(ctx, b, ann)
 		return errors.Join(err, b.RemoveTOTP(ctx, p))
 	}},
+	"audit.erased": {platform.PrincipalSystem, func(ctx context.Context, b *bundle, ann person) error {
+		return b.EraseAudit(ctx, ann.User.ID)
+	}},
+	"audit.retention_changed": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		_, err := b.KeepAudit(ctx, ann.p, 90)
+		return err
+	}},
+	"audit.trimmed": {platform.PrincipalSystem, func(ctx context.Context, b *bundle, _ person) error {
+		b.clock.Advance(402 * 24 * time.Hour)
+		return b.TrimAudit(ctx)
+	}},
 	"invitation.accepted": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
 		_, err := auditedMember(ctx, b, ann)
 		return err
@@ -226,6 +237,12 @@ func auditedMember(ctx context.Context, b *bundle, ann person) (user.Member, err
 	return m, err
 }
 
+// keepAudit lets records be removed.
+func keepAudit(c *user.Config) {
+	const day = 24 * time.Hour
+	c.AuditRetention = user.AuditRetention{Default: 400 * day, Shortest: 30 * day, Longest: 800 * day}
+}
+
 var auditActionForm = regexp.MustCompile(`^[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*$`)
 
 // Every action can be made to happen, and its record has the tenant, who did it,
@@ -246,7 +263,7 @@ func TestEveryAuditActionHappens(t *testing.T) {
 			if !ok {
 				t.Fatalf("%s has no case: add one to auditCauses", action)
 			}
-			b := open(t)
+			b := open(t, keepAudit)
 			ann := b.signUp(t, "ann@example.com")
 			address := netip.MustParseAddr("203.0.113.77")
 			noError(t, cause.do(platform.WithClient(t.Context(), address), b, ann))

@@ -18,6 +18,7 @@ type crossings struct {
 	operators     store.Crossing
 	factors       store.Crossing
 	mail          store.Crossing
+	audit         store.Crossing
 }
 
 func newCrossings(db store.Relational) crossings {
@@ -35,5 +36,6 @@ func newCrossings(db store.Relational) crossings {
 		mail:          of.Grant("user.mail", "makes the secrets of mails to persons, who need be in no organization, and finds the mail of a secret"),
 		operators:     of.Grant("user.operators", "reads and changes the keys of operators, and lists all organizations for them"),
 		factors:       of.Grant("user.factors", "reads and changes the second factors of a person, and tells all of their organizations"),
+		audit:         of.Grant("user.audit", "reads and writes the installation's audit, shows people what concerns them in all of their organizations, erases them there, and removes what is old"),
 	}
 }

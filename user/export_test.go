@@ -94,10 +94,46 @@ const (
 // AuditActions are the actions of audit records with what each tells.
 func AuditActions() map[string]string { return auditActions }
 
+// ShortAudit makes one search look at so many records and one check at so many
+// batches.
+func (s *Service) ShortAudit(scan, batches int) { s.auditScan, s.verifyBatches = scan, batches }
+
+// TrimAudit does at once what the retention removes.
+func (s *Service) TrimAudit(ctx context.Context) error {
+	t := &auditTrim{Service: s}
+	for more := true; more; {
+		var err error
+		if more, err = t.step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// EraseAudits carries out the erasures that were asked for.
+func (s *Service) EraseAudits(ctx context.Context) error { return s.eraseAudits(ctx) }
+
+// AskToErase asks for an erasure in a transaction of its own.
+func (s *Service) AskToErase(ctx context.Context, person string) error {
+	return s.db.AcrossTenants(ctx, s.cross.audit, func(ctx context.Context, tx store.CrossTx) error {
+		return s.eraseAudit(ctx, tx, person)
+	})
+}
+
 // Record appends a record of the action to the principal's tenant.
 func (s *Service) Record(ctx context.Context, p platform.Principal, action string) error {
+	return s.RecordMany(ctx, p, action, 1)
+}
+
+// RecordMany appends n records.
+func (s *Service) RecordMany(ctx context.Context, p platform.Principal, action string, n int) error {
 	return s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		return s.record(ctx, tx, p.Tenant, byPrincipal(p), action, "", nil)
+		for range n {
+			if err := s.record(ctx, tx, p.Tenant, byPrincipal(p), action, "", nil); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -23,6 +23,7 @@ func (s *Service) routes() *rest.API {
 	s.routeRoles(api)
 	s.routeAPIKeys(api)
 	s.routeAudit(api)
+	s.routeSecurityEvents(api)
 	s.routeJWKS(api)
 	s.routeOperators(api)
 	return api

@@ -10,18 +10,19 @@ import (
 
 // bodies are well-formed ones, so that a refusal is not for the form.
 var bodies = map[string]string{
-	"auth.switch":          `{"organization":"ORG"}`,
-	"me.update":            `{"name":"X"}`,
-	"me.totp.confirm":      `{"code":"000000"}`,
-	"organizations.create": `{"name":"X"}`,
-	"organizations.update": `{"name":"X"}`,
-	"members.update":       `{"roles":["viewer"]}`,
-	"invitations.create":   `{"email":"zoe@example.com","roles":["viewer"]}`,
-	"invitations.accept":   `{"token":"TOKEN"}`,
-	"roles.create":         `{"name":"x","permissions":["data.records.read"]}`,
-	"roles.update":         `{"description":"x"}`,
-	"apiKeys.create":       `{"name":"x","scopes":["data.records.read"]}`,
-	"apiKeys.rotate":       `{}`,
+	"auth.switch":            `{"organization":"ORG"}`,
+	"me.update":              `{"name":"X"}`,
+	"me.totp.confirm":        `{"code":"000000"}`,
+	"organizations.create":   `{"name":"X"}`,
+	"organizations.update":   `{"name":"X"}`,
+	"members.update":         `{"roles":["viewer"]}`,
+	"invitations.create":     `{"email":"zoe@example.com","roles":["viewer"]}`,
+	"invitations.accept":     `{"token":"TOKEN"}`,
+	"roles.create":           `{"name":"x","permissions":["data.records.read"]}`,
+	"roles.update":           `{"description":"x"}`,
+	"apiKeys.create":         `{"name":"x","scopes":["data.records.read"]}`,
+	"apiKeys.rotate":         `{}`,
+	"audit.retention.update": `{"days":0}`,
 }
 
 // A viewer who runs every route gets 403 where the role does not reach.
@@ -67,8 +68,9 @@ func TestIsolation(t *testing.T) {
 		"invitations.get": inv.ID, "invitations.revoke": inv.ID, "roles.get": role.ID, "roles.update": role.ID, "roles.delete": role.ID,
 		"apiKeys.get": key.ID, "apiKeys.rotate": key.ID, "apiKeys.revoke": key.ID, "auth.switch": string(ben.p.Tenant),
 	}
-	reads := []string{"me.get", "me.factors.get", "me.sessions.list", "organizations.get", "organizations.list", "members.list", "invitations.list", "roles.list", "apiKeys.list", "audit.list"}
-	writes := []string{"me.update", "me.totp.begin", "organizations.create", "organizations.update", "invitations.create", "roles.create", "apiKeys.create"}
+	reads := []string{"me.get", "me.factors.get", "me.sessions.list", "organizations.get", "organizations.list", "members.list", "invitations.list", "roles.list", "apiKeys.list",
+		"audit.list", "audit.head", "audit.verify", "audit.retention.get", "me.securityEvents.list"}
+	writes := []string{"me.update", "me.totp.begin", "organizations.create", "organizations.update", "invitations.create", "roles.create", "apiKeys.create", "audit.retention.update"}
 	// The token of an invitation is a credential of its own, not an id.
 	other := []string{
 		// A half-done sign-in neither, and one's factors have no id.

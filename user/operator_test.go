@@ -65,7 +65,7 @@ func TestOperatorRoutesAreApart(t *testing.T) {
 			}
 		}
 	}
-	if operators != 5 {
+	if operators != 7 {
 		t.Errorf("%d operations for operators", operators)
 	}
 }

@@ -44,4 +44,6 @@ const (
 	permAPIKeysRead       = "user.apiKeys.read"  //nolint:gosec // the name of a permission
 	permAPIKeysWrite      = "user.apiKeys.write" //nolint:gosec // the name of a permission
 	permAuditRead         = "user.audit.read"
+	permAuditWrite        = "user.audit.write"
+	permAuditExport       = "user.audit.export"
 )

@@ -21,6 +21,7 @@ import (
 	"github.com/acme/platform/store"
 	"github.com/acme/platform/store/idempotency"
 	"github.com/acme/platform/store/queue"
+	"github.com/acme/platform/store/retention"
 )
 
 //go:embed migrations
@@ -98,6 +99,10 @@ type Config struct {
 	// by the host's plans; nil is the defaults. It need not come from
 	// [Service.Limits].
 	Limits platform.LimitsFunc
+
+	// AuditRetention is for how long the audit keeps records; the zero value is
+	// for ever.
+	AuditRetention AuditRetention
 
 	// Roles adds permissions to the built-in roles, and roles to every
 	// tenant: role name to permission patterns ("acme.reports.*").
@@ -193,6 +198,7 @@ func (c Config) validate() error {
 	}
 	check.Need(c.Mail == nil || c.Jobs != nil, "Jobs", "must be set with Mail: a job sends each mail, such as Jobs: queue")
 	c.Links.validate(check, c.Mail != nil)
+	c.AuditRetention.validate(check)
 	for _, name := range slices.Sorted(maps.Keys(c.Roles)) {
 		check.Need(validRoleName(name), "Roles["+name+"]", "must have a name of letters, digits, - and _ in lower case")
 		for _, p := range c.Roles[name] {
@@ -222,9 +228,12 @@ type Service struct {
 	policies    *lru.Cache[platform.TenantID, *policy]
 	failures    chan failedLogin
 	usage       keyUsage
-	tasks       background.Group
-	repeats     *idempotency.Keys
-	api         *rest.API
+	// How much of the audit one call looks at, and checks; tests have less.
+	auditScan, verifyBatches int
+	tasks                    background.Group
+	repeats                  *idempotency.Keys
+	removal                  *retention.Removal // of old audit records
+	api                      *rest.API
 }
 
 // New makes a service. It does no I/O.
@@ -249,11 +258,13 @@ func New(cfg Config) (*Service, error) {
 		suspensions: newSuspensions(),
 		policies:    policies,
 		failures:    make(chan failedLogin, failureQueue),
+		auditScan:   auditScan, verifyBatches: verifyBatches,
 	}
 	s.repeats, err = idempotency.New(idempotency.Config{DB: cfg.DB, Limits: cfg.Limits, Logger: cfg.Logger, Now: cfg.Now})
 	if err != nil {
 		return nil, err
 	}
+	s.removal = s.auditRemoval()
 	s.usage.last = make(map[keyRef]time.Time)
 	s.api = s.routes()
 	if cfg.Mail != nil {
@@ -295,6 +306,12 @@ func (s *Service) Start(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.cfg.AuditRetention.least() != 0 {
+		if err := retention.Migrate(ctx, s.db); err != nil {
+			return err
+		}
+		s.tasks.Go(s.removal.Run) //nolint:contextcheck // the same
+	}
 	s.tasks.Go(s.maintain) //nolint:contextcheck // it outlives the start
 	return nil
 }
@@ -326,6 +343,7 @@ func (s *Service) maintain(ctx context.Context) {
 			for name, task := range map[string]func(context.Context) error{
 				"api key usage": s.writeUsage, "signing keys": s.keys.maintain, "ended sessions": s.purgeSessions,
 				"devices": s.purgeDevices, "half-done sign-ins": s.purgePending, "mails": s.purgeMails,
+				"erasures of the audit": s.eraseAudits,
 			} {
 				if err := task(ctx); err != nil && ctx.Err() == nil {
 					s.log.ErrorContext(ctx, "user: maintenance failed", slog.String("task", name), slog.Any("error", err))
