@@ -197,7 +197,7 @@ func TestRoutes(t *testing.T) {
 
 // What is answered is what is described: no field more.
 func TestSchemas(t *testing.T) {
-	b := open(t)
+	b := open(t, new(letters).in)
 	h := b.server()
 	ann := b.signUp(t, "ann@example.com")
 	type schema struct {

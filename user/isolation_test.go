@@ -27,7 +27,7 @@ var bodies = map[string]string{
 
 // A viewer who runs every route gets 403 where the role does not reach.
 func TestViewerIsRefused(t *testing.T) {
-	b := open(t)
+	b := open(t, new(letters).in)
 	h := b.server()
 	ann := b.signUp(t, "ann@example.com")
 	b.join(t, ann.p, "ben@example.com", user.RoleViewer)
@@ -49,7 +49,7 @@ func TestViewerIsRefused(t *testing.T) {
 // Every route, called with one organization's credential and another's ids,
 // answers as for an id that never was, and changes nothing.
 func TestIsolation(t *testing.T) {
-	b := open(t)
+	b := open(t, new(letters).in)
 	h := b.server()
 	ann, ben := b.signUp(t, "ann@example.com"), b.signUp(t, "ben@example.com")
 	ctx := t.Context()
