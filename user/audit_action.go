@@ -41,6 +41,7 @@ var auditActions = map[string]string{
 	"user.renamed":                "A person changed their name.",
 	"user.signed_up":              "A person made an account, and the organization with it.",
 	"user.status_changed":         "The host suspended a person, or lifted that; the detail has the status.",
+	"users.imported":              "An operator or the host brought people from another system; the detail has how many.",
 }
 
 // actionTrimmed is what a check of the chain looks for.

@@ -178,6 +178,11 @@ var auditCauses = map[string]auditCase{
 	"user.status_changed": {platform.PrincipalSystem, func(ctx context.Context, b *bundle, ann person) error {
 		return b.SetUserStatus(ctx, ann.User.ID, user.Suspended)
 	}},
+	"users.imported": {platform.PrincipalOperator, func(ctx context.Context, b *bundle, _ person) error {
+		by := platform.Principal{Tenant: platform.NoTenant, Subject: "opk_1", Kind: platform.PrincipalOperator}
+		_, err := b.ImportUsers(ctx, by, []user.ImportUser{{Email: "zoe@example.com", Name: "Zoe"}})
+		return err
+	}},
 }
 
 func auditedKey(ctx context.Context, b *bundle, ann person) (user.APIKey, error) {

@@ -34,7 +34,7 @@ func newCrossings(db store.Relational) crossings {
 		suspend:       of.Grant("user.suspend", "suspends a person in all of their organizations at once"),
 		purge:         of.Grant("user.purge", "removes sessions and devices of all persons that ended long ago"),
 		mail:          of.Grant("user.mail", "makes the secrets of mails to persons, who need be in no organization, and finds the mail of a secret"),
-		operators:     of.Grant("user.operators", "reads and changes the keys of operators, and lists all organizations for them"),
+		operators:     of.Grant("user.operators", "reads and changes the keys of operators, lists all organizations for them, and imports people"),
 		factors:       of.Grant("user.factors", "reads and changes the second factors of a person, and tells all of their organizations"),
 		audit:         of.Grant("user.audit", "reads and writes the installation's audit, shows people what concerns them in all of their organizations, erases them there, and removes what is old"),
 	}

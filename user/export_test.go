@@ -22,7 +22,7 @@ func (s *Service) AwaitQueue(n int) {
 
 // HoldHasher takes a slot of the password hasher until the function is called.
 func (s *Service) HoldHasher(ctx context.Context) (release func(), err error) {
-	return s.passwords.lines.release, s.passwords.lines.acquire(ctx, "")
+	return func() { s.passwords.lines.release(1) }, s.passwords.lines.acquire(ctx, "", 1)
 }
 
 // WriteBehind does at once what is written in the background.
@@ -44,7 +44,7 @@ func (s *Service) SigningKeys() (kids []string, seeds [][]byte) {
 
 // PasswordHash returns the PHC string at a cost in KiB and passes.
 func PasswordHash(password string, memory, passes uint32) string {
-	h := newHasher(1, 1)
+	h := newHasher(1, 1, 1<<20)
 	h.cost = cost{memory: memory, passes: passes, threads: 1}
 	phc, err := h.hash(context.Background(), "", password)
 	if err != nil {
@@ -60,7 +60,15 @@ var (
 	NormalizeEmail = normalizeEmail
 	Covers         = covers
 	DelayAfter     = func(n int64) time.Duration { return delayAfter(n, maxDelay) }
-	ParsePHC       = func(phc string) error { _, _, _, err := parsePHC(phc); return err }
+	HashFault      = func(encoded string) string {
+		if f := newHasher(1, 1, 64<<10).checkHash("", Secret(encoded)); f != nil {
+			return f.Code
+		}
+		return ""
+	}
+	VerifyHash = func(encoded, password string) (right, outdated bool, err error) {
+		return newHasher(1, 1, 64<<10).verify(context.Background(), "", password, encoded)
+	}
 )
 
 // Decide asks casbin and the map of decisions for the same, twice.

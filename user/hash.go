@@ -3,112 +3,141 @@ package user
 import (
 	"context"
 	"crypto/rand"
-	"crypto/subtle"
-	"encoding/base64"
-	"errors"
-	"fmt"
 	"strings"
 
-	"golang.org/x/crypto/argon2"
-)
-
-// cost is what a guess of a password costs in argon2id (RFC 9106).
-type cost struct {
-	memory  uint32 // KiB
-	passes  uint32
-	threads uint8
-}
-
-// currentCost is OWASP's first choice for argon2id: 19 MiB, two passes, one
-// thread.
-var currentCost = cost{memory: 19 * 1024, passes: 2, threads: 1}
-
-// maxCost bounds the hashes that are verified at all, so that an imported one
-// cannot be made to take the machine's memory or a minute of its time.
-var maxCost = cost{memory: 64 * 1024, passes: 8, threads: 4}
-
-const (
-	saltSize = 16
-	hashSize = 32
+	"github.com/acme/platform"
 )
 
 // hasher hashes passwords, few at once.
 type hasher struct {
 	cost  cost
+	room  int64 // KiB that all hashing together may take
 	lines *hashLines
 }
 
-func newHasher(concurrency, queue int) *hasher {
-	return &hasher{cost: currentCost, lines: newHashLines(concurrency, queue)}
+func newHasher(concurrency, queue int, room int64) *hasher {
+	return &hasher{cost: currentCost, room: room, lines: newHashLines(concurrency, queue, room)}
 }
+
+// storedHash is the hash of a password that was read, with a cost that is within
+// the bounds.
+type storedHash interface {
+	// memory is what matches takes, in KiB.
+	memory() int64
+	// matches computes the hash of a password and compares in constant time.
+	matches(password string) (bool, error)
+}
+
+// Bounds of what is read of a hash, in bytes.
+const (
+	maxEncoded           = 512
+	minSalt, maxSalt     = 8, 64
+	minDigest, maxDigest = 16, 64
+)
+
+func boundedSalt(salt []byte) bool     { return len(salt) >= minSalt && len(salt) <= maxSalt }
+func boundedDigest(digest []byte) bool { return len(digest) >= minDigest && len(digest) <= maxDigest }
 
 // hash returns the PHC string of a password. Account says whose turn it is: see
 // hashLines.
 func (h *hasher) hash(ctx context.Context, account, password string) (string, error) {
-	if err := h.lines.acquire(ctx, account); err != nil {
+	made := argon2Hash{cost: h.cost, salt: make([]byte, saltSize), digest: make([]byte, hashSize)}
+	_, _ = rand.Read(made.salt) // crypto/rand.Read never fails (Go 1.24)
+	if err := h.lines.acquire(ctx, account, made.memory()); err != nil {
 		return "", err
 	}
-	defer h.lines.release()
-	salt := make([]byte, saltSize)
-	_, _ = rand.Read(salt) // crypto/rand.Read never fails (Go 1.24)
-	c := h.cost
-	sum := argon2.IDKey([]byte(password), salt, c.passes, c.memory, c.threads, hashSize)
-	return formatPHC(c, salt, sum), nil
+	defer h.lines.release(made.memory())
+	made.digest = made.compute(password)
+	return made.String(), nil
 }
 
-// verify reports whether the password is the one of the PHC string, and
-// whether that should be made again at the current cost. An empty string takes
-// the time of a real one and never matches; nor does a password that is longer
-// than any can be, which must not cost more than others.
-func (h *hasher) verify(ctx context.Context, account, password, phc string) (ok, outdated bool, err error) {
-	tooLong := len(password) > maxPasswordBytes
-	if tooLong {
+// verify reports whether the password is the one of a stored hash, and whether
+// that should be made again in the present form. An empty string takes the time of
+// a real one and never matches; nor does a password that is longer than any can
+// be, which must not cost more than others.
+func (h *hasher) verify(ctx context.Context, account, password, encoded string) (ok, outdated bool, err error) {
+	possible := encoded != "" && len(password) <= maxPasswordBytes
+	if len(password) > maxPasswordBytes {
 		password = ""
 	}
-	c, salt, want := h.cost, make([]byte, saltSize), make([]byte, hashSize)
-	if phc != "" {
-		if c, salt, want, err = parsePHC(phc); err != nil {
+	var stored storedHash = argon2Hash{cost: h.cost, salt: make([]byte, saltSize), digest: make([]byte, hashSize)}
+	if encoded != "" {
+		if stored, err = h.parse(encoded); err != nil {
 			return false, false, err
 		}
 	}
-	if err := h.lines.acquire(ctx, account); err != nil {
+	if err := h.lines.acquire(ctx, account, stored.memory()); err != nil {
 		return false, false, err
 	}
-	defer h.lines.release()
-	got := argon2.IDKey([]byte(password), salt, c.passes, c.memory, c.threads, uint32(len(want)))
-	same := subtle.ConstantTimeCompare(got, want) == 1
-	return same && phc != "" && !tooLong, c != h.cost || len(want) != hashSize, nil
+	defer h.lines.release(stored.memory())
+	same, err := stored.matches(password)
+	return same && possible, !h.isCurrent(stored), err
 }
 
-// formatPHC writes the PHC string format
-// (https://github.com/P-H-C/phc-string-format).
-func formatPHC(c cost, salt, sum []byte) string {
-	b64 := base64.RawStdEncoding.EncodeToString
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.memory, c.passes, c.threads, b64(salt), b64(sum))
+// isCurrent reports whether hash would make a hash of this form.
+func (h *hasher) isCurrent(stored storedHash) bool {
+	a, ok := stored.(argon2Hash)
+	return ok && !a.independent && a.cost == h.cost && len(a.digest) == hashSize
 }
 
-var errBadHash = errors.New("user: a stored password hash is not argon2id in PHC form within the allowed cost")
+// hashFault says what is wrong with a hash. It never repeats any of it.
+type hashFault struct{ code, detail string }
 
-// parsePHC reads what formatPHC wrote, and refuses costs beyond maxCost.
-func parsePHC(phc string) (c cost, salt, sum []byte, err error) {
-	parts := strings.Split(phc, "$")
-	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
-		return c, nil, nil, errBadHash
+func (e *hashFault) Error() string { return "user: a password hash: " + e.detail }
+
+// errBadHash is of what is no hash of a known form.
+func errBadHash() error {
+	return &hashFault{"format", "must be argon2id, argon2i, scrypt, pbkdf2 with SHA-256 or SHA-512 (PHC or modular crypt format, for pbkdf2 also Django's), or bcrypt ($2a$, $2b$, $2y$)"}
+}
+
+func errCost(most string) error {
+	return &hashFault{"cost", "costs more than is computed here: at most " + most}
+}
+
+// parse reads a hash in the PHC string format
+// (https://github.com/P-H-C/phc-string-format), the modular crypt format or
+// Django's. It computes nothing, and refuses what would cost too much: an imported
+// hash must take neither the machine's memory nor more than some second of it.
+func (h *hasher) parse(encoded string) (storedHash, error) {
+	if len(encoded) > maxEncoded {
+		return nil, errBadHash()
 	}
-	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &c.memory, &c.passes, &c.threads); err != nil {
-		return c, nil, nil, errBadHash
+	kind, _, _ := strings.Cut(strings.TrimPrefix(encoded, "$"), "$")
+	var (
+		read storedHash
+		err  error
+	)
+	switch kind {
+	case "argon2id", "argon2i":
+		read, err = parseArgon2(encoded)
+	case "2a", "2b", "2y":
+		read, err = parseBcrypt(encoded)
+	case "scrypt":
+		read, err = parseScrypt(encoded)
+	case "7":
+		read, err = parseScryptCrypt(encoded)
+	case "pbkdf2-sha256", "pbkdf2-sha512", "pbkdf2_sha256", "pbkdf2_sha512":
+		read, err = parsePBKDF2(encoded)
+	default:
+		return nil, errBadHash()
 	}
-	if parts[3] != fmt.Sprintf("m=%d,t=%d,p=%d", c.memory, c.passes, c.threads) {
-		return c, nil, nil, errBadHash
+	if err != nil {
+		return nil, err
 	}
-	if c.memory < 8 || c.passes < 1 || c.threads < 1 ||
-		c.memory > maxCost.memory || c.passes > maxCost.passes || c.threads > maxCost.threads {
-		return c, nil, nil, errBadHash
+	if read.memory() > h.room {
+		return nil, errCost("the memory that Config.PasswordMemory allows")
 	}
-	salt, errSalt := base64.RawStdEncoding.Strict().DecodeString(parts[4])
-	sum, errSum := base64.RawStdEncoding.Strict().DecodeString(parts[5])
-	if errSalt != nil || errSum != nil || len(salt) < 8 || len(salt) > 64 || len(sum) < 16 || len(sum) > 64 {
-		return c, nil, nil, errBadHash
+	return read, nil
+}
+
+// checkHash returns what is wrong with a hash to be imported, or nil.
+func (h *hasher) checkHash(path string, encoded Secret) *platform.Field {
+	_, err := h.parse(string(encoded))
+	if err == nil {
+		return nil
 	}
-	return c, salt, sum, nil
+	if fault, ok := err.(*hashFault); ok { //nolint:errorlint // parse returns no other
+		return &platform.Field{Path: path, Code: fault.code, Detail: fault.detail}
+	}
+	return &platform.Field{Path: path, Code: "format", Detail: "cannot be read"}
 }

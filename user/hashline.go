@@ -13,10 +13,15 @@ import (
 // and who signs in from a known device, or is signed in, in another; the two
 // take turns where both wait. So those who guess, or sign up, as fast as they
 // can do not take the turns of the users that there are.
+//
+// A turn is one of so many, and has its share of the memory that all of them may
+// take together: a hash from elsewhere that needs more than one of ours waits
+// until there is room for it, and those behind it wait too.
 type hashLines struct {
 	mu    sync.Mutex
-	free  int
-	queue int // most that wait in each line
+	free  int   // turns
+	room  int64 // KiB
+	queue int   // most that wait in each line
 	lines [2][]*hashWaiter
 	next  int            // the line whose turn it is
 	known map[string]int // of the line of users: how many wait, by account
@@ -34,11 +39,12 @@ const waitingByAccount = 8
 
 type hashWaiter struct {
 	account string
+	memory  int64         // KiB
 	turn    chan struct{} // closed when it has come
 }
 
-func newHashLines(concurrency, queue int) *hashLines {
-	return &hashLines{free: concurrency, queue: queue, known: make(map[string]int)}
+func newHashLines(concurrency, queue int, room int64) *hashLines {
+	return &hashLines{free: concurrency, room: room, queue: queue, known: make(map[string]int)}
 }
 
 func errBusy() error {
@@ -47,13 +53,13 @@ func errBusy() error {
 	}
 }
 
-// acquire waits for a turn; account is the id of a user whose device is known,
+// acquire waits for a turn with so much memory, in KiB; account is the id of a user whose device is known,
 // "" for a stranger. It gives up at once when the line is full: an answer that
 // comes after the client has left helps nobody.
-func (l *hashLines) acquire(ctx context.Context, account string) error {
+func (l *hashLines) acquire(ctx context.Context, account string, memory int64) error {
 	l.mu.Lock()
-	if l.free > 0 {
-		l.free--
+	if l.fits(memory) && len(l.lines[lineStrangers])+len(l.lines[lineUsers]) == 0 {
+		l.take(memory)
 		l.mu.Unlock()
 		return nil
 	}
@@ -65,7 +71,7 @@ func (l *hashLines) acquire(ctx context.Context, account string) error {
 		l.mu.Unlock()
 		return errBusy()
 	}
-	w := &hashWaiter{account: account, turn: make(chan struct{})}
+	w := &hashWaiter{account: account, memory: memory, turn: make(chan struct{})}
 	l.lines[line] = append(l.lines[line], w)
 	if account != "" {
 		l.known[account]++
@@ -80,6 +86,15 @@ func (l *hashLines) acquire(ctx context.Context, account string) error {
 	}
 }
 
+// fits reports whether a turn is free that has so much memory. The lock is held,
+// as in what follows.
+func (l *hashLines) fits(memory int64) bool { return l.free > 0 && memory <= l.room }
+
+func (l *hashLines) take(memory int64) {
+	l.free--
+	l.room -= memory
+}
+
 // leave takes a waiter out of its line, or passes on the turn that has come
 // meanwhile.
 func (l *hashLines) leave(line int, w *hashWaiter) {
@@ -88,33 +103,43 @@ func (l *hashLines) leave(line int, w *hashWaiter) {
 	if i >= 0 {
 		l.lines[line] = slices.Delete(l.lines[line], i, i+1)
 		l.forget(w)
+		l.begin() // those behind a large one may fit
 	}
 	l.mu.Unlock()
 	if i < 0 {
-		l.release()
+		l.release(w.memory)
 	}
 }
 
-// release ends a turn and begins the next.
-func (l *hashLines) release() {
+// release ends a turn that had so much memory, and begins the next ones.
+func (l *hashLines) release(memory int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	line := l.next
-	if len(l.lines[line]) == 0 {
-		line = 1 - line
-	}
-	if len(l.lines[line]) == 0 {
-		l.free++
-		return
-	}
-	w := l.lines[line][0]
-	l.lines[line] = slices.Delete(l.lines[line], 0, 1)
-	l.forget(w)
-	l.next = 1 - line
-	close(w.turn)
+	l.free++
+	l.room += memory
+	l.begin()
 }
 
-// forget counts a waiter no more. The lock is held.
+// begin begins turns while the next in line fits.
+func (l *hashLines) begin() {
+	for {
+		line := l.next
+		if len(l.lines[line]) == 0 {
+			line = 1 - line
+		}
+		if len(l.lines[line]) == 0 || !l.fits(l.lines[line][0].memory) {
+			return
+		}
+		w := l.lines[line][0]
+		l.lines[line] = slices.Delete(l.lines[line], 0, 1)
+		l.forget(w)
+		l.next = 1 - line
+		l.take(w.memory)
+		close(w.turn)
+	}
+}
+
+// forget counts a waiter no more.
 func (l *hashLines) forget(w *hashWaiter) {
 	if w.account == "" {
 		return

@@ -23,6 +23,7 @@ var bodies = map[string]string{
 	"apiKeys.create":         `{"name":"x","scopes":["data.records.read"]}`,
 	"apiKeys.rotate":         `{}`,
 	"audit.retention.update": `{"days":0}`,
+	"operator.users.import":  `{"users":[{"email":"imp@example.com","name":"Imp"}]}`,
 }
 
 // A viewer who runs every route gets 403 where the role does not reach.

@@ -35,6 +35,7 @@ func (s *Service) routeOperators(api *rest.API) {
 			all, next, err := s.AllOrganizations(ctx, p, in.Limit, in.Cursor)
 			return listed(all, next, err, wireOrganization)
 		}))
+	s.routeImport(api)
 	s.routeStatus(api, "operator.organizations.suspend", "suspend", "Suspend an organization: its credentials are refused and its work stops", Suspended)
 	s.routeStatus(api, "operator.organizations.resume", "resume", "Resume a suspended organization", Active)
 }

@@ -65,7 +65,7 @@ func TestOperatorRoutesAreApart(t *testing.T) {
 			}
 		}
 	}
-	if operators != 7 {
+	if operators != 8 {
 		t.Errorf("%d operations for operators", operators)
 	}
 }

@@ -97,18 +97,3 @@ func TestLongPasswords(t *testing.T) {
 	_, err = b.LogIn(t.Context(), user.LogIn{Email: "ann@example.com", Password: user.Secret(other)})
 	noError(t, err)
 }
-
-func TestParsePHC(t *testing.T) {
-	good := user.PasswordHash("x", 64, 1)
-	noError(t, user.ParsePHC(good))
-	for _, bad := range []string{
-		"", "x", strings.Replace(good, "argon2id", "argon2i", 1), strings.Replace(good, "v=19", "v=16", 1),
-		strings.Replace(good, "m=64", "m=65537", 1), strings.Replace(good, "t=1", "t=9", 1), strings.Replace(good, "p=1", "p=5", 1),
-		strings.Replace(good, "t=1", "t=0", 1), strings.Replace(good, "p=1", "p=0", 1), strings.Replace(good, "m=64", "m=064", 1),
-		good + "$", good[:len(good)-30], strings.Replace(good, "p=1", "p=1,x=2", 1),
-	} {
-		if user.ParsePHC(bad) == nil {
-			t.Errorf("%q is accepted", bad)
-		}
-	}
-}

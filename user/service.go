@@ -91,6 +91,10 @@ type Config struct {
 	// users on known devices each; what comes on top is refused with
 	// [platform.KindUnavailable]. Zero is 32 for each that is hashed at once.
 	PasswordQueue int
+	// PasswordMemory is how much memory all hashing together may take, in bytes;
+	// zero is 19 MiB for each of PasswordConcurrency, and at least 64 MiB. Hashes
+	// from elsewhere that need more than that are refused ([Service.ImportUsers]).
+	PasswordMemory int64
 	// Breaches looks new passwords up among those that are known from breaches;
 	// nil looks at the list of this package alone.
 	Breaches *Breaches
@@ -170,6 +174,9 @@ func (c Config) withDefaults() Config {
 	if c.PasswordQueue == 0 {
 		c.PasswordQueue = 32 * c.PasswordConcurrency
 	}
+	if c.PasswordMemory == 0 {
+		c.PasswordMemory = max(64<<20, int64(c.PasswordConcurrency)*currentMemory*1024)
+	}
 	c.Roles = maps.Clone(c.Roles)
 	return c
 }
@@ -191,6 +198,7 @@ func (c Config) validate() error {
 		"KeyPrefix", "must be 2 to 16 letters and digits in lower case, and not rt, it, mt, op or si")
 	check.Need(c.PasswordConcurrency > 0, "PasswordConcurrency", "must be positive")
 	check.Need(c.PasswordQueue > 0, "PasswordQueue", "must be positive")
+	check.Need(c.PasswordMemory >= currentMemory*1024 && c.PasswordMemory <= 16<<30, "PasswordMemory", "must be from 19 MiB to 16 GiB")
 	if b := c.Breaches; b != nil {
 		check.Need(b.Range != nil, "Breaches.Range", "must be set, such as to user.PwnedPasswords{}.Range")
 		check.Need(b.Unavailable == AcceptUnchecked || b.Unavailable == RefuseUnchecked, "Breaches.Unavailable",
@@ -250,7 +258,7 @@ func New(cfg Config) (*Service, error) {
 		cfg: cfg, db: cfg.DB, log: cfg.Logger, now: cfg.Now, newID: cfg.NewID,
 		cross:       newCrossings(cfg.DB),
 		roles:       mergeRoles(cfg.Roles),
-		passwords:   newHasher(cfg.PasswordConcurrency, cfg.PasswordQueue),
+		passwords:   newHasher(cfg.PasswordConcurrency, cfg.PasswordQueue, cfg.PasswordMemory/1024),
 		throttle:    newThrottle(cfg.Cache),
 		keys:        newKeyring(cfg),
 		credentials: newCredentialCache(),

@@ -8,6 +8,7 @@
 //	standalone healthcheck    exit 0 if a running server is ready
 //	standalone operator key NAME   make a key of who runs the installation, and print it
 //	standalone sealing COMMAND     make, list, rotate or retire the keys of stored secrets
+//	standalone users import FILE   bring people with the hashes of their passwords; "-" is standard input
 //	standalone version
 //
 // Every flag can also be set in the environment, or in a file that --config
@@ -54,24 +55,16 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 		"version":     printVersion,
 	}
 	do, ok := commands[name]
-	if name == "operator" {
+	if read, has := map[string]func([]string) (command, []string, error){"operator": operatorCommand, "sealing": sealingCommand, "users": usersCommand}[name]; has {
 		var err error
-		if do, args, err = operatorCommand(args); err != nil {
-			fmt.Fprintln(stderr, "standalone:", err)
-			return 2
-		}
-		ok = true
-	}
-	if name == "sealing" {
-		var err error
-		if do, args, err = sealingCommand(args); err != nil {
+		if do, args, err = read(args); err != nil {
 			fmt.Fprintln(stderr, "standalone:", err)
 			return 2
 		}
 		ok = true
 	}
 	if !ok {
-		fmt.Fprintf(stderr, "standalone: there is no command %q; there are serve, openapi, healthcheck, operator key, sealing and version\n", name)
+		fmt.Fprintf(stderr, "standalone: there is no command %q; there are serve, openapi, healthcheck, operator key, users import, sealing and version\n", name)
 		return 2
 	}
 	opts, err := parse(args, env, stderr)

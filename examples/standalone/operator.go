@@ -10,6 +10,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store/sqlite"
+	"github.com/acme/platform/user"
 )
 
 // errOperatorUsage is of a command line that makes no operator's key.
@@ -30,8 +31,21 @@ func operatorCommand(args []string) (do command, flags []string, err error) {
 // operatorKey makes a key of who runs the installation, and prints it: the only
 // time that it is seen. Whoever can run this command on the database could read
 // and write everything in it anyway, so it asks for no other credential.
-func operatorKey(ctx context.Context, o options, name string, stdout io.Writer) (err error) {
-	// The key is a row of the relational store; no other store is asked.
+func operatorKey(ctx context.Context, o options, name string, stdout io.Writer) error {
+	return withAccounts(ctx, o, func(ctx context.Context, users *user.Service) error {
+		key, secret, err := users.CreateOperatorKey(ctx, name)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(stdout, "%s\n\nThis is the key %s (%s). It is shown once: keep it where you keep passwords.\nSend it as \"Authorization: Bearer KEY\" to the routes under /v1/operator.\n",
+			string(secret), key.ID, key.Name)
+		return err
+	})
+}
+
+// withAccounts runs a command on the accounts of the database, without a server.
+func withAccounts(ctx context.Context, o options, do func(context.Context, *user.Service) error) (err error) {
+	// Accounts are rows of the relational store; no other store is asked.
 	o.stores.redis, o.stores.kafka, o.stores.mongo = "", "", ""
 	p, err := assemble(o, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -49,7 +63,7 @@ func operatorKey(ctx context.Context, o options, name string, stdout io.Writer) 
 	}
 	if err := accounts.Start(ctx); err != nil {
 		if errors.Is(err, sqlite.ErrOpen) {
-			return fmt.Errorf("a running server holds the database in %s: stop it, make the key, and start it again: %w", o.data, err)
+			return fmt.Errorf("a running server holds the database in %s: stop it, run this command, and start it again: %w", o.data, err)
 		}
 		return err
 	}
@@ -58,11 +72,5 @@ func operatorKey(ctx context.Context, o options, name string, stdout io.Writer) 
 		defer cancel()
 		err = errors.Join(err, accounts.Stop(stopCtx))
 	}()
-	key, secret, err := p.Users.CreateOperatorKey(ctx, name)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(stdout, "%s\n\nThis is the key %s (%s). It is shown once: keep it where you keep passwords.\nSend it as \"Authorization: Bearer KEY\" to the routes under /v1/operator.\n",
-		string(secret), key.ID, key.Name)
-	return err
+	return do(ctx, p.Users)
 }

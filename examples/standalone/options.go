@@ -46,6 +46,8 @@ type options struct {
 
 	breachList, breachUnavailable string
 
+	passwordMemory int64 // MiB
+
 	webhooksToPrivate bool
 }
 
@@ -56,6 +58,7 @@ const usage = `standalone is the platform as a server of its own.
   standalone healthcheck       exit 0 if the server at --addr is ready
   standalone operator key NAME make a key of who runs the installation
   standalone sealing COMMAND   make, list, rotate or retire the keys of stored secrets
+  standalone users import FILE bring people with the hashes of their passwords
   standalone version           print the version
 
 Each flag is also an environment variable: --log-format is PLATFORM_LOG_FORMAT.
@@ -124,6 +127,7 @@ func parse(args []string, env func(string) (string, bool), stderr io.Writer) (op
 	fs.StringVar(&o.smtpFrom, "smtp-from", "", "sender of e-mails; must be said where smtp-addr is")
 	fs.StringVar(&o.smtpTLS, "smtp-tls", "", "mandatory, opportunistic or none; must be said where smtp-addr is")
 	fs.StringVar(&o.mailDir, "mail-dir", "", "folder that e-mails are written into where there is no mail server; the newest 1,000 stay (default mail in --data, with --postgres none: then there is no e-mail)")
+	fs.Int64Var(&o.passwordMemory, "password-memory", 0, "MiB that all hashing of passwords may take at once; imported hashes that need more are refused (default 19 for each second core, at least 64)")
 	fs.StringVar(&o.breachList, "breach-list", "", "URL that new passwords are looked up at, of which it learns five digits of a hash: https://api.pwnedpasswords.com/range/ or a mirror (default none)")
 	fs.StringVar(&o.breachUnavailable, "breach-list-unavailable", "", "accept or refuse new passwords while breach-list does not answer; must be said where breach-list is")
 	fs.BoolVar(&o.webhooksToPrivate, "webhooks-to-private", false, "let webhooks reach private and loopback addresses")
@@ -237,6 +241,9 @@ func (o options) validate() (errs []error) {
 	}
 	errs = append(errs, o.stores.validate()...)
 	errs = append(errs, o.sealing.validate(o.stores.postgres != "")...)
+	if o.passwordMemory != 0 && (o.passwordMemory < 19 || o.passwordMemory > 16384) {
+		errs = append(errs, errors.New("--password-memory: must be from 19 to 16384 MiB"))
+	}
 	if o.breachList != "" {
 		if u, err := url.Parse(o.breachList); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 			errs = append(errs, errors.New("--breach-list: must be an http or https URL"))

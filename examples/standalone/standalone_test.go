@@ -45,6 +45,7 @@ func TestBadOptions(t *testing.T) {
 		"--trusted-proxies":         {args: []string{"--trusted-proxies", "10.0.0.1"}},
 		"--shutdown-timeout":        {args: []string{"--shutdown-timeout", "0s"}},
 		"--smtp-tls":                {args: []string{"--smtp-addr", "a:25", "--smtp-from", "a@b"}},
+		"--password-memory":         {args: []string{"--password-memory", "18"}},
 		"--breach-list":             {args: []string{"--breach-list", "ftp://x", "--breach-list-unavailable", "accept"}},
 		"--breach-list-unavailable": {args: []string{"--breach-list", "https://a.test/range/"}},
 		"--smtp-from":               {args: []string{"--smtp-addr", "a:25", "--smtp-tls", "none"}},
