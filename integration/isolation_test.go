@@ -58,6 +58,8 @@ func furnish(t *testing.T, c *client) []string {
 		{"/v1/data/collections/secrets/records", map[string]any{"id": "the-record", "data": map[string]any{"canary": "of ann"}}},
 		{"/v1/invitations", map[string]any{"email": "carol@example.com", "roles": []string{"member"}}},
 		{"/v1/roles", map[string]any{"name": "clerk", "permissions": []string{"data.records.read"}}},
+		{"/v1/teams", map[string]any{"name": "team of ann", "roles": []string{"member"}}},
+		{"/v1/access-rules", map[string]any{"role": "viewer", "permission": "data.records.read", "effect": "deny"}},
 		{"/v1/api-keys", map[string]any{"name": "key of ann", "scopes": []string{"data.records.read"}}},
 		{"/v1/notify/templates", map[string]any{"name": "greeting", "title": "Hello", "body": "Hello {{.name}}"}},
 		{"/v1/notify/rules", map[string]any{"name": "r", "event": "data.collection.created", "channels": []string{"inbox"}, "to": map[string]any{"roles": []string{"owner"}}, "title": "t", "body": "b"}},
@@ -84,7 +86,7 @@ func furnish(t *testing.T, c *client) []string {
 var idPattern = regexp.MustCompile(`\b[a-z]{3}_[0-9a-z]{26}\b|\bkey_[0-9a-z]{26}\b`)
 
 var listings = []string{
-	"/v1/me", "/v1/me/sessions", "/v1/organization", "/v1/members", "/v1/invitations", "/v1/roles", "/v1/api-keys", "/v1/audit",
+	"/v1/me", "/v1/me/sessions", "/v1/organization", "/v1/members", "/v1/invitations", "/v1/roles", "/v1/teams", "/v1/access-rules", "/v1/api-keys", "/v1/audit",
 	"/v1/data/collections", "/v1/data/collections/secrets/records", "/v1/notify/messages", "/v1/notify/inbox",
 	"/v1/notify/templates", "/v1/notify/rules", "/v1/notify/endpoints",
 }
@@ -105,8 +107,9 @@ func snapshot(t *testing.T, c *client) string {
 var timePattern = regexp.MustCompile(`"(next_attempt_at|last_used_at|last_seen_at|updated_at|status|attempts)":("[^"]*"|null|\d+)`)
 
 type operation struct {
-	id, method, path string
-	body             bool
+	id, method, path   string
+	body               bool
+	access, permission string
 }
 
 // operations reads them from the server's own description.
@@ -122,11 +125,13 @@ func operations(t *testing.T, c *client) []operation {
 			var op struct {
 				OperationID string          `json:"operationId"`
 				RequestBody json.RawMessage `json:"requestBody"`
+				Access      string          `json:"x-access"`
+				Permission  string          `json:"x-permission"`
 			}
 			if err := json.Unmarshal(raw, &op); err != nil || op.OperationID == "" {
 				continue
 			}
-			ops = append(ops, operation{op.OperationID, strings.ToUpper(method), path, op.RequestBody != nil})
+			ops = append(ops, operation{op.OperationID, strings.ToUpper(method), path, op.RequestBody != nil, op.Access, op.Permission})
 		}
 	}
 	slices.SortFunc(ops, func(a, b operation) int { return strings.Compare(a.id, b.id) })
@@ -155,6 +160,9 @@ var bodies = map[string]any{
 	"data.records.create":     map[string]any{"data": map[string]any{}},
 	"data.records.replace":    map[string]any{"data": map[string]any{}},
 	"members.update":          map[string]any{"roles": []string{"member"}},
+	"teams.update":            map[string]any{"roles": []string{"viewer"}},
+	"teams.members.add":       map[string]any{"member_id": "mem_x"},
+	"authorize.explain":       map[string]any{"permission": "data.records.read"},
 	"roles.update":            map[string]any{"permissions": []string{"data.records.read"}},
 	"notify.templates.update": map[string]any{"name": "x", "title": "t", "body": "b"},
 	"notify.rules.update":     map[string]any{"enabled": false},

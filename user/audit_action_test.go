@@ -30,6 +30,14 @@ type auditCase struct {
 // action there adds a case here. Ann is the owner of an organization, and ctx
 // carries the address that the record must have.
 var auditCauses = map[string]auditCase{
+	"access_rule.created": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		_, err := b.CreateAccessRule(ctx, ann.p, user.NewAccessRule{Role: "viewer", Permission: "data.*", Effect: user.Deny})
+		return err
+	}},
+	"access_rule.deleted": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		rule, err := b.CreateAccessRule(ctx, ann.p, user.NewAccessRule{Role: "viewer", Permission: "data.*", Effect: user.Deny})
+		return errors.Join(err, b.DeleteAccessRule(ctx, ann.p, rule.ID))
+	}},
 	"api_key.created": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
 		_, err := auditedKey(ctx, b, ann)
 		return err
@@ -166,6 +174,27 @@ var auditCauses = map[string]auditCase{
 		_, err := b.Switch(ctx, ann.p, ann.p.Tenant)
 		return err
 	}},
+	"team.created": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		_, err := auditedTeam(ctx, b, ann)
+		return err
+	}},
+	"team.deleted": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		team, err := auditedTeam(ctx, b, ann)
+		return errors.Join(err, b.DeleteTeam(ctx, ann.p, team.ID))
+	}},
+	"team.member_added": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		_, _, err := auditedTeamMember(ctx, b, ann)
+		return err
+	}},
+	"team.member_removed": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		team, m, err := auditedTeamMember(ctx, b, ann)
+		return errors.Join(err, b.RemoveTeamMember(ctx, ann.p, team.ID, m.ID))
+	}},
+	"team.updated": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		team, err := auditedTeam(ctx, b, ann)
+		_, updated := b.UpdateTeam(ctx, ann.p, team.ID, user.TeamChange{Roles: []string{"member"}})
+		return errors.Join(err, updated)
+	}},
 	"user.renamed": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
 		name := "Anna"
 		_, err := b.UpdateMe(ctx, ann.p, user.MeChange{Name: &name})
@@ -249,6 +278,16 @@ func keepAudit(c *user.Config) {
 }
 
 var auditActionForm = regexp.MustCompile(`^[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*$`)
+
+func auditedTeam(ctx context.Context, b *bundle, ann person) (user.Team, error) {
+	return b.CreateTeam(ctx, ann.p, user.NewTeam{Name: "Support", Roles: []string{"viewer"}})
+}
+
+func auditedTeamMember(ctx context.Context, b *bundle, ann person) (user.Team, user.Member, error) {
+	team, err := auditedTeam(ctx, b, ann)
+	m, joined := auditedMember(ctx, b, ann)
+	return team, m, errors.Join(err, joined, b.AddTeamMember(ctx, ann.p, team.ID, m.ID))
+}
 
 // Every action can be made to happen, and its record has the tenant, who did it,
 // and from where.

@@ -67,32 +67,3 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	})
 }
-
-func BenchmarkAuthorize(b *testing.B) {
-	svc := open(b, func(c *user.Config) { c.Now = time.Now })
-	ann := svc.signUp(b, "ann@example.com")
-	for name, roles := range map[string][]string{"first role": {"owner"}, "third role": {"viewer", "none", "member"}} {
-		p := ann.p.Clone()
-		p.Roles = roles
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := svc.Authorize(b.Context(), p, "data.records.write"); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-	b.Run("casbin", func(b *testing.B) {
-		decide, err := user.Enforcer(map[string][]string{
-			"owner": {"*"}, "member": {"data.records.read", "data.records.write", "data.records.delete"}, "viewer": {"data.records.read"},
-		})
-		noError(b, err)
-		b.ReportAllocs()
-		for b.Loop() {
-			if ok, err := decide("member", "data.records.write"); !ok || err != nil {
-				b.Fatal(ok, err)
-			}
-		}
-	})
-}

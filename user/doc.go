@@ -86,9 +86,20 @@
 //
 // Permissions are dotted words; a role is a set of patterns of them. The
 // built-in roles owner, admin, member and viewer can be widened by the host
-// and joined by roles of the organization's own. Nobody grants what they do
-// not have, nobody changes their own roles, and one owner always remains. An
-// API key may do what both its scopes and its owner's present roles allow.
+// and joined by roles of the organization's own, which inherit others. A team is
+// some of the members, who have its roles beside their own. An [AccessRule] allows
+// or denies something to those who have a role or are in a team; what is denied
+// wins, but for owners. [Service.Can] decides, about a resource too, and
+// [Service.ExplainAccess] says what led to it.
+//
+// Nobody grants or denies what they do not have, nobody changes their own roles
+// or teams, and one owner always remains. An API key may do what both its scopes
+// and its owner's present roles and teams allow.
+//
+// Decisions come from an index that is compiled for each organization, and
+// nothing is compiled for one that has no rules of its own. casbin decides where
+// Config.AccessModel gives it a matcher, and a test holds the two equal where
+// none does. docs/authorization.md says more.
 //
 // # Audit
 //
@@ -110,7 +121,10 @@
 //	user.member.removed         user          {membership_id, user_id}
 //	user.invitation.created     invitation    {invitation_id, email, roles, invited_by}
 //	user.invitation.revoked     invitation    {invitation_id, email, roles, invited_by}
-//	user.role.changed           role          {role_id, name, change, permissions}
+//	user.role.changed           role          {role_id, name, change, permissions, parents}
+//	user.team.changed           team          {team_id, name, change, roles}
+//	user.team.member_changed    team          {team_id, membership_id, user_id, change}
+//	user.access_rule.changed    access rule   {rule_id, change, role, team_id, permission, effect, resource_type, resource_id}
 //	user.api_key.created        API key       {key_id, name, user_id}
 //	user.api_key.rotated        API key       {key_id, name, user_id}
 //	user.api_key.revoked        API key       {key_id, name, user_id}

@@ -46,6 +46,32 @@ type roleEvent struct {
 	Name        string   `json:"name"`
 	Change      string   `json:"change"`
 	Permissions []string `json:"permissions"`
+	Parents     []string `json:"parents,omitempty"`
+}
+
+type teamEvent struct {
+	TeamID string   `json:"team_id"`
+	Name   string   `json:"name"`
+	Change string   `json:"change"`
+	Roles  []string `json:"roles"`
+}
+
+type teamMemberEvent struct {
+	TeamID       string `json:"team_id"`
+	MembershipID string `json:"membership_id"`
+	UserID       string `json:"user_id"`
+	Change       string `json:"change"`
+}
+
+type ruleEvent struct {
+	RuleID     string `json:"rule_id"`
+	Change     string `json:"change"`
+	Role       string `json:"role,omitempty"`
+	TeamID     string `json:"team_id,omitempty"`
+	Permission string `json:"permission"`
+	Effect     string `json:"effect"`
+	Type       string `json:"resource_type,omitempty"`
+	ID         string `json:"resource_id,omitempty"`
 }
 
 type keyEvent struct {

@@ -3,7 +3,6 @@ package user
 import (
 	"context"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/acme/platform"
@@ -70,24 +69,6 @@ var (
 		return newHasher(1, 1, 64<<10).verify(context.Background(), "", password, encoded)
 	}
 )
-
-// Decide asks casbin and the map of decisions for the same, twice.
-func Decide(roles map[string][]string, held []string, permission string) (first, second, plain bool, err error) {
-	p, err := newPolicy(1, roles)
-	if err != nil {
-		return false, false, false, err
-	}
-	if first, err = p.allows(held, permission); err != nil {
-		return false, false, false, err
-	}
-	if second, err = p.allows(held, permission); err != nil {
-		return false, false, false, err
-	}
-	for _, h := range held {
-		plain = plain || slices.ContainsFunc(roles[h], func(pattern string) bool { return platform.Grants(pattern, permission) })
-	}
-	return first, second, plain, nil
-}
 
 const (
 	MaxKeys    = maxKeys
@@ -162,12 +143,3 @@ func (e Versions) Raise(keys ...string) { e.e.raise(keys...) }
 
 // Raises is how often the counter of the key was raised.
 func (e Versions) Raises(key string) uint64 { return e.e.slots[e.e.slot(key)].Load() }
-
-// Enforcer returns what casbin says, without what is remembered.
-func Enforcer(roles map[string][]string) (func(role, permission string) (bool, error), error) {
-	p, err := newPolicy(1, roles)
-	if err != nil {
-		return nil, err
-	}
-	return func(role, permission string) (bool, error) { return p.enforcer.Enforce(rolePrefix+role, permission) }, nil
-}

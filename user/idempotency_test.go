@@ -33,7 +33,7 @@ func (b *bundle) everyRow(tb testing.TB) string {
 	var all []string
 	for _, table := range []string{
 		"user_accounts", "user_organizations", "user_memberships", "user_sessions", "user_api_keys", "user_invitations",
-		"user_roles", "user_audit", "outbox",
+		"user_roles", "user_teams", "user_team_members", "user_access_rules", "user_audit", "outbox",
 	} {
 		all = append(all, fmt.Sprint(table, "=", b.count(tb, table)))
 	}
@@ -74,6 +74,11 @@ func TestEveryOperationHonoursTheKey(t *testing.T) {
 		"organizations.create": {ann.Tokens.Access, "/v1/organizations", `{"name":"New"}`, `{"name":"Newer"}`, nil, 201},
 		"roles.create": {
 			ann.Tokens.Access, "/v1/roles", `{"name":"curator","permissions":["data.*"]}`, `{"name":"curator","permissions":["notify.*"]}`, nil, 201,
+		},
+		"teams.create": {ann.Tokens.Access, "/v1/teams", `{"name":"New"}`, `{"name":"Newer"}`, nil, 201},
+		"accessRules.create": {
+			ann.Tokens.Access, "/v1/access-rules", `{"role":"viewer","permission":"data.*","effect":"deny"}`,
+			`{"role":"viewer","permission":"data.*","effect":"allow"}`, nil, 201,
 		},
 		"apiKeys.create": {
 			ann.Tokens.Access, "/v1/api-keys", `{"name":"ci","scopes":["data.*"]}`, `{"name":"ci","scopes":["notify.*"]}`, []string{"key"}, 201,

@@ -359,7 +359,7 @@ func (s *Service) stillInvites(ctx context.Context, tx store.Tx, inv Invitation)
 	if err != nil {
 		return err
 	}
-	r, err := s.rightsOfRoles(ctx, tx, inv.Organization, by)
+	r, err := s.rightsOfUser(ctx, tx, inv.Organization, inv.InvitedBy, by)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,10 @@
 package user_test
 
 import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +28,12 @@ var bodies = map[string]string{
 	"apiKeys.rotate":         `{}`,
 	"audit.retention.update": `{"days":0}`,
 	"operator.users.import":  `{"users":[{"email":"imp@example.com","name":"Imp"}]}`,
+	"teams.create":           `{"name":"X","roles":["viewer"]}`,
+	"teams.update":           `{"description":"x"}`,
+	"teams.members.add":      `{"member_id":"x"}`,
+	"accessRules.create":     `{"role":"viewer","permission":"data.records.read","effect":"deny"}`,
+	"authorize.check":        `{"checks":[{"permission":"data.records.read"}]}`,
+	"authorize.explain":      `{"permission":"data.records.read"}`,
 }
 
 // A viewer who runs every route gets 403 where the role does not reach.
@@ -62,25 +72,33 @@ func TestIsolation(t *testing.T) {
 	noError(t, err)
 	inv, _, err := b.Invite(ctx, ben.p, user.NewInvitation{Email: "cyd@example.com", Roles: []string{"viewer"}})
 	noError(t, err)
+	team, err := b.CreateTeam(ctx, ben.p, user.NewTeam{Name: "bens-team"})
+	noError(t, err)
+	rule, err := b.CreateAccessRule(ctx, ben.p, user.NewAccessRule{Role: "viewer", Permission: "data.records.read", Effect: user.Deny})
+	noError(t, err)
 	b.clock.Advance(1) // so that what a route makes comes after
 
 	theirs := map[string]string{
 		"me.sessions.revoke": ben.p.Credential, "members.update": benMember.ID, "members.remove": benMember.ID,
+		"teams.get": team.ID, "teams.update": team.ID, "teams.delete": team.ID, "teams.members.list": team.ID,
+		"teams.members.add": team.ID, "teams.members.remove": team.ID, "accessRules.get": rule.ID, "accessRules.delete": rule.ID,
 		"invitations.get": inv.ID, "invitations.revoke": inv.ID, "roles.get": role.ID, "roles.update": role.ID, "roles.delete": role.ID,
 		"apiKeys.get": key.ID, "apiKeys.rotate": key.ID, "apiKeys.revoke": key.ID, "auth.switch": string(ben.p.Tenant),
 	}
 	reads := []string{"me.get", "me.factors.get", "me.sessions.list", "organizations.get", "organizations.list", "members.list", "invitations.list", "roles.list", "apiKeys.list",
 		"audit.list", "audit.head", "audit.verify", "audit.retention.get", "me.securityEvents.list"}
 	writes := []string{"me.update", "me.totp.begin", "organizations.create", "organizations.update", "invitations.create", "roles.create", "apiKeys.create", "audit.retention.update"}
+	reads = append(reads, "teams.list", "accessRules.list", "authorize.check", "authorize.explain")
+	writes = append(writes, "teams.create", "accessRules.create")
 	// The token of an invitation is a credential of its own, not an id.
 	other := []string{
 		// A half-done sign-in neither, and one's factors have no id.
 		"auth.factor.options", "auth.factor.enroll", "auth.factor.verify", "me.totp.confirm", "me.totp.remove", "me.recoveryCodes.create",
 		"invitations.accept", "auth.signup", "auth.login", "auth.refresh", "jwks", "auth.logout"}
 
-	bens := []string{ben.User.ID, "ben@example.com", string(ben.p.Tenant), ben.p.Credential, benMember.ID, role.ID, "bens-role", key.ID, "bens-key", inv.ID, "cyd@example.com"}
+	bens := []string{ben.User.ID, "ben@example.com", string(ben.p.Tenant), ben.p.Credential, benMember.ID, role.ID, "bens-role", key.ID, "bens-key", inv.ID, "cyd@example.com", team.ID, "bens-team", rule.ID}
 	snapshot := func() (all string) {
-		for _, path := range []string{"/v1/me", "/v1/me/sessions", "/v1/organization", "/v1/organizations", "/v1/members", "/v1/invitations", "/v1/roles", "/v1/api-keys", "/v1/audit"} {
+		for _, path := range []string{"/v1/me", "/v1/me/sessions", "/v1/organization", "/v1/organizations", "/v1/members", "/v1/invitations", "/v1/roles", "/v1/api-keys", "/v1/audit", "/v1/teams", "/v1/teams/" + team.ID + "/members", "/v1/access-rules"} {
 			status, answer := call(t, h, ben.Tokens.Access, "GET", path, "")
 			if status != 200 {
 				t.Fatalf("%s: %d %s", path, status, answer)
@@ -128,7 +146,7 @@ func TestIsolation(t *testing.T) {
 	// The same calls are good ones when the owner of the ids makes them.
 	for _, r := range b.Routes() {
 		id, ok := theirs[r.Operation]
-		if !ok || slices.Contains([]string{"me.sessions.revoke", "members.update", "members.remove", "apiKeys.revoke", "roles.delete"}, r.Operation) {
+		if !ok || slices.Contains([]string{"me.sessions.revoke", "members.update", "members.remove", "apiKeys.revoke", "roles.delete", "teams.delete", "teams.members.add", "teams.members.remove", "accessRules.delete"}, r.Operation) {
 			continue // they would end what the others need; TestHTTP makes them
 		}
 		status, answer := call(t, h, ben.Tokens.Access, r.Method, strings.ReplaceAll(r.Path, "{id}", id), strings.ReplaceAll(bodies[r.Operation], "ORG", id))
@@ -138,25 +156,70 @@ func TestIsolation(t *testing.T) {
 	}
 }
 
-// What a body has beyond the documented fields is refused, not bound.
+// protected are members that no caller sets, whatever the operation.
+var protected = []string{
+	"tenant", "organization", "organization_id", "id", "user_id", "owner", "role", "roles", "status", "built_in", "verified",
+	"email_verified", "created_at", "created_by", "scopes", "permissions", "kind", "is_admin", "hash", "key", "Name", "__proto__",
+}
+
+// What a body has beyond the documented members is refused, not bound: for every
+// operation that has a body, with every protected member that it does not document.
 func TestMassAssignment(t *testing.T) {
 	b := open(t)
 	h := b.server()
 	ann := b.signUp(t, "ann@example.com")
-	for _, c := range []struct{ method, path, body string }{
-		{"POST", "/v1/auth/signup", `{"email":"x@example.com","password":"` + goodPassword + `","name":"X","organization":"X","roles":["owner"]}`},
-		{"PATCH", "/v1/me", `{"name":"X","email":"other@example.com"}`},
-		{"PATCH", "/v1/me", `{"name":"X","status":"suspended"}`},
-		{"PATCH", "/v1/organization", `{"name":"X","id":"org_x"}`},
-		{"PATCH", "/v1/organization", `{"name":"X","status":"suspended"}`},
-		{"POST", "/v1/api-keys", `{"name":"X","scopes":["data.*"],"user_id":"usr_x"}`},
-		{"POST", "/v1/api-keys", `{"name":"X","scopes":["data.*"],"tenant":"org_x"}`},
-		{"POST", "/v1/invitations", `{"email":"x@example.com","roles":["viewer"],"organization":"org_x"}`},
-		{"POST", "/v1/roles", `{"name":"x","permissions":["data.*"],"built_in":true}`},
-	} {
-		status, answer := call(t, h, ann.Tokens.Access, c.method, c.path, c.body)
-		if status != 422 || !strings.Contains(answer, `"unknown"`) {
-			t.Errorf("%s %s: %d %s", c.method, c.body, status, answer)
+	_, operator := b.operator(t, "root")
+	bodies := maps.Clone(bodies)
+	bodies["auth.signup"] = `{"email":"x@example.com","password":"` + goodPassword + `","name":"X","organization":"X"}`
+	bodies["auth.login"] = `{"email":"ann@example.com","password":"` + goodPassword + `"}`
+	type schema struct {
+		Ref                  string            `json:"$ref"`
+		Properties           map[string]schema `json:"properties"`
+		AdditionalProperties any               `json:"additionalProperties"`
+	}
+	var doc struct {
+		Paths map[string]map[string]struct {
+			RequestBody struct {
+				Content map[string]struct{ Schema schema }
+			} `json:"requestBody"`
 		}
+		Components struct{ Schemas map[string]schema }
+	}
+	raw, err := b.OpenAPI()
+	noError(t, err)
+	noError(t, json.Unmarshal(raw, &doc))
+	tried := 0
+	for _, r := range b.Routes() {
+		content, ok := doc.Paths[r.Path][strings.ToLower(r.Method)].RequestBody.Content["application/json"]
+		if !ok {
+			continue
+		}
+		s := content.Schema
+		if name, ok := strings.CutPrefix(s.Ref, "#/components/schemas/"); ok {
+			s = doc.Components.Schemas[name]
+		}
+		if len(s.Properties) == 0 || s.AdditionalProperties != false {
+			t.Errorf("%s: the body has no closed schema", r.Operation)
+		}
+		credential := ann.Tokens.Access
+		if r.Access.Level() == "operator" {
+			credential = operator
+		}
+		body := cmp.Or(bodies[r.Operation], "{}")
+		for _, member := range protected {
+			if _, documented := s.Properties[member]; documented {
+				continue
+			}
+			tried++
+			more := strings.Replace(body, "{", fmt.Sprintf(`{%q:"owner",`, member), 1)
+			more = strings.Replace(more, ",}", "}", 1)
+			status, answer := call(t, h, credential, r.Method, strings.ReplaceAll(r.Path, "{id}", "x"), more)
+			if status != 422 || !strings.Contains(answer, `"unknown"`) {
+				t.Errorf("%s %s: %d %s", r.Operation, more, status, answer)
+			}
+		}
+	}
+	if tried < 250 {
+		t.Errorf("only %d calls were tried", tried)
 	}
 }

@@ -144,7 +144,7 @@ func (s *Service) UpdateMember(ctx context.Context, p platform.Principal, id str
 		if err := rights.known("/roles", in.Roles); err != nil {
 			return err
 		}
-		if !rights.coverRoles(m.Roles) || !rights.coverRoles(in.Roles) {
+		if !rights.coverMember(m) || !rights.coverRoles(in.Roles) {
 			return errAboveOwn()
 		}
 		if in.Roles != nil {
@@ -203,7 +203,7 @@ func (s *Service) RemoveMember(ctx context.Context, p platform.Principal, id str
 			return err
 		}
 		leaves := m.UserID == p.Subject && p.Kind == platform.PrincipalUser
-		if !leaves && !rights.coverRoles(m.Roles) {
+		if !leaves && !rights.coverMember(m) {
 			return errAboveOwn()
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM user_memberships WHERE tenant = ? AND id = ?`, string(p.Tenant), id); err != nil {
@@ -230,7 +230,7 @@ func (s *Service) RemoveMember(ctx context.Context, p platform.Principal, id str
 	if err != nil {
 		return err
 	}
-	s.changed(ctx, userKey(m.UserID))
+	s.changed(ctx, userKey(m.UserID), tenantKey(p.Tenant)) // which knows the teams of its members
 	return nil
 }
 

@@ -31,6 +31,14 @@ func covers(held, wanted []string) bool {
 	return true
 }
 
+// overlap reports whether one of the patterns grants something that one of the
+// others grants too: of two patterns that do, one grants the other.
+func overlap(some, others []string) bool {
+	return slices.ContainsFunc(some, func(a string) bool {
+		return slices.ContainsFunc(others, func(b string) bool { return platform.Grants(a, b) || platform.Grants(b, a) })
+	})
+}
+
 // The permissions of this package.
 const (
 	permOrganizationRead  = "user.organization.read"
@@ -41,6 +49,8 @@ const (
 	permInvitationsWrite  = "user.invitations.write"
 	permRolesRead         = "user.roles.read"
 	permRolesWrite        = "user.roles.write"
+	permTeamsRead         = "user.teams.read"
+	permTeamsWrite        = "user.teams.write"
 	permAPIKeysRead       = "user.apiKeys.read"  //nolint:gosec // the name of a permission
 	permAPIKeysWrite      = "user.apiKeys.write" //nolint:gosec // the name of a permission
 	permAuditRead         = "user.audit.read"

@@ -9,35 +9,40 @@ import (
 	"github.com/acme/platform/store"
 )
 
-// rights is what a principal may do at most: what its roles grant, within its
-// scopes.
+// rights is what a principal may do at most: what rules allow it and none denies,
+// within its scopes.
 type rights struct {
-	roles    map[string][]string // all roles of the tenant: name to patterns
-	held     []string            // patterns of the principal's own roles
+	rules    *ruleset // of the organization
+	held     []string // patterns that are allowed
+	denied   []string // patterns that are denied; never to an owner
 	scopes   []string
 	isScoped bool
 }
 
-// cover reports whether the principal has all that the patterns grant.
+// cover reports whether the principal has all that the patterns grant. One of
+// which any part is denied is not had.
 func (r rights) cover(patterns []string) bool {
-	return covers(r.held, patterns) && (!r.isScoped || covers(r.scopes, patterns))
+	return covers(r.held, patterns) && !overlap(r.denied, patterns) && (!r.isScoped || covers(r.scopes, patterns))
 }
 
-// coverRoles reports whether the principal has all that the roles grant. A
-// role that no longer exists grants nothing.
-func (r rights) coverRoles(names []string) bool {
-	for _, n := range names {
-		if !r.cover(r.roles[n]) {
-			return false
-		}
-	}
-	return true
+// coverSubjects reports whether the principal has all that rules about those
+// subjects, and about what they inherit, allow or deny. Whoever changes who is
+// one of them needs that: who is no more, is rid of what was denied. What no
+// longer exists has no rules.
+func (r rights) coverSubjects(all ...subject) bool { return r.cover(r.rules.touched(all...)) }
+
+// coverRoles is coverSubjects for roles by their names.
+func (r rights) coverRoles(names []string) bool { return r.coverSubjects(roleSubjects(names)...) }
+
+// coverMember is coverSubjects for a member's roles and teams.
+func (r rights) coverMember(m Member) bool {
+	return r.coverSubjects(append(roleSubjects(m.Roles), r.rules.teams[m.UserID]...)...)
 }
 
 // known returns an error that names the field if a role does not exist.
 func (r rights) known(path string, names []string) error {
 	for _, n := range names {
-		if _, ok := r.roles[n]; !ok {
+		if !r.rules.hasRole(n) {
 			return field(path, "unknown", "each must be the name of a role of the organization")
 		}
 	}
@@ -64,25 +69,23 @@ func (s *Service) rightsOf(ctx context.Context, tx store.Tx, p platform.Principa
 			return rights{}, err
 		}
 	}
-	r, err := s.rightsOfRoles(ctx, tx, p.Tenant, names)
+	r, err := s.rightsOfUser(ctx, tx, p.Tenant, p.Subject, names)
 	r.scopes, r.isScoped = p.Scopes, p.Scopes != nil
-	if unlimited(p) {
-		r.held = []string{"*"}
+	if unlimited(&p) {
+		r.held, r.denied = []string{"*"}, nil
 	}
 	return r, err
 }
 
-// rightsOfRoles returns what the roles of these names grant together, without
-// limits of scopes.
-func (s *Service) rightsOfRoles(ctx context.Context, tx store.Tx, tenant platform.TenantID, names []string) (rights, error) {
-	all, err := s.rolesIn(ctx, tx, tenant)
+// rightsOfUser returns what somebody with the roles may do, by their teams too,
+// without limits of scopes.
+func (s *Service) rightsOfUser(ctx context.Context, tx store.Tx, tenant platform.TenantID, user string, roles []string) (rights, error) {
+	rules, err := s.ruleset(ctx, tx, tenant)
 	if err != nil {
 		return rights{}, err
 	}
-	r := rights{roles: all}
-	for _, n := range names {
-		r.held = append(r.held, all[n]...)
-	}
+	r := rights{rules: rules}
+	r.held, r.denied = rules.patternsOf(rules.holdings(roles, user))
 	return r, nil
 }
 

@@ -27,6 +27,8 @@ const (
 const (
 	maxRoles           = 50
 	maxRolePermissions = 500 // of all roles of an organization together
+	maxParents         = 10  // of a role
+	maxInheritance     = 5   // roles above each other
 )
 
 func builtinRoles() map[string][]string {
@@ -66,6 +68,9 @@ type Role struct {
 	Description string
 	// Permissions are patterns such as "data.records.read" and "data.*".
 	Permissions []string
+	// Parents are names of roles that the role inherits: who has it has all that
+	// rules say of them, and of their parents.
+	Parents []string
 	// BuiltIn roles are the same in every organization and cannot be changed.
 	BuiltIn   bool
 	CreatedAt time.Time // zero for a built-in role
@@ -78,13 +83,18 @@ type NewRole struct {
 	// the organization; members refer to it. It never changes.
 	Name        string
 	Description string // up to 500 characters
+	// Permissions may be empty where there are Parents.
 	Permissions []string
+	// Parents are up to 10 names of roles but owner. No role may come back to
+	// itself, nor have more than 5 others above each other.
+	Parents []string
 }
 
 // RoleChange is what to change of a role; nil leaves a part as it is.
 type RoleChange struct {
 	Description *string
 	Permissions []string
+	Parents     []string // an empty one that is not nil removes all
 }
 
 // Roles returns the built-in roles and those of the organization, by name.
@@ -125,8 +135,8 @@ func (s *Service) Role(ctx context.Context, p platform.Principal, id string) (Ro
 	return role, err
 }
 
-// CreateRole makes a role of the organization. It may grant nothing that the
-// principal does not have.
+// CreateRole makes a role of the organization. It may grant and inherit nothing
+// that the principal does not have.
 func (s *Service) CreateRole(ctx context.Context, p platform.Principal, in NewRole, keys ...*platform.IdempotencyKey) (Role, error) {
 	if err := s.Authorize(ctx, p, permRolesWrite); err != nil {
 		return Role{}, err
@@ -151,7 +161,10 @@ func (s *Service) CreateRole(ctx context.Context, p platform.Principal, in NewRo
 		if err != nil {
 			return err
 		}
-		if !rights.cover(in.Permissions) {
+		if err := rights.mayInherit(in.Name, in.Parents); err != nil {
+			return err
+		}
+		if !rights.cover(in.Permissions) || !rights.coverRoles(in.Parents) {
 			return errAboveOwn()
 		}
 		if replayed {
@@ -167,13 +180,14 @@ func (s *Service) CreateRole(ctx context.Context, p platform.Principal, in NewRo
 		now := s.now().UTC()
 		role = Role{
 			ID: s.newID("rol"), Name: in.Name, Description: in.Description,
-			Permissions: tidy(in.Permissions), CreatedAt: now, UpdatedAt: now,
+			Permissions: tidy(in.Permissions), Parents: tidy(in.Parents), CreatedAt: now, UpdatedAt: now,
 		}
 		if err := checkRoleLimits(append(own, role)); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `INSERT INTO user_roles (tenant, id, name, description, permissions, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			string(p.Tenant), role.ID, role.Name, role.Description, encodeList(role.Permissions), micros(now), micros(now)); err != nil {
+		if _, err := tx.Exec(ctx, `INSERT INTO user_roles (tenant, id, name, description, permissions, parents, created_at, updated_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			string(p.Tenant), role.ID, role.Name, role.Description, encodeList(role.Permissions), encodeList(role.Parents), micros(now), micros(now)); err != nil {
 			return err
 		}
 		if err := s.roleChanged(ctx, tx, p, "role.created", role); err != nil {
@@ -188,8 +202,8 @@ func (s *Service) CreateRole(ctx context.Context, p platform.Principal, in NewRo
 	return role, nil
 }
 
-// UpdateRole changes a role of the organization. What it granted and what it
-// will grant must be within the principal's own rights.
+// UpdateRole changes a role of the organization. What rules say of it and of what
+// it inherits, before and after, must be within the principal's own rights.
 func (s *Service) UpdateRole(ctx context.Context, p platform.Principal, id string, in RoleChange) (Role, error) {
 	if err := s.Authorize(ctx, p, permRolesWrite); err != nil {
 		return Role{}, err
@@ -206,7 +220,10 @@ func (s *Service) UpdateRole(ctx context.Context, p platform.Principal, id strin
 		if role, err = roleByID(ctx, tx, p.Tenant, id); err != nil {
 			return err
 		}
-		if !rights.cover(role.Permissions) || !rights.cover(in.Permissions) {
+		if err := rights.mayInherit(role.Name, in.Parents); err != nil {
+			return err
+		}
+		if !rights.coverSubjects(roleSubject(role.Name)) || !rights.cover(in.Permissions) || !rights.coverRoles(in.Parents) {
 			return errAboveOwn()
 		}
 		if in.Description != nil {
@@ -215,12 +232,15 @@ func (s *Service) UpdateRole(ctx context.Context, p platform.Principal, id strin
 		if in.Permissions != nil {
 			role.Permissions = tidy(in.Permissions)
 		}
-		if err := validateRole(NewRole{Name: role.Name, Description: role.Description, Permissions: role.Permissions}); err != nil {
+		if in.Parents != nil {
+			role.Parents = tidy(in.Parents)
+		}
+		if err := validateRole(NewRole{Name: role.Name, Description: role.Description, Permissions: role.Permissions, Parents: role.Parents}); err != nil {
 			return err
 		}
 		role.UpdatedAt = s.now().UTC()
-		if _, err := tx.Exec(ctx, `UPDATE user_roles SET description = ?, permissions = ?, updated_at = ? WHERE tenant = ? AND id = ?`,
-			role.Description, encodeList(role.Permissions), micros(role.UpdatedAt), string(p.Tenant), id); err != nil {
+		if _, err := tx.Exec(ctx, `UPDATE user_roles SET description = ?, permissions = ?, parents = ?, updated_at = ? WHERE tenant = ? AND id = ?`,
+			role.Description, encodeList(role.Permissions), encodeList(role.Parents), micros(role.UpdatedAt), string(p.Tenant), id); err != nil {
 			return err
 		}
 		own, err := ownRoles(ctx, tx, p.Tenant)
@@ -239,7 +259,8 @@ func (s *Service) UpdateRole(ctx context.Context, p platform.Principal, id strin
 	return role, nil
 }
 
-// DeleteRole removes a role that no member has and no open invitation grants.
+// DeleteRole removes a role that no member or team has, no other role inherits,
+// no open invitation grants and no rule is about.
 func (s *Service) DeleteRole(ctx context.Context, p platform.Principal, id string) error {
 	if err := s.Authorize(ctx, p, permRolesWrite); err != nil {
 		return err
@@ -256,15 +277,16 @@ func (s *Service) DeleteRole(ctx context.Context, p platform.Principal, id strin
 		if err != nil {
 			return err
 		}
-		if !rights.cover(role.Permissions) {
+		if !rights.coverSubjects(roleSubject(role.Name)) {
 			return errAboveOwn()
 		}
 		used, err := roleUsed(ctx, tx, p.Tenant, role.Name, s.now())
 		if err != nil {
 			return err
 		}
-		if used {
-			return platform.Errorf(platform.KindConflict, "role_in_use", "members or open invitations still have this role")
+		if used || rights.rules.refersTo(roleSubject(role.Name)) {
+			return platform.Errorf(platform.KindConflict, "role_in_use",
+				"members, teams, other roles, rules or open invitations still refer to this role")
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM user_roles WHERE tenant = ? AND id = ?`, string(p.Tenant), id); err != nil {
 			return err
@@ -282,11 +304,12 @@ func (s *Service) DeleteRole(ctx context.Context, p platform.Principal, id strin
 // lockRights.
 func (s *Service) roleChanged(ctx context.Context, tx store.Tx, p platform.Principal, action string, role Role) error {
 	if err := s.record(ctx, tx, p.Tenant, byPrincipal(p), action, role.ID, map[string]string{
-		"name": role.Name, "permissions": strings.Join(role.Permissions, " "),
+		"name": role.Name, "permissions": strings.Join(role.Permissions, " "), "parents": strings.Join(role.Parents, " "),
 	}); err != nil {
 		return err
 	}
 	return s.emit(ctx, tx, p.Tenant, "user.role.changed", role.ID, p, roleEvent{
 		RoleID: role.ID, Name: role.Name, Change: strings.TrimPrefix(action, "role."), Permissions: role.Permissions,
+		Parents: role.Parents,
 	})
 }

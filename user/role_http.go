@@ -14,6 +14,7 @@ type roleWire struct {
 	Name        string     `json:"name"`
 	Description string     `json:"description"`
 	Permissions []string   `json:"permissions" nullable:"false"`
+	Parents     []string   `json:"parents" nullable:"false" doc:"Names of roles that the role inherits"`
 	BuiltIn     bool       `json:"built_in"`
 	CreatedAt   *time.Time `json:"created_at,omitempty" doc:"Absent for a built-in role"`
 	UpdatedAt   *time.Time `json:"updated_at,omitempty"`
@@ -21,7 +22,7 @@ type roleWire struct {
 
 func wireRole(r Role) roleWire {
 	return roleWire{
-		ID: r.ID, Name: r.Name, Description: r.Description, Permissions: notNilList(r.Permissions), BuiltIn: r.BuiltIn,
+		ID: r.ID, Name: r.Name, Description: r.Description, Permissions: notNilList(r.Permissions), Parents: notNilList(r.Parents), BuiltIn: r.BuiltIn,
 		CreatedAt: timeOrNil(r.CreatedAt), UpdatedAt: timeOrNil(r.UpdatedAt),
 	}
 }
@@ -30,7 +31,8 @@ type newRoleInput struct {
 	Body struct {
 		Name        string   `json:"name" maxLength:"63" pattern:"^[a-z][a-z0-9_-]{0,62}$" doc:"Letters, digits, - and _ in lower case; never changes" example:"editor"`
 		Description string   `json:"description,omitempty" maxLength:"500"`
-		Permissions []string `json:"permissions" minItems:"1" maxItems:"500" nullable:"false" doc:"Permissions, and patterns of them such as data.*" example:"[\"data.records.read\"]"`
+		Permissions []string `json:"permissions" maxItems:"500" nullable:"false" doc:"Permissions, and patterns of them such as data.*; at least one where there are no parents" example:"[\"data.records.read\"]"`
+		Parents     []string `json:"parents,omitempty" maxItems:"10" nullable:"false" doc:"Names of roles to inherit, but not owner"`
 	}
 }
 
@@ -38,7 +40,8 @@ type roleChangeInput struct {
 	ID   string `path:"id" maxLength:"100" doc:"The id that lists and answers show"`
 	Body struct {
 		Description *string  `json:"description,omitempty" maxLength:"500"`
-		Permissions []string `json:"permissions,omitempty" minItems:"1" maxItems:"500" nullable:"false"`
+		Permissions []string `json:"permissions,omitempty" maxItems:"500" nullable:"false"`
+		Parents     []string `json:"parents,omitempty" maxItems:"10" nullable:"false" doc:"Names of roles to inherit; an empty list removes all"`
 	}
 }
 
@@ -60,7 +63,7 @@ func (s *Service) routeRoles(api *rest.API) {
 		}))
 	rest.Handle(api, post("roles.create", "/v1/roles", "Make a role of the organization", platform.Require(permRolesWrite), http.StatusCreated),
 		as(func(ctx context.Context, p platform.Principal, in *newRoleInput) (*created[roleWire], error) {
-			r, err := s.CreateRole(ctx, p, NewRole{Name: in.Body.Name, Description: in.Body.Description, Permissions: in.Body.Permissions}, rest.IdempotencyKey(ctx))
+			r, err := s.CreateRole(ctx, p, NewRole{Name: in.Body.Name, Description: in.Body.Description, Permissions: in.Body.Permissions, Parents: in.Body.Parents}, rest.IdempotencyKey(ctx))
 			if err != nil {
 				return nil, err
 			}
@@ -68,10 +71,10 @@ func (s *Service) routeRoles(api *rest.API) {
 		}))
 	rest.Handle(api, patch("roles.update", "/v1/roles/{id}", "Change a role of the organization", platform.Require(permRolesWrite)),
 		as(func(ctx context.Context, p platform.Principal, in *roleChangeInput) (*output[roleWire], error) {
-			r, err := s.UpdateRole(ctx, p, in.ID, RoleChange{Description: in.Body.Description, Permissions: in.Body.Permissions})
+			r, err := s.UpdateRole(ctx, p, in.ID, RoleChange{Description: in.Body.Description, Permissions: in.Body.Permissions, Parents: in.Body.Parents})
 			return found(r, err, wireRole)
 		}))
-	rest.Handle(api, remove("roles.delete", "/v1/roles/{id}", "Delete a role that nobody has", platform.Require(permRolesWrite)),
+	rest.Handle(api, remove("roles.delete", "/v1/roles/{id}", "Delete a role that nothing refers to", platform.Require(permRolesWrite)),
 		as(func(ctx context.Context, p platform.Principal, in *idInput) (*noOutput, error) {
 			return &noOutput{}, s.DeleteRole(ctx, p, in.ID)
 		}))

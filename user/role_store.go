@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -28,17 +27,61 @@ func validateRole(in NewRole) error {
 	if !validRoleName(in.Name) {
 		fields = append(fields, platform.Field{Path: "/name", Code: "format", Detail: "a name is 1 to 63 letters, digits, - and _ in lower case and begins with a letter"})
 	}
-	if !utf8.ValidString(in.Description) || strings.Contains(in.Description, "\x00") {
-		fields = append(fields, platform.Field{Path: "/description", Code: "format", Detail: "must be UTF-8 without U+0000"})
-	}
-	if len([]rune(in.Description)) > 500 {
-		fields = append(fields, platform.Field{Path: "/description", Code: "too_long", Detail: "at most 500 characters"})
-	}
-	if f := checkPatterns("/permissions", in.Permissions); f != nil {
+	fields = append(fields, checkDescription(in.Description)...)
+	if f := checkParents(in); f != nil {
 		fields = append(fields, *f)
+	}
+	if len(in.Permissions) > 0 || len(in.Parents) == 0 {
+		if f := checkPatterns("/permissions", in.Permissions); f != nil {
+			fields = append(fields, *f)
+		}
 	}
 	if fields != nil {
 		return platform.Invalid(fields...)
+	}
+	return nil
+}
+
+// checkDescription returns what is wrong with a description from a caller.
+func checkDescription(text string) (fields []platform.Field) {
+	if !utf8.ValidString(text) || strings.Contains(text, "\x00") {
+		fields = append(fields, platform.Field{Path: "/description", Code: "format", Detail: "must be UTF-8 without U+0000"})
+	}
+	if len([]rune(text)) > 500 {
+		fields = append(fields, platform.Field{Path: "/description", Code: "too_long", Detail: "at most 500 characters"})
+	}
+	return fields
+}
+
+// checkParents returns what is wrong with the form of a role's parents.
+func checkParents(in NewRole) *platform.Field {
+	switch {
+	case len(in.Parents) > maxParents:
+		return &platform.Field{Path: "/parents", Code: "too_many", Detail: "at most 10 roles"}
+	case slices.Contains(in.Parents, RoleOwner):
+		return &platform.Field{Path: "/parents", Code: "owner", Detail: "no role inherits owner; members have it directly"}
+	}
+	return nil
+}
+
+// mayInherit returns an error where a role cannot have those parents, in the
+// organization as it is.
+func (r rights) mayInherit(name string, parents []string) error {
+	if err := r.known("/parents", parents); err != nil || parents == nil {
+		return err
+	}
+	s := roleSubject(name)
+	before, had := r.rules.links[s]
+	r.rules.links[s] = roleSubjects(parents)
+	depth := r.rules.deepest()
+	if r.rules.links[s] = before; !had {
+		delete(r.rules.links, s)
+	}
+	switch {
+	case depth < 0:
+		return field("/parents", "circle", "a role must not come back to itself through its parents")
+	case depth > maxInheritance:
+		return field("/parents", "too_deep", "at most 5 roles above each other")
 	}
 	return nil
 }
@@ -71,20 +114,24 @@ func checkRoleLimits(own []Role) error {
 	return nil
 }
 
-const roleColumns = `id, name, description, permissions, created_at, updated_at`
+const roleColumns = `id, name, description, permissions, parents, created_at, updated_at`
 
 func scanRole(row scanner) (Role, error) {
 	var (
 		r                Role
 		permissions      string
+		parents          string
 		created, updated int64
 	)
-	if err := row.Scan(&r.ID, &r.Name, &r.Description, &permissions, &created, &updated); err != nil {
+	if err := row.Scan(&r.ID, &r.Name, &r.Description, &permissions, &parents, &created, &updated); err != nil {
 		return Role{}, err
 	}
 	r.CreatedAt, r.UpdatedAt = fromMicros(created), fromMicros(updated)
 	var err error
-	r.Permissions, err = decodeList(permissions)
+	if r.Permissions, err = decodeList(permissions); err != nil {
+		return Role{}, err
+	}
+	r.Parents, err = decodeList(parents)
 	return r, err
 }
 
@@ -100,23 +147,6 @@ func ownRoles(ctx context.Context, tx store.Tx, tenant platform.TenantID) ([]Rol
 	return queryAll(ctx, tx, scanRole, `SELECT `+roleColumns+` FROM user_roles WHERE tenant = ? ORDER BY name`, string(tenant))
 }
 
-// rolesIn returns all roles that can be had in a tenant: name to patterns.
-func (s *Service) rolesIn(ctx context.Context, tx store.Tx, tenant platform.TenantID) (map[string][]string, error) {
-	own, err := ownRoles(ctx, tx, tenant)
-	if err != nil {
-		return nil, err
-	}
-	roles := maps.Clone(s.roles)
-	for _, r := range own {
-		// A role of the host's that came after the organization's own wins,
-		// or upgrading the host would leave its role without effect.
-		if _, taken := roles[r.Name]; !taken {
-			roles[r.Name] = r.Permissions
-		}
-	}
-	return roles, nil
-}
-
 // roleUsed reports whether members or open invitations have the role. Lists of
 // roles are JSON of names that need no escape but that of LIKE.
 func roleUsed(ctx context.Context, tx store.Tx, tenant platform.TenantID, name string, now time.Time) (bool, error) {
@@ -128,15 +158,6 @@ func roleUsed(ctx context.Context, tx store.Tx, tenant platform.TenantID, name s
 			AND accepted_at = 0 AND revoked_at = 0 AND expires_at > ?)`,
 		string(tenant), like, string(tenant), like, micros(now)).Scan(&n)
 	return n > 0, err
-}
-
-func authzVersion(ctx context.Context, tx store.Tx, tenant platform.TenantID) (int64, error) {
-	var version int64
-	err := tx.QueryRow(ctx, `SELECT authz_version FROM user_organizations WHERE tenant = ?`, string(tenant)).Scan(&version)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil // a tenant of the host's own making has the built-in roles
-	}
-	return version, err
 }
 
 // tidy returns the list sorted and without repetitions.

@@ -126,6 +126,7 @@ func (s *Service) raise(keys ...string) {
 	for _, key := range keys {
 		if tenant, ok := strings.CutPrefix(key, tenantKey("")); ok && tenant != "" {
 			s.suspensions.tell(platform.TenantID(tenant))
+			s.watchers.tell(platform.TenantID(tenant))
 		}
 	}
 }
@@ -134,6 +135,7 @@ func (s *Service) raise(keys ...string) {
 func (s *Service) raiseAll() {
 	s.changes.raiseAll()
 	s.suspensions.tell("")
+	s.watchers.tell("")
 }
 
 func (s *suspensions) tell(tenant platform.TenantID) {
