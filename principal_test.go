@@ -27,11 +27,11 @@ var keepTenant = map[string]string{
 // ofPersons are the methods whose principal is a person before an organization
 // is chosen: what they touch is that person's.
 var ofPersons = []string{"user.Me", "user.UpdateMe", "user.Organizations", "user.CreateOrganization", "user.Switch", "user.LogOut", "user.RevokeSession", "user.Sessions", "user.AcceptInvitation",
-	"user.Factors", "user.BeginTOTP", "user.ConfirmTOTP", "user.RemoveTOTP", "user.MakeRecoveryCodes", "user.SecurityEvents"}
+	"user.Factors", "user.BeginTOTP", "user.ConfirmTOTP", "user.RemoveTOTP", "user.MakeRecoveryCodes", "user.SecurityEvents", "user.Refused"}
 
 // ofOperators are the methods of who runs the installation: they refuse everybody
 // else, and take the principal for the record.
-var ofOperators = []string{"user.AllOrganizations", "user.OperateOrganization", "user.OperatorKeys", "user.RevokeOperatorKey", "user.ImportUsers", "user.ImportLines", "user.OperatorAudit", "user.CheckOperatorAudit", "user.RecordOperator", "notify.DisableRule", "notify.RuleFailures"}
+var ofOperators = []string{"user.AllOrganizations", "user.OperateOrganization", "user.OperatorKeys", "user.RevokeOperatorKey", "user.ImportUsers", "user.ImportLines", "user.OperatorAudit", "user.CheckOperatorAudit", "user.ExportOperatorAudit", "user.RecordOperator", "notify.DisableRule", "notify.RuleFailures"}
 
 func TestMethodsTakeThePrincipal(t *testing.T) {
 	var (

@@ -57,15 +57,39 @@ func admit(r platform.Route, a Authorizer, now func() time.Time, log *slog.Logge
 		}
 		return nil
 	}
+	refusals, ok := a.(Refusals)
+	ok = ok && (changes(r.Method) || r.Access.Level() == platform.Operator().Level())
 	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		checked := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if err := check(r.Context()); err != nil {
 				platform.WriteProblem(w, r, log, err)
 				return
 			}
 			next.ServeHTTP(w, r)
 		})
+		if !ok {
+			return checked
+		}
+		return tellRefusals(refusals, r.Operation, checked)
 	}
+}
+
+// tellRefusals tells of answers with status 403.
+func tellRefusals(refusals Refusals, operation string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rw := watcher(w)
+		if rw == nil {
+			rw = watch(w)
+			w = rw
+		}
+		next.ServeHTTP(w, r)
+		if rw.status != http.StatusForbidden {
+			return
+		}
+		if p, err := platform.CallerFrom(r.Context()); err == nil {
+			refusals.Refused(r.Context(), p, operation)
+		}
+	})
 }
 
 // authorized tells the handler that the layers before it have checked who may

@@ -31,6 +31,14 @@ type Authorizer interface {
 	Authorize(ctx context.Context, p platform.Principal, permission string) error
 }
 
+// Refusals is an [Authorizer] that is told when a principal was refused (status
+// 403) an operation that changes something, or one of the level operator: by the
+// operation's access, or by its handler. It must return at once and be safe for
+// concurrent use.
+type Refusals interface {
+	Refused(ctx context.Context, p platform.Principal, operation string)
+}
+
 // Config configures a [Gateway].
 type Config struct {
 	// Authenticators read the credentials of requests, in order; explicit ones

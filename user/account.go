@@ -382,8 +382,11 @@ func (s *Service) SetUserStatus(ctx context.Context, id string, status Status) e
 				return err
 			}
 		}
+		by := auditActor{kind: platform.PrincipalSystem}
+		if err := s.record(ctx, tx, platform.NoTenant, by, "user.status_changed", id, map[string]string{"status": string(status)}); err != nil {
+			return err
+		}
 		for _, t := range tenants {
-			by := auditActor{kind: platform.PrincipalSystem}
 			if err := s.record(ctx, tx, t, by, "user.status_changed", id, map[string]string{"status": string(status)}); err != nil {
 				return err
 			}

@@ -26,7 +26,7 @@ type AuditRecord struct {
 	Actor      string
 	ActorKind  platform.PrincipalKind
 	Credential string
-	// Action is "noun.participle": "login.failed", "api_key.created"; docs/audit.md
+	// Action is "noun.participle": "login.failed", "api_key.created". [AuditActions]
 	// lists them.
 	Action string
 	// Target is the id of what it was done to.

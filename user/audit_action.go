@@ -1,12 +1,16 @@
 package user
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+)
 
 // auditActions are all actions that an audit record may have, "noun.participle",
 // with what each tells. A record of another action is refused, and the
 // transaction of its effect with it, so that the list is whole. Each has a test
 // that makes it happen (auditCauses).
 var auditActions = map[string]string{
+	"access.refused":              "A principal was refused an operation that changes something, or an operator's; the target is the operation. A record with a count tells of repeated ones.",
 	"access_rule.created":         "Something was allowed or denied to a role or team; the detail has the rule.",
 	"access_rule.deleted":         "A rule that allowed or denied something was removed; the detail has the rule.",
 	"api_key.created":             "An API key was made; the detail has its scopes.",
@@ -15,13 +19,14 @@ var auditActions = map[string]string{
 	"factor.added":                "A person added a second factor; the detail names its kind.",
 	"factor.removed":              "A second factor of a person was removed, by them or by the host; the detail names its kind.",
 	"audit.erased":                "A person was erased from the records; the detail has how many were touched for the first time.",
+	"audit.exported":              "Records were exported.",
 	"audit.retention_changed":     "For how long the organization keeps records was changed; the detail has the days, 0 for the host's choice.",
 	"audit.trimmed":               "The oldest records were removed, as the retention says; the detail has the last of them and its hash.",
 	"invitation.accepted":         "A person became a member by an invitation; the detail names the membership.",
 	"invitation.created":          "A person was invited; the detail has the roles.",
 	"invitation.revoked":          "An invitation was ended before it was accepted, by a member or because who invited may do so no longer.",
 	"login.factor_asked":          "A person showed their first factor and was asked for a second one.",
-	"login.failed":                "A sign-in of a known person failed; nobody is known as its actor, the target is the person.",
+	"login.failed":                "A sign-in failed; nobody is known as its actor, the target is the person. One with an address that nobody has is in the installation's audit. A record with a count tells of repeated ones.",
 	"login.succeeded":             "A person signed in; the detail has the methods.",
 	"member.removed":              "A membership was ended; the detail names the person.",
 	"member.updated":              "Roles or status of a membership were changed; the detail names the person and both.",
@@ -29,7 +34,9 @@ var auditActions = map[string]string{
 	"organization.created":        "A signed-in person made the organization.",
 	"organization.policy_changed": "The policy of the organization was changed; the detail has what it is now.",
 	"organization.renamed":        "The organization got another name.",
-	"organization.status_changed": "The host or an operator suspended or resumed the organization; the detail has the status.",
+	"organization.status_changed": "The host or an operator suspended or resumed the organization, which the installation's audit tells too; the detail has the status.",
+	"operator_key.created":        "The host made an operator's key; in the installation's audit.",
+	"operator_key.revoked":        "An operator's key was ended; in the installation's audit.",
 	"password.changed":            "A person changed their password; their other sessions ended.",
 	"recovery_code.used":          "A person used a recovery code in place of their second factor; the detail has how many are left.",
 	"recovery_codes.created":      "A person made new recovery codes; the old ones ended.",
@@ -50,6 +57,10 @@ var auditActions = map[string]string{
 	"user.status_changed":         "The host suspended a person, or lifted that; the detail has the status.",
 	"users.imported":              "An operator or the host brought people from another system; the detail has how many.",
 }
+
+// AuditActions returns all actions that an [AuditRecord] may have, each with what
+// it tells.
+func AuditActions() map[string]string { return maps.Clone(auditActions) }
 
 // actionTrimmed is what a check of the chain looks for.
 const actionTrimmed = "audit.trimmed"

@@ -59,6 +59,21 @@ var auditCauses = map[string]auditCase{
 		p, _, err := auditedStrong(ctx, b, ann)
 		return errors.Join(err, b.RemoveTOTP(ctx, p))
 	}},
+	"access.refused": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		b.Refused(ctx, ann.p, "members.remove")
+		return b.Stop(ctx) // it is written in the background
+	}},
+	"audit.exported": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		return b.ExportAudit(ctx, ann.p, user.AuditExport{}, func(int64, bool) {}, func([]user.AuditEntry) error { return nil })
+	}},
+	"operator_key.created": {platform.PrincipalSystem, func(ctx context.Context, b *bundle, _ person) error {
+		_, _, err := b.CreateOperatorKey(ctx, "root")
+		return err
+	}},
+	"operator_key.revoked": {platform.PrincipalSystem, func(ctx context.Context, b *bundle, _ person) error {
+		key, _, err := b.CreateOperatorKey(ctx, "root")
+		return errors.Join(err, b.RevokeOperatorKey(ctx, platform.Principal{Kind: platform.PrincipalSystem}, key.ID))
+	}},
 	"audit.erased": {platform.PrincipalSystem, func(ctx context.Context, b *bundle, ann person) error {
 		return b.EraseAudit(ctx, ann.User.ID)
 	}},

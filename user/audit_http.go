@@ -91,6 +91,7 @@ func (s *Service) routeAudit(api *rest.API) {
 		as(auditCheck(s.CheckAudit)))
 
 	s.routeAuditRetention(api)
+	s.routeAuditExport(api)
 
 	operators := get("operator.audit.list", "/v1/operator/audit", "What operators, the host and people without an organization did", platform.Operator())
 	operators.Description = auditSearchDoc

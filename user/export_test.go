@@ -26,7 +26,7 @@ func (s *Service) HoldHasher(ctx context.Context) (release func(), err error) {
 
 // WriteBehind does at once what is written in the background.
 func (s *Service) WriteBehind(ctx context.Context) error {
-	s.writeFailures(ctx)
+	s.writeLate(ctx, false)
 	return s.writeUsage(ctx)
 }
 
@@ -80,12 +80,18 @@ const (
 	MaxDelay   = maxDelay
 )
 
-// AuditActions are the actions of audit records with what each tells.
-func AuditActions() map[string]string { return auditActions }
-
 // ShortAudit makes one search look at so many records and one check at so many
 // batches.
 func (s *Service) ShortAudit(scan, batches int) { s.auditScan, s.verifyBatches = scan, batches }
+
+// ShortExport makes one export cover so many records.
+func (s *Service) ShortExport(reach int64) { s.exportReach = reach }
+
+// Late are the bounds of what is recorded after the answer.
+const (
+	EachFailure = eachFailure
+	LateKeys    = lateKeys
+)
 
 // TrimAudit does at once what the retention removes.
 func (s *Service) TrimAudit(ctx context.Context) error {

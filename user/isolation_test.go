@@ -86,7 +86,7 @@ func TestIsolation(t *testing.T) {
 		"apiKeys.get": key.ID, "apiKeys.rotate": key.ID, "apiKeys.revoke": key.ID, "auth.switch": string(ben.p.Tenant),
 	}
 	reads := []string{"me.get", "me.factors.get", "me.sessions.list", "organizations.get", "organizations.list", "members.list", "invitations.list", "roles.list", "apiKeys.list",
-		"audit.list", "audit.head", "audit.verify", "audit.retention.get", "me.securityEvents.list"}
+		"audit.list", "audit.head", "audit.verify", "audit.retention.get", "audit.export", "me.securityEvents.list"}
 	writes := []string{"me.update", "me.totp.begin", "organizations.create", "organizations.update", "invitations.create", "roles.create", "apiKeys.create", "audit.retention.update"}
 	reads = append(reads, "teams.list", "accessRules.list", "authorize.check", "authorize.explain")
 	writes = append(writes, "teams.create", "accessRules.create")

@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"log/slog"
-	"time"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
@@ -68,6 +66,8 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (SignedIn, error) {
 	if !ok || a.status != Active {
 		if a.id != "" {
 			s.noteFailure(ctx, a.id, in.Organization)
+		} else {
+			s.noteStranger(ctx)
 		}
 		return SignedIn{}, errBadLogin()
 	}
@@ -152,65 +152,4 @@ func (s *Service) open(ctx context.Context, user string, organization platform.T
 
 func errNotMember() error {
 	return platform.Errorf(platform.KindForbidden, "not_a_member", "no such organization is open to this user")
-}
-
-// failedLogin is one to be recorded.
-type failedLogin struct {
-	user      string
-	wanted    platform.TenantID
-	at        time.Time
-	requestID string
-	client    string
-}
-
-// failureQueue is how many failed logins may wait to be recorded. The throttle
-// lets few through for each account, so it fills only under an attack on many.
-const failureQueue = 1024
-
-func (s *Service) noteFailure(ctx context.Context, user string, wanted platform.TenantID) {
-	f := failedLogin{
-		user: user, wanted: wanted, at: s.now().UTC(),
-		requestID: platform.RequestIDFrom(ctx), client: clientOf(ctx),
-	}
-	select {
-	case s.failures <- f:
-	default:
-		s.log.WarnContext(ctx, "user: a failed login is not recorded: too many at once", slog.String("user", user))
-	}
-}
-
-// writeFailures records the failed logins that wait.
-func (s *Service) writeFailures(ctx context.Context) {
-	for {
-		select {
-		case f := <-s.failures:
-			s.writeFailure(ctx, f)
-		default:
-			return
-		}
-	}
-}
-
-func (s *Service) writeFailure(ctx context.Context, f failedLogin) {
-	// The goroutine that calls this may be told to end meanwhile; the record
-	// is written all the same.
-	ctx = context.WithoutCancel(ctx)
-	tenant, err := s.openTo(ctx, f.user, f.wanted)
-	if errors.Is(err, platform.ErrForbidden) {
-		// A stranger's organization must not hear of it; the user's own should.
-		tenant, err = s.openTo(ctx, f.user, "")
-	}
-	if errors.Is(err, platform.ErrForbidden) {
-		return // a user without any organization has no audit
-	}
-	if err == nil {
-		err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
-			return s.append(ctx, tx, tenant, AuditRecord{
-				Time: f.at, Action: "login.failed", Target: f.user, Outcome: "failed", RequestID: f.requestID, Client: f.client,
-			})
-		})
-	}
-	if err != nil {
-		s.log.ErrorContext(ctx, "user: a failed login is not recorded", slog.String("user", f.user), slog.Any("error", err))
-	}
 }

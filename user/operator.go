@@ -40,7 +40,10 @@ func (s *Service) CreateOperatorKey(ctx context.Context, name string) (OperatorK
 	err := s.db.AcrossTenants(ctx, s.cross.operators, func(ctx context.Context, tx store.CrossTx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO user_operator_keys (id, name, hash, created_at, revoked_at, revoked_by) VALUES (?, ?, ?, ?, 0, '')`,
 			key.ID, key.Name, hashSecret(secret), micros(key.CreatedAt))
-		return err
+		if err != nil {
+			return err
+		}
+		return s.record(ctx, tx, platform.NoTenant, auditActor{kind: platform.PrincipalSystem}, "operator_key.created", key.ID, nil)
 	}, store.Reserved)
 	if err != nil {
 		return OperatorKey{}, "", err
@@ -92,10 +95,13 @@ func (s *Service) RevokeOperatorKey(ctx context.Context, p platform.Principal, i
 	err := s.db.AcrossTenants(ctx, s.cross.operators, func(ctx context.Context, tx store.CrossTx) error {
 		ok, err := changedOne(ctx, tx, `UPDATE user_operator_keys SET revoked_at = ?, revoked_by = ? WHERE id = ? AND revoked_at = 0`,
 			micros(s.now()), p.Subject, id)
-		if err == nil && !ok {
+		if err != nil {
+			return err
+		}
+		if !ok {
 			return platform.NotFound("operator key")
 		}
-		return err
+		return s.record(ctx, tx, platform.NoTenant, byPrincipal(p), "operator_key.revoked", id, nil)
 	}, store.Reserved)
 	if err != nil {
 		return err

@@ -65,7 +65,7 @@ func TestOperatorRoutesAreApart(t *testing.T) {
 			}
 		}
 	}
-	if operators != 8 {
+	if operators != 9 {
 		t.Errorf("%d operations for operators", operators)
 	}
 }

@@ -171,7 +171,7 @@ func (s *Service) Organization(ctx context.Context, p platform.Principal) (Organ
 	return org, err
 }
 
-func organizationOf(ctx context.Context, tx store.Tx, tenant platform.TenantID) (Organization, error) {
+func organizationOf(ctx context.Context, tx store.Queries, tenant platform.TenantID) (Organization, error) {
 	org, err := scanOrganization(tx.QueryRow(ctx, `SELECT `+organizationColumns+` FROM user_organizations o WHERE o.tenant = ?`, string(tenant)))
 	return org, notFound(err, "organization")
 }

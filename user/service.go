@@ -251,10 +251,12 @@ type Service struct {
 	plain       *index // of organizations without rules of their own
 	freshness   freshness
 	watchers    policyWatchers
-	failures    chan failedLogin
+	failures    chan lateRecord
+	late        late
 	usage       keyUsage
 	// How much of the audit one call looks at, and checks; tests have less.
 	auditScan, verifyBatches int
+	exportReach              int64
 	tasks                    background.Group
 	repeats                  *idempotency.Keys
 	removal                  *retention.Removal // of old audit records
@@ -280,8 +282,8 @@ func New(cfg Config) (*Service, error) {
 		suspensions: newSuspensions(),
 		policies:    newPolicies(),
 		freshness:   freshness{now: cfg.Now, ttl: cfg.VerifyTTL.Microseconds(), exact: ownClock},
-		failures:    make(chan failedLogin, failureQueue),
-		auditScan:   auditScan, verifyBatches: verifyBatches,
+		failures:    make(chan lateRecord, lateQueue),
+		auditScan:   auditScan, verifyBatches: verifyBatches, exportReach: exportReach,
 	}
 	s.plain = &index{shared: compileShared(s.roles)}
 	var err error
@@ -349,7 +351,7 @@ func (s *Service) Stop(ctx context.Context) error {
 	if err := errors.Join(s.tasks.Stop(ctx), s.repeats.Stop(ctx)); err != nil {
 		return err
 	}
-	s.writeFailures(ctx)
+	s.writeLate(ctx, true)
 	return s.writeUsage(ctx)
 }
 
@@ -368,6 +370,7 @@ func (s *Service) maintain(ctx context.Context) {
 		case f := <-s.failures:
 			s.writeFailure(ctx, f)
 		case <-ticker.C:
+			s.endWindow(ctx, false)
 			for name, task := range map[string]func(context.Context) error{
 				"api key usage": s.writeUsage, "signing keys": s.keys.maintain, "ended sessions": s.purgeSessions,
 				"devices": s.purgeDevices, "half-done sign-ins": s.purgePending, "mails": s.purgeMails,

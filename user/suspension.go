@@ -61,7 +61,7 @@ func (s *Service) setStatus(ctx context.Context, by platform.Principal, tenant p
 	if status != Active && status != Suspended {
 		return org, field("/status", "unknown", "active or suspended")
 	}
-	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.AcrossTenants(ctx, s.cross.operators, func(ctx context.Context, tx store.CrossTx) error {
 		ok, err := changedOne(ctx, tx, `UPDATE user_organizations SET status = ?, updated_at = ? WHERE tenant = ? AND status <> ?`,
 			string(status), micros(s.now()), string(tenant), string(status))
 		if err != nil {
@@ -77,8 +77,14 @@ func (s *Service) setStatus(ctx context.Context, by platform.Principal, tenant p
 		if err := s.emit(ctx, tx, tenant, event, string(tenant), by, statusEvent{Organization: string(tenant)}); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, tenant, byPrincipal(by), "organization.status_changed", string(tenant),
-			map[string]string{"status": string(status)})
+		// The installation's own audit first: its head comes first in the order.
+		for _, chain := range []platform.TenantID{platform.NoTenant, tenant} {
+			if err := s.record(ctx, tx, chain, byPrincipal(by), "organization.status_changed", string(tenant),
+				map[string]string{"status": string(status)}); err != nil {
+				return err
+			}
+		}
+		return nil
 	}, store.Reserved)
 	if err != nil {
 		return Organization{}, err
