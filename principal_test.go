@@ -31,7 +31,8 @@ var ofPersons = []string{"user.Me", "user.UpdateMe", "user.Organizations", "user
 
 // ofOperators are the methods of who runs the installation: they refuse everybody
 // else, and take the principal for the record.
-var ofOperators = []string{"user.AllOrganizations", "user.OperateOrganization", "user.OperatorKeys", "user.RevokeOperatorKey", "user.ImportUsers", "user.ImportLines", "user.OperatorAudit", "user.CheckOperatorAudit", "user.ExportOperatorAudit", "user.RecordOperator", "notify.DisableRule", "notify.RuleFailures"}
+var ofOperators = []string{"user.AllOrganizations", "user.OperateOrganization", "user.OperatorKeys", "user.RevokeOperatorKey", "user.ImportUsers", "user.ImportLines", "user.OperatorAudit", "user.CheckOperatorAudit", "user.ExportOperatorAudit", "user.RecordOperator", "notify.DisableRule", "notify.RuleFailures",
+	"user.RevokeSigningKey", "user.RotateSigningKey", "user.SigningKeys"}
 
 func TestMethodsTakeThePrincipal(t *testing.T) {
 	var (

@@ -47,6 +47,8 @@ var auditActions = map[string]string{
 	"session.refresh_reused":      "A refresh token was shown again after its successor, and its session ended: somebody has a copy.",
 	"session.revoked":             "A person ended one of their sessions.",
 	"session.switched":            "A person signed in to the organization from another one.",
+	"signing_key.revoked":         "An operator ended a key that signs access tokens, and with it the tokens that it had signed.",
+	"signing_key.rotated":         "An operator had a new key sign access tokens from a time on.",
 	"team.created":                "A team was made; the detail has its roles.",
 	"team.deleted":                "A team was removed.",
 	"team.member_added":           "A member was put into a team; the detail names the membership and the person.",

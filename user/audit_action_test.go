@@ -189,6 +189,14 @@ var auditCauses = map[string]auditCase{
 		_, err := b.Switch(ctx, ann.p, ann.p.Tenant)
 		return err
 	}},
+	"signing_key.revoked": {platform.PrincipalOperator, func(ctx context.Context, b *bundle, _ person) error {
+		kids, _ := b.LoadedKeys()
+		return b.RevokeSigningKey(ctx, auditedOperator(), kids[0])
+	}},
+	"signing_key.rotated": {platform.PrincipalOperator, func(ctx context.Context, b *bundle, _ person) error {
+		_, err := b.RotateSigningKey(ctx, auditedOperator())
+		return err
+	}},
 	"team.created": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
 		_, err := auditedTeam(ctx, b, ann)
 		return err
@@ -227,6 +235,10 @@ var auditCauses = map[string]auditCase{
 		_, err := b.ImportUsers(ctx, by, []user.ImportUser{{Email: "zoe@example.com", Name: "Zoe"}})
 		return err
 	}},
+}
+
+func auditedOperator() platform.Principal {
+	return platform.Principal{Tenant: platform.NoTenant, Subject: "opk_1", Kind: platform.PrincipalOperator}
 }
 
 func auditedKey(ctx context.Context, b *bundle, ann person) (user.APIKey, error) {

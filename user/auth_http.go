@@ -2,8 +2,6 @@ package user
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -158,47 +156,4 @@ func (s *Service) routeAuth(api *rest.API) {
 		asPerson(func(ctx context.Context, p platform.Principal, in *switchInput) (*tokensOutput, error) {
 			return tokensAnswer(s.Switch(ctx, p, platform.TenantID(in.Body.Organization), rest.IdempotencyKey(ctx)))
 		}))
-}
-
-// jwk is a public key after RFC 8037.
-type jwk struct {
-	KeyType   string `json:"kty"`
-	Curve     string `json:"crv"`
-	X         string `json:"x"`
-	KeyID     string `json:"kid"`
-	Use       string `json:"use"`
-	Algorithm string `json:"alg"`
-}
-
-type jwkSet struct {
-	Keys []jwk `json:"keys" nullable:"false"`
-}
-
-// jwksMaxAge is shorter than the time for which a key is published before it
-// signs (keyring.lead).
-const jwksMaxAge = "public, max-age=300"
-
-func (s *Service) routeJWKS(api *rest.API) {
-	op := get("jwks", "/.well-known/jwks.json", "The public keys of access tokens (RFC 7517)", platform.Public())
-	op.Cacheable = true
-	api.HandleHTTP(op, rest.Description{Response: []rest.Media{{Type: "application/json", Value: jwkSet{}}}},
-		func(w http.ResponseWriter, r *http.Request) error {
-			keys, err := s.keys.published(r.Context())
-			if err != nil {
-				return err
-			}
-			body, err := json.Marshal(jwkSet{Keys: mapped(keys, func(k signingKey) jwk {
-				return jwk{
-					KeyType: "OKP", Curve: "Ed25519", X: base64.RawURLEncoding.EncodeToString(k.public()),
-					KeyID: k.kid, Use: "sig", Algorithm: "EdDSA",
-				}
-			})})
-			if err != nil {
-				return err
-			}
-			w.Header().Set("Content-Type", "application/json")
-			w.Header().Set("Cache-Control", jwksMaxAge)
-			_, _ = w.Write(body) // the caller is gone if this fails
-			return nil
-		})
 }

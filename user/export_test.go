@@ -2,6 +2,7 @@ package user
 
 import (
 	"context"
+	"crypto"
 	"runtime"
 	"time"
 
@@ -33,13 +34,16 @@ func (s *Service) WriteBehind(ctx context.Context) error {
 // PurgeSessions does at once what is removed in the background.
 func (s *Service) PurgeSessions(ctx context.Context) error { return s.purgeSessions(ctx) }
 
-// SigningKeys returns the kids and seeds that are loaded.
-func (s *Service) SigningKeys() (kids []string, seeds [][]byte) {
+// LoadedKeys returns the kids and key pairs that are loaded.
+func (s *Service) LoadedKeys() (kids []string, pairs []crypto.Signer) {
 	for _, k := range *s.keys.loaded.Load() {
-		kids, seeds = append(kids, k.kid), append(seeds, k.private.Seed())
+		kids, pairs = append(kids, k.kid), append(pairs, k.private)
 	}
-	return kids, seeds
+	return kids, pairs
 }
+
+// MaintainKeys does at once what is done to signing keys in the background.
+func (s *Service) MaintainKeys(ctx context.Context) error { return s.keys.maintain(ctx) }
 
 // PasswordHash returns the PHC string at a cost in KiB and passes.
 func PasswordHash(password string, memory, passes uint32) string {

@@ -29,6 +29,7 @@ func (s *Service) routes() *rest.API {
 	s.routeSecurityEvents(api)
 	s.routeJWKS(api)
 	s.routeOperators(api)
+	s.routeSigningKeys(api)
 	return api
 }
 

@@ -2,68 +2,74 @@ package user
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/sha256"
-	"encoding/base64"
-	"fmt"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/acme/platform/store"
 )
-
-// signingKey is one Ed25519 key. It is published from createdAt, signs from
-// activeAt to retireAt, and verifies until expireAt, when the last token that
-// it signed has ended.
-type signingKey struct {
-	generation int64
-	kid        string
-	private    ed25519.PrivateKey
-	createdAt  time.Time
-	activeAt   time.Time
-	retireAt   time.Time
-	expireAt   time.Time
-}
-
-func (k signingKey) public() ed25519.PublicKey {
-	pub, _ := k.private.Public().(ed25519.PublicKey) // the only type it has
-	return pub
-}
 
 // keyring holds the signing keys of the store. All processes of an
 // installation share them.
 type keyring struct {
-	db       store.Relational
-	cross    store.Crossing
-	now      func() time.Time
-	rotation time.Duration
-	tokenTTL time.Duration
+	db         store.Relational
+	cross      store.Crossing
+	sealer     store.Sealer
+	now        func() time.Time
+	rotation   time.Duration
+	tokenTTL   time.Duration
+	algorithm  jose.SignatureAlgorithm // of the next key
+	algorithms []jose.SignatureAlgorithm
 
-	mu     sync.Mutex // one reload at a time
-	loaded atomic.Pointer[[]signingKey]
-	looked atomic.Int64 // when an unknown kid last made it reload, in µs
+	mu       sync.Mutex // one reload at a time
+	loaded   atomic.Pointer[[]signingKey]
+	outdated atomic.Bool  // another process has changed the keys
+	looked   atomic.Int64 // when an unknown kid last made it reload, in µs
 }
 
-// clockSkew is how far the clocks of two processes may differ.
-const clockSkew = 30 * time.Second
+const (
+	// clockSkew is how far the clocks of two processes may differ.
+	clockSkew = 30 * time.Second
+	// unknownKidPause keeps invented kids from becoming reads of the store.
+	unknownKidPause = 5 * time.Second
+	// leastLead is how long a key is published at least before it signs: longer
+	// than verifiers keep the key set (jwksMaxAge), and than other processes take
+	// to read it (maintainEvery).
+	leastLead = 10 * time.Minute
+)
 
-// unknownKidPause keeps invented kids from becoming reads of the store.
-const unknownKidPause = 5 * time.Second
+var errNoSigningKey = errors.New("user: no signing key")
 
 func newKeyring(cfg Config) *keyring {
 	r := &keyring{
-		db: cfg.DB, now: cfg.Now, rotation: cfg.KeyRotation, tokenTTL: cfg.AccessTTL,
+		db: cfg.DB, sealer: cfg.Sealer, now: cfg.Now, rotation: cfg.KeyRotation, tokenTTL: cfg.AccessTTL,
+		algorithm: jose.SignatureAlgorithm(cfg.SigningAlgorithm), algorithms: signingAlgorithms(),
 		cross: cfg.DB.Crossings().Grant("user.signing-keys", "reads and replaces the keys that sign for all tenants"),
 	}
 	r.loaded.Store(&[]signingKey{})
 	return r
 }
 
-// lead is how long a key is published before it signs: longer than verifiers
-// keep the key set (jwksMaxAge).
+// lead is how long a key is published before it signs where nobody is in a hurry.
 func (r *keyring) lead() time.Duration { return min(day, r.rotation/4) }
+
+// start makes the first key, and the next one where the algorithm was changed:
+// only a start does that, so that two processes of different settings do not
+// replace each other's keys for ever.
+func (r *keyring) start(ctx context.Context) error {
+	if err := r.maintain(ctx); err != nil {
+		return err
+	}
+	keys := *r.loaded.Load()
+	if last := keys[len(keys)-1]; last.algorithm == r.algorithm || r.now().Before(last.activeAt) {
+		return nil
+	}
+	return r.rotate(ctx, "", r.lead(), nil)
+}
 
 // signer returns the key that signs now, and makes sure that there is one and
 // that its successor is published in time.
@@ -74,14 +80,20 @@ func (r *keyring) signer(ctx context.Context) (signingKey, error) {
 	if err := r.maintain(ctx); err != nil {
 		return signingKey{}, err
 	}
-	if k, ok := r.current(); ok {
+	if k, _, ok := r.signing(); ok {
 		return k, nil
 	}
-	return signingKey{}, fmt.Errorf("user: no signing key")
+	return signingKey{}, errNoSigningKey
 }
 
 // current returns the signing key unless something is due.
 func (r *keyring) current() (signingKey, bool) {
+	k, successorDue, ok := r.signing()
+	return k, ok && !successorDue && !r.outdated.Load()
+}
+
+// signing returns the key that signs now, and whether its successor is due.
+func (r *keyring) signing() (k signingKey, successorDue, ok bool) {
 	now := r.now()
 	keys := *r.loaded.Load()
 	for i := len(keys) - 1; i >= 0; i-- {
@@ -89,14 +101,13 @@ func (r *keyring) current() (signingKey, bool) {
 		if now.Before(k.activeAt) || !now.Before(k.retireAt) {
 			continue
 		}
-		successorDue := i == len(keys)-1 && !now.Before(k.retireAt.Add(-r.lead()))
-		return k, !successorDue
+		return k, i == len(keys)-1 && !now.Before(k.retireAt.Add(-r.lead())), true
 	}
-	return signingKey{}, false
+	return signingKey{}, false, false
 }
 
-// maintain makes the key that is missing, if any, removes those that have
-// ended, and reads them all.
+// maintain reads the keys, makes the one that is missing, if any, and seals those
+// again that are not under the present key of the sealer.
 func (r *keyring) maintain(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -114,98 +125,63 @@ func (r *keyring) maintain(ctx context.Context) error {
 	case !now.Before(keys[len(keys)-1].retireAt.Add(-r.lead())) && !now.Before(keys[len(keys)-1].activeAt):
 		next = signingKey{generation: keys[len(keys)-1].generation + 1, activeAt: keys[len(keys)-1].retireAt}
 	default:
-		return nil
+		return r.reseal(ctx)
 	}
-	next.createdAt = now
-	next.retireAt = next.activeAt.Add(r.rotation)
-	next.expireAt = next.retireAt.Add(r.tokenTTL + 2*clockSkew)
-	if err := r.insert(ctx, next); err != nil {
+	if err := r.insert(ctx, r.dated(next), nil); err != nil {
 		return err
 	}
-	return r.reload(ctx)
+	if err := r.reload(ctx); err != nil {
+		return err
+	}
+	return r.reseal(ctx)
 }
 
-// insert adds a key unless another process was quicker with that generation.
-func (r *keyring) insert(ctx context.Context, k signingKey) error {
-	_, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		return err
+// dated fills in the times that follow from when a key becomes active.
+func (r *keyring) dated(k signingKey) signingKey {
+	k.createdAt = r.now()
+	k.retireAt = k.activeAt.Add(r.rotation)
+	k.expireAt = r.expiry(k.retireAt)
+	return k
+}
+
+// expiry is when the last token of a key has ended.
+func (r *keyring) expiry(retire time.Time) time.Time { return retire.Add(r.tokenTTL + 2*clockSkew) }
+
+// verifier returns the key of a kid. One that is not known may be another
+// process's newest, so the store is asked, but not often.
+func (r *keyring) verifier(ctx context.Context, kid string) (*signingKey, error) {
+	outdated := r.outdated.Load()
+	if k := r.find(kid); k != nil && !outdated {
+		return k, nil
 	}
-	k.private = private
-	return r.db.AcrossTenants(ctx, r.cross, func(ctx context.Context, tx store.CrossTx) error {
-		if _, err := tx.Exec(ctx, `DELETE FROM user_signing_keys WHERE expire_at <= ?`, micros(r.now())); err != nil {
-			return err
+	if !outdated {
+		now := r.now().UnixMicro()
+		last := r.looked.Load()
+		if now-last < int64(unknownKidPause/time.Microsecond) || !r.looked.CompareAndSwap(last, now) {
+			return nil, nil
 		}
-		_, err := tx.Exec(ctx, `INSERT INTO user_signing_keys (generation, kid, seed, created_at, active_at, retire_at, expire_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (generation) DO NOTHING`,
-			k.generation, thumbprint(k.public()), k.private.Seed(),
-			micros(k.createdAt), micros(k.activeAt), micros(k.retireAt), micros(k.expireAt))
-		return err
-	}, store.Reserved)
-}
-
-// reload reads the keys in the order of their generations.
-func (r *keyring) reload(ctx context.Context) error {
-	var keys []signingKey
-	err := r.db.AcrossTenants(ctx, r.cross, func(ctx context.Context, tx store.CrossTx) error {
-		var err error
-		keys, err = queryAll(ctx, tx, scanSigningKey, `SELECT generation, kid, seed, created_at, active_at, retire_at, expire_at
-			FROM user_signing_keys WHERE expire_at > ? ORDER BY generation`, micros(r.now()))
-		return err
-	}, store.ReadOnly)
-	if err != nil {
-		return fmt.Errorf("user: read signing keys: %w", err)
-	}
-	r.loaded.Store(&keys)
-	return nil
-}
-
-func scanSigningKey(row scanner) (signingKey, error) {
-	var (
-		k                                signingKey
-		seed                             []byte
-		created, active, retired, expire int64
-	)
-	if err := row.Scan(&k.generation, &k.kid, &seed, &created, &active, &retired, &expire); err != nil {
-		return k, err
-	}
-	if len(seed) != ed25519.SeedSize {
-		return k, fmt.Errorf("user: signing key %d has the wrong size", k.generation)
-	}
-	k.private = ed25519.NewKeyFromSeed(seed)
-	k.createdAt, k.activeAt, k.retireAt, k.expireAt = fromMicros(created), fromMicros(active), fromMicros(retired), fromMicros(expire)
-	return k, nil
-}
-
-// verifier returns the public key of a kid. One that is not known may be
-// another process's newest, so the store is asked, but not often.
-func (r *keyring) verifier(ctx context.Context, kid string) (ed25519.PublicKey, bool, error) {
-	if k, ok := r.find(kid); ok {
-		return k, true, nil
-	}
-	now := r.now().UnixMicro()
-	last := r.looked.Load()
-	if now-last < int64(unknownKidPause/time.Microsecond) || !r.looked.CompareAndSwap(last, now) {
-		return nil, false, nil
 	}
 	r.mu.Lock()
-	err := r.reload(ctx)
-	r.mu.Unlock()
-	if err != nil {
-		return nil, false, err
+	defer r.mu.Unlock()
+	if outdated && !r.outdated.Load() { // somebody else has read them meanwhile
+		return r.find(kid), nil
 	}
-	k, ok := r.find(kid)
-	return k, ok, nil
+	if err := r.reload(ctx); err != nil {
+		return nil, err
+	}
+	return r.find(kid), nil
 }
 
-func (r *keyring) find(kid string) (ed25519.PublicKey, bool) {
+// find returns nil for a key that is not known, or has ended.
+func (r *keyring) find(kid string) *signingKey {
 	now := r.now()
-	for _, k := range *r.loaded.Load() {
-		if k.kid == kid && now.Before(k.expireAt) {
-			return k.public(), true
+	keys := *r.loaded.Load()
+	for i := range keys {
+		if k := &keys[i]; k.kid == kid && now.Before(k.expireAt) {
+			return k
 		}
 	}
-	return nil, false
+	return nil
 }
 
 // published returns the keys that verify now or soon.
@@ -215,11 +191,4 @@ func (r *keyring) published(ctx context.Context) ([]signingKey, error) {
 	}
 	now := r.now()
 	return slices.DeleteFunc(slices.Clone(*r.loaded.Load()), func(k signingKey) bool { return !now.Before(k.expireAt) }), nil
-}
-
-// thumbprint names a key by its JWK thumbprint (RFC 7638, RFC 8037).
-func thumbprint(pub ed25519.PublicKey) string {
-	b64 := base64.RawURLEncoding.EncodeToString
-	sum := sha256.Sum256([]byte(`{"crv":"Ed25519","kty":"OKP","x":"` + b64(pub) + `"}`))
-	return b64(sum[:])
 }

@@ -65,7 +65,7 @@ func TestOperatorRoutesAreApart(t *testing.T) {
 			}
 		}
 	}
-	if operators != 9 {
+	if operators != 12 {
 		t.Errorf("%d operations for operators", operators)
 	}
 }

@@ -70,6 +70,11 @@ type Config struct {
 	RefreshGrace time.Duration
 	// InvitationTTL is how long an invitation can be accepted; zero is 7 days.
 	InvitationTTL time.Duration
+	// SigningAlgorithm is that of new signing keys: "EdDSA" (Ed25519), "ES256" or
+	// "RS256" (3072 bits), as the verifiers of the host know it; empty is EdDSA.
+	// After a change a new key is published at the start and signs a day later, or
+	// after a quarter of KeyRotation; tokens of the old one are good until they end.
+	SigningAlgorithm string
 	// KeyRotation is how long one signing key signs: at least 1 h, zero is
 	// 30 days.
 	KeyRotation time.Duration
@@ -171,6 +176,9 @@ func (c Config) withDefaults() Config {
 	if c.NewID == nil {
 		c.NewID = platform.NewID
 	}
+	if c.SigningAlgorithm == "" {
+		c.SigningAlgorithm = "EdDSA"
+	}
 	if c.KeyPrefix == "" {
 		c.KeyPrefix = "ak"
 	}
@@ -198,6 +206,7 @@ func (c Config) validate() error {
 	check.Need(c.RefreshMax >= c.RefreshIdle, "RefreshMax", "must be at least RefreshIdle")
 	check.Need(c.RefreshGrace > 0 && c.RefreshGrace <= time.Minute, "RefreshGrace", "must be positive and up to 1m")
 	check.Need(c.InvitationTTL > 0, "InvitationTTL", "must be positive")
+	check.Need(validSigningAlgorithm(c.SigningAlgorithm), "SigningAlgorithm", "must be EdDSA, ES256 or RS256")
 	check.Need(c.KeyRotation >= time.Hour, "KeyRotation", "must be at least 1h")
 	check.Need(c.VerifyTTL > 0 && c.VerifyTTL <= time.Minute, "VerifyTTL", "must be positive and up to 1m")
 	check.Need(keyPrefixPattern.MatchString(c.KeyPrefix) && c.KeyPrefix != refreshPrefix && c.KeyPrefix != invitationPrefix && c.KeyPrefix != mailTokenPrefix && c.KeyPrefix != operatorPrefix && c.KeyPrefix != pendingPrefix,
@@ -322,7 +331,7 @@ func (s *Service) Start(ctx context.Context) error {
 	if err := s.db.Migrate(ctx, store.Migrations{Component: "user", Files: files}); err != nil {
 		return err
 	}
-	if _, err := s.keys.signer(ctx); err != nil {
+	if err := s.keys.start(ctx); err != nil {
 		return err
 	}
 	if err := s.repeats.Start(ctx); err != nil {

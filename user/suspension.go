@@ -130,6 +130,10 @@ func (s *Service) OnSuspension(changed func(tenant platform.TenantID)) {
 func (s *Service) raise(keys ...string) {
 	s.changes.raise(keys...)
 	for _, key := range keys {
+		if key == signingKeysKey {
+			s.keys.outdated.Store(true)
+			s.changes.raiseAll()
+		}
 		if tenant, ok := strings.CutPrefix(key, tenantKey("")); ok && tenant != "" {
 			s.suspensions.tell(platform.TenantID(tenant))
 			s.watchers.tell(platform.TenantID(tenant))
@@ -139,6 +143,7 @@ func (s *Service) raise(keys ...string) {
 
 // raiseAll is raise where it is not known what has changed.
 func (s *Service) raiseAll() {
+	s.keys.outdated.Store(true)
 	s.changes.raiseAll()
 	s.suspensions.tell("")
 	s.watchers.tell("")

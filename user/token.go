@@ -53,12 +53,6 @@ type claims struct {
 
 // issueAccess signs an access token for a session.
 func (s *Service) issueAccess(k signingKey, user, session string, tenant platform.TenantID, in signIn) (Secret, error) {
-	signer, err := jose.NewSigner(
-		jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: k.private, KeyID: k.kid}},
-		(&jose.SignerOptions{}).WithType(tokenType))
-	if err != nil {
-		return "", fmt.Errorf("user: signer: %w", err)
-	}
 	now := s.now()
 	c := claims{
 		Issuer: s.cfg.Issuer, Audience: s.cfg.Audience, Subject: user, Org: string(tenant), Session: session,
@@ -72,7 +66,7 @@ func (s *Service) issueAccess(k signingKey, user, session string, tenant platfor
 	if err != nil { // strings and numbers always marshal
 		return "", err
 	}
-	jws, err := signer.Sign(payload)
+	jws, err := k.signer.Sign(payload)
 	if err != nil {
 		return "", fmt.Errorf("user: sign: %w", err)
 	}
@@ -81,14 +75,14 @@ func (s *Service) issueAccess(k signingKey, user, session string, tenant platfor
 }
 
 // parseAccess returns the claims of a token that is ours and valid now. The
-// rules are those of RFC 8725: one algorithm, one type, a key that we know by
-// its id and that the token cannot bring along.
+// rules are those of RFC 8725: the one algorithm of the key, one type, a key that we
+// know by its id and that the token cannot bring along.
 func (s *Service) parseAccess(ctx context.Context, token string) (claims, error) {
 	var c claims
 	if len(token) > maxToken {
 		return c, errBadCredential()
 	}
-	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.EdDSA})
+	jws, err := jose.ParseSignedCompact(token, s.keys.algorithms)
 	if err != nil || len(jws.Signatures) != 1 {
 		return c, errBadCredential()
 	}
@@ -96,14 +90,14 @@ func (s *Service) parseAccess(ctx context.Context, token string) (claims, error)
 	if h.KeyID == "" || h.JSONWebKey != nil || len(h.ExtraHeaders) != 1 || h.ExtraHeaders[jose.HeaderType] != tokenType {
 		return c, errBadCredential()
 	}
-	key, ok, err := s.keys.verifier(ctx, h.KeyID)
+	key, err := s.keys.verifier(ctx, h.KeyID)
 	if err != nil {
 		return c, err
 	}
-	if !ok {
+	if key == nil || h.Algorithm != string(key.algorithm) {
 		return c, errBadCredential()
 	}
-	payload, err := jws.Verify(key)
+	payload, err := jws.Verify(key.public)
 	if err != nil {
 		return c, errBadCredential()
 	}

@@ -1,12 +1,18 @@
 package user_test
 
 import (
+	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -34,25 +40,76 @@ func forge(t *testing.T, header, claims map[string]any, sign func(string) []byte
 	return body + "." + b64.EncodeToString(sign(body))
 }
 
-// RFC 8725: what a token says of itself is not believed.
-func TestForgedTokens(t *testing.T) {
-	b := open(t)
-	ann, ben := b.signUp(t, "ann@example.com"), b.signUp(t, "ben@example.com")
-	kids, seeds := b.SigningKeys()
-	ours := ed25519.NewKeyFromSeed(seeds[0])
-	_, evil, err := ed25519.GenerateKey(rand.Reader)
+// signWith returns what signs as the algorithm of the key has it.
+func signWith(t *testing.T, private crypto.Signer) func(string) []byte {
+	t.Helper()
+	return func(text string) []byte {
+		sum := sha256.Sum256([]byte(text))
+		switch k := private.(type) {
+		case ed25519.PrivateKey:
+			return ed25519.Sign(k, []byte(text))
+		case *ecdsa.PrivateKey:
+			r, s, err := ecdsa.Sign(rand.Reader, k, sum[:])
+			noError(t, err)
+			return append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+		case *rsa.PrivateKey:
+			out, err := rsa.SignPKCS1v15(rand.Reader, k, crypto.SHA256, sum[:])
+			noError(t, err)
+			return out
+		}
+		t.Fatalf("no way to sign with a %T", private)
+		return nil
+	}
+}
+
+// anotherKey is of the same kind.
+func anotherKey(t *testing.T, private crypto.Signer) crypto.Signer {
+	t.Helper()
+	var (
+		other crypto.Signer
+		err   error
+	)
+	switch private.(type) {
+	case ed25519.PrivateKey:
+		_, other, err = ed25519.GenerateKey(rand.Reader)
+	case *ecdsa.PrivateKey:
+		other, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	default:
+		other, err = rsa.GenerateKey(rand.Reader, 2048)
+	}
 	noError(t, err)
-	with := func(k ed25519.PrivateKey) func(string) []byte {
-		return func(s string) []byte { return ed25519.Sign(k, []byte(s)) }
+	return other
+}
+
+// RFC 8725: what a token says of itself is not believed. Each kind of key is used
+// with its own algorithm alone.
+func TestForgedTokens(t *testing.T) {
+	for _, alg := range []string{"EdDSA", "ES256", "RS256"} {
+		t.Run(alg, func(t *testing.T) { testForgedTokens(t, alg) })
 	}
-	public, _ := ours.Public().(ed25519.PublicKey)
-	hs256 := func(s string) []byte {
-		m := hmac.New(sha256.New, public)
-		m.Write([]byte(s))
-		return m.Sum(nil)
+}
+
+func testForgedTokens(t *testing.T, alg string) {
+	t.Helper()
+	b := open(t, func(c *user.Config) { c.SigningAlgorithm = alg })
+	ann, ben := b.signUp(t, "ann@example.com"), b.signUp(t, "ben@example.com")
+	kids, pairs := b.LoadedKeys()
+	ours := pairs[0]
+	evil := anotherKey(t, ours)
+	with := func(k crypto.Signer) func(string) []byte { return signWith(t, k) }
+	der, err := x509.MarshalPKIXPublicKey(ours.Public())
+	noError(t, err)
+	hmacBy := func(key []byte) func(string) []byte {
+		return func(s string) []byte {
+			m := hmac.New(sha256.New, key)
+			m.Write([]byte(s))
+			return m.Sum(nil)
+		}
 	}
+	published, err := json.Marshal(jose.JSONWebKey{Key: ours.Public(), KeyID: kids[0]})
+	noError(t, err)
 	header := func(change map[string]any) map[string]any {
-		h := map[string]any{"alg": "EdDSA", "typ": "at+jwt", "kid": kids[0]}
+		h := map[string]any{"alg": alg, "typ": "at+jwt", "kid": kids[0]}
 		for k, v := range change {
 			if h[k] = v; v == nil {
 				delete(h, k)
@@ -77,13 +134,16 @@ func TestForgedTokens(t *testing.T) {
 	if err != nil || p.Subject != ann.User.ID {
 		t.Fatalf("the test forges badly: %v", err)
 	}
-	jwk, err := json.Marshal(jose.JSONWebKey{Key: evil.Public(), KeyID: kids[0], Algorithm: "EdDSA"})
+	jwk, err := json.Marshal(jose.JSONWebKey{Key: evil.Public(), KeyID: kids[0], Algorithm: alg})
 	noError(t, err)
-	for name, token := range map[string]string{
+	forged := map[string]string{
 		"another key":         forge(t, header(nil), claims(nil), with(evil)),
 		"alg none":            forge(t, header(map[string]any{"alg": "none"}), claims(nil), func(string) []byte { return nil }),
 		"alg None":            forge(t, header(map[string]any{"alg": "None"}), claims(nil), func(string) []byte { return nil }),
-		"HS256 by public key": forge(t, header(map[string]any{"alg": "HS256"}), claims(nil), hs256),
+		"HS256 by public key": forge(t, header(map[string]any{"alg": "HS256"}), claims(nil), hmacBy(der)),
+		"HS256 by its JWK":    forge(t, header(map[string]any{"alg": "HS256"}), claims(nil), hmacBy(published)),
+		"HS256 by its PEM": forge(t, header(map[string]any{"alg": "HS256"}), claims(nil),
+			hmacBy(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))),
 		"unknown kid":         forge(t, header(map[string]any{"kid": "other"}), claims(nil), with(ours)),
 		"no kid":              forge(t, header(map[string]any{"kid": nil}), claims(nil), with(ours)),
 		"jwk header":          forge(t, header(map[string]any{"jwk": json.RawMessage(jwk)}), claims(nil), with(evil)),
@@ -112,7 +172,13 @@ func TestForgedTokens(t *testing.T) {
 		"dots":                "..",
 		"too long":            string(ann.Tokens.Access) + strings.Repeat("A", 5000),
 		"cut":                 string(ann.Tokens.Access[:len(ann.Tokens.Access)-2]),
-	} {
+	}
+	for _, other := range []string{"EdDSA", "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "HS384"} {
+		if other != alg {
+			forged["alg "+other] = forge(t, header(map[string]any{"alg": other}), claims(nil), with(ours))
+		}
+	}
+	for name, token := range forged {
 		if _, err := b.Verify(t.Context(), token); platform.KindOf(errOr(err)) != platform.KindUnauthenticated {
 			t.Errorf("%s: got %v", name, err)
 		}
@@ -136,7 +202,28 @@ func TestAccessTokenEnds(t *testing.T) {
 	want(t, err, platform.KindUnauthenticated, "")
 }
 
+// jwksBody is the key set as it is served.
+func (b *bundle) jwksBody(t *testing.T) []byte {
+	t.Helper()
+	body, _ := b.getJWKS(t)
+	return body
+}
+
 func (b *bundle) jwks(t *testing.T) (kids []string, header http.Header) {
+	t.Helper()
+	body, header := b.getJWKS(t)
+	var set jose.JSONWebKeySet
+	noError(t, json.Unmarshal(body, &set))
+	for _, k := range set.Keys {
+		if !k.Valid() || !k.IsPublic() || k.Use != "sig" || !slices.Contains([]string{"EdDSA", "ES256", "RS256"}, k.Algorithm) {
+			t.Errorf("key %+v", k)
+		}
+		kids = append(kids, k.KeyID)
+	}
+	return kids, header
+}
+
+func (b *bundle) getJWKS(t *testing.T) ([]byte, http.Header) {
 	t.Helper()
 	for _, r := range b.Routes() {
 		if r.Operation != "jwks" {
@@ -144,15 +231,7 @@ func (b *bundle) jwks(t *testing.T) (kids []string, header http.Header) {
 		}
 		w := httptest.NewRecorder()
 		routes.Checked(r).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), r.Method, r.Path, nil))
-		var set jose.JSONWebKeySet
-		noError(t, json.Unmarshal(w.Body.Bytes(), &set))
-		for _, k := range set.Keys {
-			if !k.Valid() || !k.IsPublic() || k.Use != "sig" || k.Algorithm != "EdDSA" {
-				t.Errorf("key %+v", k)
-			}
-			kids = append(kids, k.KeyID)
-		}
-		return kids, w.Header()
+		return w.Body.Bytes(), w.Header()
 	}
 	t.Fatal("no route")
 	return nil, nil
@@ -208,12 +287,15 @@ func TestRemovedKey(t *testing.T) {
 	b := open(t)
 	ann := b.signUp(t, "ann@example.com")
 	b.clock.Advance(31 * day)
-	kids, seeds := b.SigningKeys()
+	kids, pairs := b.LoadedKeys()
 	now := b.clock.Now().Unix()
 	token := forge(t, map[string]any{"alg": "EdDSA", "typ": "at+jwt", "kid": kids[0]}, map[string]any{
 		"iss": issuer, "aud": issuer, "sub": ann.User.ID, "org": string(ann.p.Tenant), "sid": ann.p.Credential,
 		"iat": now, "nbf": now, "exp": now + 600,
-	}, func(s string) []byte { return ed25519.Sign(ed25519.NewKeyFromSeed(seeds[0]), []byte(s)) })
+	}, func(s string) []byte {
+		ours, _ := pairs[0].(ed25519.PrivateKey)
+		return ed25519.Sign(ours, []byte(s))
+	})
 	_, err := b.Verify(t.Context(), token)
 	want(t, err, platform.KindUnauthenticated, "")
 }
@@ -232,9 +314,9 @@ func TestTwoProcesses(t *testing.T) {
 	tokens, err = b.LogIn(t.Context(), user.LogIn{Email: "ann@example.com", Password: goodPassword})
 	noError(t, err)
 	a.verify(t, tokens.Access)
-	if ours, theirs := first(a.SigningKeys()), first(b.SigningKeys()); !slices.Equal(ours, theirs) {
+	if ours, theirs := first(a.LoadedKeys()), first(b.LoadedKeys()); !slices.Equal(ours, theirs) {
 		t.Errorf("keys %v and %v", ours, theirs)
 	}
 }
 
-func first(kids []string, _ [][]byte) []string { return kids }
+func first(kids []string, _ []crypto.Signer) []string { return kids }

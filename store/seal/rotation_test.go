@@ -96,8 +96,12 @@ func TestAnotherProcessLearns(t *testing.T) {
 	if two.Current(sealed(t, one, "c")) {
 		t.Error("a key that is not known is called current")
 	}
+	value := sealed(t, two, "d")
 	now = now.Add(time.Minute)
-	if value := sealed(t, two, "d"); !one.Current(value) {
+	if two.Current(value) {
+		t.Error("after Reload a value under the old key is called current")
+	}
+	if value = sealed(t, two, "e"); !one.Current(value) {
 		t.Error("after Reload it seals under the old key")
 	}
 }

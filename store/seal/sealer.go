@@ -160,11 +160,18 @@ func (s *Sealer) notOpened(k *keyset, at store.Cell, id uint32, sealed bool) err
 		fmt.Errorf("seal: %s.%s cannot be opened: %s", at.Table, at.Column, why))
 }
 
-// Current implements [store.Sealer].
+// currentTimeout bounds a reading of the keyset by [Sealer.Current], which has no
+// context.
+const currentTimeout = 10 * time.Second
+
+// Current implements [store.Sealer]. It reads the keyset like Seal and Open: it may
+// be all that the work in the background calls.
 func (s *Sealer) Current(sealed []byte) bool {
-	k := s.loaded.Load()
+	ctx, cancel := context.WithTimeout(context.Background(), currentTimeout)
+	defer cancel()
+	k, err := s.current(ctx)
 	id, ok := keyOf(sealed)
-	return ok && k != nil && id == k.primary
+	return err == nil && ok && id == k.primary
 }
 
 // current returns the keyset, which is read again from time to time. What was known
