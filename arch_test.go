@@ -60,6 +60,7 @@ var rules = []rule{
 	{dir: "store/queue", ours: []string{"", "store", "store/internal/...", "internal/..."}},
 	{dir: "store/idempotency", ours: []string{"", "store", "store/internal/...", "store/retention", "internal/..."}},
 	{dir: "store/quota", ours: []string{"", "store"}},
+	{dir: "store/reseal", ours: []string{"", "store"}},
 	{dir: "store/retention", ours: []string{"", "store", "internal/..."}},
 	// The port speaks bun, and document is the meaning of what it carries. The
 	// services that are given one store.Scans share its slots.
@@ -78,7 +79,7 @@ var rules = []rule{
 	{dir: "internal/...", ours: []string{""}},
 
 	{
-		dir: "user", ours: []string{"", "store", "store/idempotency", "store/queue", "store/quota", "store/retention", "internal/..."},
+		dir: "user", ours: []string{"", "store", "store/idempotency", "store/queue", "store/quota", "store/reseal", "store/retention", "internal/..."},
 		theirs: []string{
 			"github.com/casbin/casbin/v2", "github.com/go-jose/go-jose/v4", "github.com/hashicorp/golang-lru/v2",
 			"github.com/pquerna/otp", "github.com/pquerna/otp/hotp", "github.com/pquerna/otp/totp",
@@ -94,7 +95,7 @@ var rules = []rule{
 		theirs: []string{"github.com/tidwall/gjson"},
 	},
 	{
-		dir: "notify", ours: []string{"", "store", "store/document", "store/idempotency", "store/queue", "store/quota", "store/retention", "internal/..."},
+		dir: "notify", ours: []string{"", "store", "store/document", "store/idempotency", "store/queue", "store/quota", "store/reseal", "store/retention", "internal/..."},
 		theirs: []string{"github.com/uptrace/bun", "github.com/wneessen/go-mail", "github.com/hashicorp/golang-lru/v2"},
 	},
 	{

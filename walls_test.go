@@ -47,6 +47,7 @@ var tenantNotFirst = map[string]string{
 // says why.
 var acrossTenants = map[string]string{
 	"notify/rule_failures.go notify_rule_failures": "notify.rule-failures",
+	"notify/sealed.go notify_endpoint_secrets":     "notify.sealing",
 	"notify/rule_failures.go notify_rules":         "notify.rule-failures", // joined by the failure's tenant
 	"notify/rule_failures.go notify_builtin_rules": "notify.rule-failures", // the same
 	"store/internal/sqltx/unserved.go outbox":      "sqlite.check",         // and postgres.check

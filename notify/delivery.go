@@ -227,16 +227,17 @@ func (s *Service) readPending(ctx context.Context, tx store.Tx, id string) (pend
 		next sql.NullInt64
 		// of the secret text, which is there until the delivery ends
 		expires sql.NullInt64
+		sealed  []byte
 	)
 	var created, updated int64
 	err := tx.QueryRow(ctx, `SELECT d.id, d.channel, d.message_id, d.event_id, d.event_type, d.recipient, d.address, d.name, d.status,
  d.reason, d.attempts, d.tries, d.next_attempt_at, d.created_at, d.updated_at, d.body,
- coalesce(x.title, m.title, ''), coalesce(x.body, m.body, ''), coalesce(x.html, m.html, ''), coalesce(m.secret, 0), x.expires_at
+ coalesce(x.title, m.title, ''), coalesce(x.body, m.body, ''), coalesce(x.html, m.html, ''), coalesce(m.secret, 0), x.expires_at, x.sealed
 FROM notify_deliveries d LEFT JOIN notify_messages m ON m.tenant = d.tenant AND m.id = d.message_id
 LEFT JOIN notify_secret_texts x ON x.tenant = d.tenant AND x.delivery_id = d.id
 WHERE d.tenant = ? AND d.id = ?`, tx.Tenant(), id).Scan(&p.ID, &p.Channel, &p.Message, &p.EventID, &p.EventType, &p.Recipient,
 		&p.Address, &p.name, &p.Status, &p.Reason, &p.attempts, &p.tries, &next, &created, &updated, &p.body,
-		&p.text.title, &p.text.body, &p.text.html, &p.secret.marked, &expires)
+		&p.text.title, &p.text.body, &p.text.html, &p.secret.marked, &expires, &sealed)
 	if errors.Is(err, sql.ErrNoRows) {
 		return p, platform.NotFound("delivery")
 	}
@@ -244,8 +245,11 @@ WHERE d.tenant = ? AND d.id = ?`, tx.Tenant(), id).Scan(&p.ID, &p.Channel, &p.Me
 		return p, fmt.Errorf("notify: read delivery: %w", err)
 	}
 	p.CreatedAt, p.secret.kept, p.secret.expires = micros(created), expires.Valid, micros(expires.Int64)
+	if sealed != nil {
+		p.text, err = s.openText(ctx, tx.Tenant(), p.ID, sealed)
+	}
 	if p.Channel == ChannelWebhook {
-		p.endpoint, err = readEndpointState(ctx, tx, p.Recipient, s.cfg.Now())
+		p.endpoint, err = s.readEndpointState(ctx, tx, p.Recipient)
 	}
 	return p, err
 }

@@ -117,7 +117,7 @@ func (s *Service) CreateEndpoint(ctx context.Context, p platform.Principal, e En
 VALUES (?, ?, ?, ?, ?, ?, '', ?, ?)`, p.Tenant, e.ID, e.URL, strings.Join(e.Types, " "), e.Description, bit(e.Disabled),
 			e.CreatedAt.UnixMicro(), e.UpdatedAt.UnixMicro())
 		if err == nil {
-			err = addSecret(ctx, tx, e.ID, secret, e.CreatedAt.UnixMicro())
+			err = s.addSecret(ctx, tx, e.ID, secret, e.CreatedAt.UnixMicro())
 		}
 		if err != nil {
 			return fmt.Errorf("notify: create endpoint: %w", err)
@@ -135,12 +135,6 @@ type keptEndpoint struct {
 }
 
 const countEndpoints = `SELECT count(*) FROM notify_endpoints WHERE tenant = ?`
-
-func addSecret(ctx context.Context, tx store.Tx, endpoint, secret string, now int64) error {
-	_, err := tx.Exec(ctx, `INSERT INTO notify_endpoint_secrets (tenant, endpoint_id, secret, created_at) VALUES (?, ?, ?, ?)`,
-		tx.Tenant(), endpoint, secret, now)
-	return err
-}
 
 func (s *Service) endpointChanged(ctx context.Context, tx store.Tx, what string, by platform.Principal, e Endpoint) error {
 	return s.emit(ctx, tx, "notify.endpoint."+what, e.ID, by, map[string]any{"id": e.ID, "disabled": e.Disabled, "reason": e.DisabledReason})
@@ -272,7 +266,7 @@ func (s *Service) RotateSecret(ctx context.Context, p platform.Principal, id str
 				now+s.cfg.SecretGrace.Microseconds(), p.Tenant, id)
 		}
 		if err == nil {
-			err = addSecret(ctx, tx, id, secret, now)
+			err = s.addSecret(ctx, tx, id, secret, now)
 		}
 		if err != nil {
 			return fmt.Errorf("notify: rotate secret: %w", err)

@@ -48,7 +48,7 @@ type endpointState struct {
 	secrets         []string // the newest first
 }
 
-func readEndpointState(ctx context.Context, tx store.Tx, id string, now time.Time) (endpointState, error) {
+func (s *Service) readEndpointState(ctx context.Context, tx store.Tx, id string) (endpointState, error) {
 	var e endpointState
 	err := tx.QueryRow(ctx, `SELECT url, disabled, coalesce(failing_since, 0) FROM notify_endpoints WHERE tenant = ? AND id = ?`,
 		tx.Tenant(), id).Scan(&e.url, &e.disabled, &e.failingSince)
@@ -59,11 +59,18 @@ func readEndpointState(ctx context.Context, tx store.Tx, id string, now time.Tim
 		return e, fmt.Errorf("notify: read endpoint: %w", err)
 	}
 	e.found = true
-	rows, err := tx.Query(ctx, `SELECT secret FROM notify_endpoint_secrets
-WHERE tenant = ? AND endpoint_id = ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY created_at DESC`, tx.Tenant(), id, now.UnixMicro())
-	e.secrets, err = collect(rows, err, func(rows *sql.Rows) (secret string, err error) { return secret, rows.Scan(&secret) })
+	rows, err := tx.Query(ctx, `SELECT id, sealed FROM notify_endpoint_secrets
+WHERE tenant = ? AND endpoint_id = ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY created_at DESC`, tx.Tenant(), id, s.cfg.Now().UnixMicro())
+	stored, err := collect(rows, err, scanStoredSecret)
 	if err != nil {
 		return e, fmt.Errorf("notify: read secrets: %w", err)
+	}
+	for _, x := range stored {
+		secret, err := s.openSecret(ctx, tx.Tenant(), id, x)
+		if err != nil {
+			return e, err
+		}
+		e.secrets = append(e.secrets, secret)
 	}
 	return e, nil
 }

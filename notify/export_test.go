@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/acme/platform"
+	"github.com/acme/platform/store"
 )
 
 // SetTransport replaces the way to the receivers of webhooks, for tests in a
@@ -86,3 +87,26 @@ func (s *Service) RetainStep(ctx context.Context, name string) (more bool, err e
 
 // RemoveSecrets is a step of the removal by age.
 func (s *Service) RemoveSecrets(ctx context.Context) (bool, error) { return s.removeSecrets(ctx) }
+
+// Sealing is the step that seals what is not under the present key.
+func (s *Service) Sealing() func(context.Context) (bool, error) { return s.sealing() }
+
+// SecretsOf opens the secrets of an endpoint as an attempt does.
+func (s *Service) SecretsOf(ctx context.Context, tenant platform.TenantID, endpoint string) (secrets []string, err error) {
+	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		state, err := s.readEndpointState(ctx, tx, endpoint)
+		secrets = state.secrets
+		return err
+	}, store.ReadOnly)
+	return secrets, err
+}
+
+// SecretTextOf opens the body of a delivery's secret text as an attempt does.
+func (s *Service) SecretTextOf(ctx context.Context, tenant platform.TenantID, delivery string) (body string, err error) {
+	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
+		p, err := s.readPending(ctx, tx, delivery)
+		body = p.text.body
+		return err
+	}, store.ReadOnly)
+	return body, err
+}

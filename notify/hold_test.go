@@ -118,7 +118,7 @@ func TestChangesMeanwhile(t *testing.T) {
 			before: func(w *world) {
 				w.exec(`INSERT INTO notify_endpoints (tenant, id, url, types, description, disabled, disabled_reason, created_at, updated_at)
 					VALUES (?, 'end_1', 'u', '*', '', 0, '', 1, 1)`, string(acme))
-				w.exec(`INSERT INTO notify_endpoint_secrets (tenant, endpoint_id, secret, created_at) VALUES (?, 'end_1', 'old', 1)`, string(acme))
+				w.exec(`INSERT INTO notify_endpoint_secrets (tenant, endpoint_id, id, created_at) VALUES (?, 'end_1', 'old', 1)`, string(acme))
 			},
 			first: rotate, second: rotate,
 			after: func(w *world) {

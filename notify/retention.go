@@ -30,12 +30,13 @@ const (
 	removeLooks    = 100
 )
 
-// tasks are what is removed by age.
+// tasks are what is removed by age, and what is sealed again.
 func (s *Service) tasks() []retention.Task {
 	tasks := []retention.Task{
 		{Name: "quota", Step: quota.Trimmer(s.db, s.cfg.Now)},
 		{Name: "notify.waiting_events", Step: s.removeWaiting},
 		{Name: "notify.secrets", Step: s.removeSecrets},
+		{Name: "notify.sealing", Step: s.sealing()},
 	}
 	if age := s.cfg.MessageRetention; age > 0 {
 		tasks = append(tasks,

@@ -31,7 +31,7 @@ func (w *world) rows(table string) int { return w.count(`SELECT count(*) FROM ` 
 // rested waits for the first rounds in the background: the next are an hour away.
 func (w *world) rested() {
 	w.t.Helper()
-	eventually(w.t, "the first rounds", func() bool { return w.count(`SELECT count(*) FROM retention_leases WHERE owner = ''`) == 7 })
+	eventually(w.t, "the first rounds", func() bool { return w.count(`SELECT count(*) FROM retention_leases WHERE owner = ''`) == 8 })
 }
 
 // What has been kept for long enough is removed, with all that belongs to it,

@@ -151,7 +151,7 @@ func (s *Service) write(ctx context.Context, tx store.Tx, plans []*plan) error {
 	if err := insertDeliveries.exec(ctx, tx, deliveries); err != nil {
 		return fmt.Errorf("notify: write deliveries: %w", err)
 	}
-	if err := writeSecrets(ctx, tx, plans); err != nil {
+	if err := s.writeSecrets(ctx, tx, plans); err != nil {
 		return err
 	}
 	for _, p := range plans {

@@ -12,7 +12,7 @@ import (
 
 // A message may hold a secret, such as the token of an invitation. Whoever may
 // read messages must not read that, so its text never stands in the message. It
-// stands in a table of its own, one row for each delivery, which the
+// stands in a table of its own, sealed, one row for each delivery, which the
 // transaction removes that records how the delivery ended. A crash between the
 // sending and the record leaves the row to the try that follows.
 
@@ -35,7 +35,7 @@ type secretState struct {
 	expires time.Time
 }
 
-var insertSecrets = newBulk("notify_secret_texts", "tenant", "delivery_id", "title", "body", "html", "expires_at")
+var insertSecrets = newBulk("notify_secret_texts", "tenant", "delivery_id", "title", "body", "html", "sealed", "expires_at")
 
 // validateSecret reports what a message with a secret cannot have: an inbox, a
 // webhook or what a job makes of an audience or a template would keep the text.
@@ -60,7 +60,7 @@ func (s *Service) secretText(m Message) *secretText {
 }
 
 // writeSecrets keeps the secrets of what is to be delivered.
-func writeSecrets(ctx context.Context, tx store.Tx, plans []*plan) error {
+func (s *Service) writeSecrets(ctx context.Context, tx store.Tx, plans []*plan) error {
 	var rows []any
 	for _, p := range plans {
 		if p.secret == nil {
@@ -68,7 +68,11 @@ func writeSecrets(ctx context.Context, tx store.Tx, plans []*plan) error {
 		}
 		for _, d := range p.deliveries {
 			if d.status == DeliveryPending {
-				rows = append(rows, tx.Tenant(), d.id, p.secret.title, p.secret.body, p.secret.html, p.secret.expires.UnixMicro())
+				sealed, err := s.sealText(ctx, tx.Tenant(), d.id, p.secret.rendered)
+				if err != nil {
+					return err
+				}
+				rows = append(rows, tx.Tenant(), d.id, "", "", "", sealed, p.secret.expires.UnixMicro())
 			}
 		}
 	}
