@@ -79,6 +79,10 @@ var rules = []rule{
 	{dir: "internal/...", ours: []string{""}},
 
 	{
+		dir: "user/passkey", ours: []string{"user"},
+		theirs: []string{"github.com/go-webauthn/webauthn/protocol", "github.com/go-webauthn/webauthn/webauthn"},
+	},
+	{
 		dir: "user", ours: []string{"", "store", "store/idempotency", "store/queue", "store/quota", "store/reseal", "store/retention", "internal/..."},
 		theirs: []string{
 			"github.com/casbin/casbin/v2", "github.com/go-jose/go-jose/v4", "github.com/hashicorp/golang-lru/v2",
@@ -106,7 +110,7 @@ var rules = []rule{
 		// The assembly. Drivers other than the embedded ones come in by openers.
 		dir: "standard", ours: []string{
 			"", "store", "store/sqlite", "store/memory", "store/sqldocs", "store/sqlevents", "store/outbox", "store/queue",
-			"store/seal", "user", "data", "analytics", "notify", "gateway", "internal/...",
+			"store/seal", "user", "user/passkey", "data", "analytics", "notify", "gateway", "internal/...",
 		},
 	},
 	{dir: "platformtest/testclock"},

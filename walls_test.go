@@ -20,6 +20,8 @@ var withoutTenant = map[string]string{
 	"user_passwords":        "it is the account's",
 	"user_devices":          "they are the account's",
 	"user_sessions":         "it is the account's, and moves between organizations",
+	"user_passkeys":         "they are the account's",
+	"user_challenges":       "a challenge is made before anybody is known",
 	"user_totp":             "it is the account's",
 	"user_recovery_codes":   "they are the account's",
 	"user_pending_sign_ins": "it is of a person who has not signed in yet",

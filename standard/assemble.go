@@ -32,6 +32,11 @@ func (p *Platform) makeAccounts(cfg Config, s *stores) (err error) {
 			c.Jobs = p.Jobs
 		}
 		fill(&c.Links.Origin, Origin(cfg.PublicURL))
+		if c.Passkeys == nil {
+			if c.Passkeys, err = passkeysAt(cfg.PublicURL); err != nil {
+				return named("Users.Passkeys", err)
+			}
+		}
 		if p.Users, err = user.New(c); err != nil {
 			return named("Users", err)
 		}

@@ -2,6 +2,7 @@ package user
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -19,6 +20,9 @@ const (
 	// FactorRecoveryCode is one of the codes that a person gets with their first
 	// factor, for when they have lost it.
 	FactorRecoveryCode FactorKind = "recovery_code"
+	// FactorPasskey is a passkey (WebAuthn), which verifies its user: it is two
+	// factors by itself.
+	FactorPasskey FactorKind = "passkey"
 )
 
 // Names of RFC 8176 in the methods of a sign-in.
@@ -47,17 +51,22 @@ type FactorProof struct {
 	// Code is six digits of an authenticator app.
 	Code         Secret
 	RecoveryCode Secret
+	// Passkey is what the browser has answered to the options of
+	// [Service.FactorOptions], [Service.EnrollFactor] or [Service.StepUpOptions].
+	Passkey json.RawMessage
+	// PasskeyName is the name of a passkey that is just enrolled.
+	PasskeyName string
 }
 
 func (p FactorProof) validate() error {
 	given := 0
-	for _, set := range []bool{p.Code != "", p.RecoveryCode != ""} {
+	for _, set := range []bool{p.Code != "", p.RecoveryCode != "", p.Passkey != nil} {
 		if set {
 			given++
 		}
 	}
 	if given != 1 {
-		return field("/code", "one_of", "one second factor: a code or a recovery code")
+		return field("/code", "one_of", "one second factor: a code, a recovery code or a passkey")
 	}
 	return nil
 }
@@ -77,14 +86,15 @@ type shownFactor struct {
 // tellFunc writes the audit record and the event of a change to one organization.
 type tellFunc func(ctx context.Context, tx writer, tenant platform.TenantID, by auditActor) error
 
-// checkFactor checks the proof of a second factor that the person has. The error
-// is errBadFactor for one that is wrong, and of [platform.KindLimited] after too
-// many of those.
-func (s *Service) checkFactor(ctx context.Context, user string, proof FactorProof) (shownFactor, error) {
-	if err := proof.validate(); err != nil {
-		return shownFactor{}, err
-	}
-	if proof.Code != "" {
+// checkFactor checks the proof of a second factor that the person has, shown by a
+// session or a half-done sign-in. The error is errBadFactor for one that is wrong,
+// and of [platform.KindLimited] after too many of those.
+func (s *Service) checkFactor(ctx context.Context, user, holder string, proof FactorProof) (shownFactor, error) {
+	switch {
+	case proof.Passkey != nil:
+		shown, _, err := s.checkPasskey(ctx, passkeyShow, user, holder, proof.Passkey)
+		return shown, err
+	case proof.Code != "":
 		return s.checkTOTP(ctx, user, proof.Code)
 	}
 	return s.checkRecoveryCode(user, proof.RecoveryCode)
@@ -102,6 +112,7 @@ func errFactorRequired() error {
 // factors are those that a person has.
 type factors struct {
 	totpSince     time.Time // zero is none
+	passkeys      int
 	recoveryCodes int
 }
 
@@ -110,7 +121,8 @@ type factors struct {
 func factorsOf(ctx context.Context, tx store.Queries, user string) (f factors, err error) {
 	var since int64
 	err = tx.QueryRow(ctx, `SELECT coalesce((SELECT confirmed_at FROM user_totp WHERE user_id = ?), 0),
-		(SELECT count(*) FROM user_recovery_codes WHERE user_id = ?)`, user, user).Scan(&since, &f.recoveryCodes)
+		(SELECT count(*) FROM user_passkeys WHERE user_id = ?), (SELECT count(*) FROM user_recovery_codes WHERE user_id = ?)`, user, user, user).
+		Scan(&since, &f.passkeys, &f.recoveryCodes)
 	if since != 0 {
 		f.totpSince = fromMicros(since)
 	}
@@ -119,10 +131,13 @@ func factorsOf(ctx context.Context, tx store.Queries, user string) (f factors, e
 
 // any reports whether the person has a second factor. Recovery codes are none:
 // they stand in for one.
-func (f factors) any() bool { return !f.totpSince.IsZero() }
+func (f factors) any() bool { return !f.totpSince.IsZero() || f.passkeys > 0 }
 
 // kinds are those that the person can show.
 func (f factors) kinds() (all []FactorKind) {
+	if f.passkeys > 0 {
+		all = append(all, FactorPasskey)
+	}
 	if !f.totpSince.IsZero() {
 		all = append(all, FactorTOTP)
 	}
@@ -136,6 +151,8 @@ func (f factors) kinds() (all []FactorKind) {
 type Factors struct {
 	// TOTPSince is when the authenticator app was added; zero is none.
 	TOTPSince time.Time
+	// Passkeys is how many there are; see [Service.Passkeys].
+	Passkeys int
 	// RecoveryCodes is how many are left.
 	RecoveryCodes int
 }
@@ -151,7 +168,7 @@ func (s *Service) Factors(ctx context.Context, p platform.Principal) (Factors, e
 		f, err = factorsOf(ctx, tx, p.Subject)
 		return err
 	}, store.ReadOnly)
-	return Factors{TOTPSince: f.totpSince, RecoveryCodes: f.recoveryCodes}, err
+	return Factors{TOTPSince: f.totpSince, Passkeys: f.passkeys, RecoveryCodes: f.recoveryCodes}, err
 }
 
 // recent refuses who has not signed in lately, for sensitive acts. Routes say the
@@ -238,13 +255,24 @@ func (s *Service) ResetFactors(ctx context.Context, user string) error {
 		if err := removeTOTP(ctx, tx, user); err != nil {
 			return err
 		}
+		if err := removePasskeys(ctx, tx, user); err != nil {
+			return err
+		}
 		if err := removeRecoveryCodes(ctx, tx, user); err != nil {
 			return err
 		}
-		if err := s.endSessions(ctx, tx, user, "", ""); err != nil || !f.any() {
+		if err := s.endSessions(ctx, tx, user, "", ""); err != nil {
 			return err
 		}
-		return s.tellAll(ctx, tx, user, auditActor{kind: platform.PrincipalSystem}, s.tellFactor(user, FactorTOTP, "removed"))
+		for _, kind := range f.kinds() {
+			if kind == FactorRecoveryCode {
+				continue
+			}
+			if err := s.tellAll(ctx, tx, user, auditActor{kind: platform.PrincipalSystem}, s.tellFactor(user, kind, "removed")); err != nil {
+				return err
+			}
+		}
+		return nil
 	}, store.Reserved)
 	if err == nil {
 		s.changed(ctx, userKey(user))

@@ -11,15 +11,17 @@ import (
 
 type pendingWire struct {
 	SignIn    string    `json:"sign_in" doc:"Names the half-done sign-in to the operations auth.factor.*; it is no credential"`
-	Methods   []string  `json:"methods" nullable:"false" doc:"Kinds of factor that can be shown, or added where enroll is true: totp, recovery_code"`
+	Methods   []string  `json:"methods" nullable:"false" doc:"Kinds of factor that can be shown, or added where enroll is true: passkey, totp, recovery_code"`
 	Enroll    bool      `json:"enroll" doc:"Whether the organization requires a factor that the person has yet to add"`
 	ExpiresAt time.Time `json:"expires_at"`
+
+	Passkey rest.Object `json:"passkey,omitempty" doc:"The options of navigator.credentials.get, where a passkey is one of the methods; auth.factor.options alone has them"`
 }
 
 func wirePending(p PendingSignIn) pendingWire {
 	return pendingWire{
 		SignIn: string(p.Token), Methods: notNilList(mapped(p.Methods, func(k FactorKind) string { return string(k) })),
-		Enroll: p.Enroll, ExpiresAt: p.Expires,
+		Enroll: p.Enroll, ExpiresAt: p.Expires, Passkey: rest.Object(p.Passkey),
 	}
 }
 
@@ -44,12 +46,13 @@ type pendingOutput struct {
 type enrollInput struct {
 	Body struct {
 		SignIn string `json:"sign_in" maxLength:"300"`
-		Method string `json:"method" enum:"totp" doc:"The kind of factor to add"`
+		Method string `json:"method" enum:"totp,passkey" doc:"The kind of factor to add"`
 	}
 }
 
 type enrollmentWire struct {
-	TOTP *totpWire `json:"totp,omitempty"`
+	TOTP    *totpWire   `json:"totp,omitempty"`
+	Passkey rest.Object `json:"passkey,omitempty" doc:"The options of navigator.credentials.create"`
 }
 
 type enrollmentOutput struct {
@@ -62,6 +65,9 @@ type proveInput struct {
 		SignIn       string `json:"sign_in" maxLength:"300"`
 		Code         string `json:"code,omitempty" maxLength:"20" doc:"Six digits of the authenticator app" example:"123456"`
 		RecoveryCode string `json:"recovery_code,omitempty" maxLength:"60"`
+
+		Passkey     rest.Object `json:"passkey,omitempty" doc:"What the browser has answered, as toJSON of PublicKeyCredential gives it"`
+		PasskeyName string      `json:"passkey_name,omitempty" maxLength:"400" doc:"Names a passkey that is just added" example:"Laptop"`
 	}
 }
 
@@ -99,6 +105,7 @@ func recoveryCodesAnswer(codes []Secret, err error) (*recoveryCodesOutput, error
 
 type factorsWire struct {
 	TOTPSince         *time.Time `json:"totp_since,omitempty" doc:"When the authenticator app was added; absent where there is none"`
+	Passkeys          int        `json:"passkeys" doc:"How many there are"`
 	RecoveryCodesLeft int        `json:"recovery_codes_left"`
 }
 
@@ -117,19 +124,24 @@ func (s *Service) routeFactors(api *rest.API) {
 			if err != nil {
 				return nil, err
 			}
-			return &enrollmentOutput{CacheControl: noStore, Body: enrollmentWire{TOTP: &totpWire{string(out.Seed), string(out.URI)}}}, nil
+			body := enrollmentWire{Passkey: rest.Object(out.Passkey)}
+			if out.TOTP != nil {
+				body.TOTP = &totpWire{string(out.TOTP.Seed), string(out.TOTP.URI)}
+			}
+			return &enrollmentOutput{CacheControl: noStore, Body: body}, nil
 		})
 	rest.Handle(api, postAgain("auth.factor.verify", "/v1/auth/factor/verify", "Finish a sign-in with a second factor", platform.Public(), http.StatusOK),
 		func(ctx context.Context, in *proveInput) (*signedInOutput, error) {
 			return signedInAnswer(s.VerifyFactor(ctx, Secret(in.Body.SignIn), FactorProof{
 				Code: Secret(in.Body.Code), RecoveryCode: Secret(in.Body.RecoveryCode),
+				Passkey: givenPasskey(in.Body.Passkey), PasskeyName: in.Body.PasskeyName,
 			}))
 		})
 	rest.Handle(api, get("me.factors.get", "/v1/me/factors", "One's second factors", platform.Account()),
 		asPerson(func(ctx context.Context, p platform.Principal, _ *noInput) (*output[factorsWire], error) {
 			f, err := s.Factors(ctx, p)
 			return found(f, err, func(f Factors) factorsWire {
-				return factorsWire{TOTPSince: timeOrNil(f.TOTPSince), RecoveryCodesLeft: f.RecoveryCodes}
+				return factorsWire{TOTPSince: timeOrNil(f.TOTPSince), Passkeys: f.Passkeys, RecoveryCodesLeft: f.RecoveryCodes}
 			})
 		}))
 	rest.Handle(api, postAgain("me.totp.begin", "/v1/me/totp", "Begin an authenticator app; its first code confirms it", platform.Account().Fresh(freshFor), http.StatusOK),

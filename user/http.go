@@ -16,6 +16,7 @@ func (s *Service) routes() *rest.API {
 	api.Describe("Accounts, organizations, members, roles and API keys")
 	s.routeAuth(api)
 	s.routeFactors(api)
+	s.routePasskeys(api)
 	s.routeMe(api)
 	s.routeOrganizations(api)
 	s.routeMembers(api)

@@ -166,7 +166,7 @@ func TestHTTP(t *testing.T) {
 func TestRoutes(t *testing.T) {
 	b := open(t)
 	h := b.server()
-	public := []string{"auth.signup", "auth.login", "auth.refresh", "auth.factor.options", "auth.factor.enroll", "auth.factor.verify", "jwks"}
+	public := []string{"auth.signup", "auth.login", "auth.refresh", "auth.factor.options", "auth.factor.enroll", "auth.factor.verify", "auth.passkey.options", "auth.passkey.verify", "jwks"}
 	var doc struct {
 		Paths map[string]map[string]struct {
 			OperationID string `json:"operationId"`
@@ -223,7 +223,7 @@ func TestSchemas(t *testing.T) {
 		return s
 	}
 	_, operator := b.operator(t, "root")
-	refused := []string{"me.totp.confirm", "me.totp.remove", "me.recoveryCodes.create"} // to who has no factor
+	refused := []string{"me.totp.confirm", "me.totp.remove", "me.recoveryCodes.create", "me.passkeys.options", "me.passkeys.create"} // to who has no factor
 	checked := 0
 	for _, r := range b.Routes() {
 		if strings.Contains(r.Path, "{id}") || strings.HasPrefix(r.Operation, "auth.") || r.Stream || r.Operation == "invitations.accept" || slices.Contains(refused, r.Operation) {

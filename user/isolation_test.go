@@ -17,6 +17,8 @@ var bodies = map[string]string{
 	"auth.switch":            `{"organization":"ORG"}`,
 	"me.update":              `{"name":"X"}`,
 	"me.totp.confirm":        `{"code":"000000"}`,
+	"me.passkeys.create":     `{"name":"X","passkey":{}}`,
+	"me.passkeys.update":     `{"name":"X"}`,
 	"organizations.create":   `{"name":"X"}`,
 	"organizations.update":   `{"name":"X"}`,
 	"members.update":         `{"roles":["viewer"]}`,
@@ -60,7 +62,7 @@ func TestViewerIsRefused(t *testing.T) {
 // Every route, called with one organization's credential and another's ids,
 // answers as for an id that never was, and changes nothing.
 func TestIsolation(t *testing.T) {
-	b := open(t, new(letters).in)
+	b := open(t, new(letters).in, withPasskeys)
 	h := b.server()
 	ann, ben := b.signUp(t, "ann@example.com"), b.signUp(t, "ben@example.com")
 	ctx := t.Context()
@@ -78,7 +80,11 @@ func TestIsolation(t *testing.T) {
 	noError(t, err)
 	b.clock.Advance(1) // so that what a route makes comes after
 
+	bensDevice := newDevice(ben.User.ID)
+	bensPasskey, _ := b.addPasskey(t, ben.p, bensDevice)
+
 	theirs := map[string]string{
+		"me.passkeys.update": bensPasskey.ID, "me.passkeys.remove": bensPasskey.ID,
 		"me.sessions.revoke": ben.p.Credential, "members.update": benMember.ID, "members.remove": benMember.ID,
 		"teams.get": team.ID, "teams.update": team.ID, "teams.delete": team.ID, "teams.members.list": team.ID,
 		"teams.members.add": team.ID, "teams.members.remove": team.ID, "accessRules.get": rule.ID, "accessRules.delete": rule.ID,
@@ -88,12 +94,14 @@ func TestIsolation(t *testing.T) {
 	reads := []string{"me.get", "me.factors.get", "me.sessions.list", "organizations.get", "organizations.list", "members.list", "invitations.list", "roles.list", "apiKeys.list",
 		"audit.list", "audit.head", "audit.verify", "audit.retention.get", "audit.export", "me.securityEvents.list"}
 	writes := []string{"me.update", "me.totp.begin", "organizations.create", "organizations.update", "invitations.create", "roles.create", "apiKeys.create", "audit.retention.update"}
+	reads = append(reads, "me.passkeys.list")
 	reads = append(reads, "teams.list", "accessRules.list", "authorize.check", "authorize.explain")
 	writes = append(writes, "teams.create", "accessRules.create")
 	// The token of an invitation is a credential of its own, not an id.
 	other := []string{
 		// A half-done sign-in neither, and one's factors have no id.
 		"auth.factor.options", "auth.factor.enroll", "auth.factor.verify", "me.totp.confirm", "me.totp.remove", "me.recoveryCodes.create",
+		"auth.passkey.options", "auth.passkey.verify", "me.passkeys.options", "me.passkeys.create",
 		"invitations.accept", "auth.signup", "auth.login", "auth.refresh", "jwks", "auth.logout"}
 
 	bens := []string{ben.User.ID, "ben@example.com", string(ben.p.Tenant), ben.p.Credential, benMember.ID, role.ID, "bens-role", key.ID, "bens-key", inv.ID, "cyd@example.com", team.ID, "bens-team", rule.ID}
@@ -146,7 +154,7 @@ func TestIsolation(t *testing.T) {
 	// The same calls are good ones when the owner of the ids makes them.
 	for _, r := range b.Routes() {
 		id, ok := theirs[r.Operation]
-		if !ok || slices.Contains([]string{"me.sessions.revoke", "members.update", "members.remove", "apiKeys.revoke", "roles.delete", "teams.delete", "teams.members.add", "teams.members.remove", "accessRules.delete"}, r.Operation) {
+		if !ok || slices.Contains([]string{"me.passkeys.remove", "me.sessions.revoke", "members.update", "members.remove", "apiKeys.revoke", "roles.delete", "teams.delete", "teams.members.add", "teams.members.remove", "accessRules.delete"}, r.Operation) {
 			continue // they would end what the others need; TestHTTP makes them
 		}
 		status, answer := call(t, h, ben.Tokens.Access, r.Method, strings.ReplaceAll(r.Path, "{id}", id), strings.ReplaceAll(bodies[r.Operation], "ORG", id))

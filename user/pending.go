@@ -3,6 +3,7 @@ package user
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -35,6 +36,9 @@ type PendingSignIn struct {
 	Enroll bool
 	// Expires is when the person must begin again.
 	Expires time.Time
+	// Passkey is what the browser's navigator.credentials.get takes, where a passkey
+	// is one of Methods; [Service.FactorOptions] alone sets it.
+	Passkey json.RawMessage
 }
 
 // pendingRow is a half-done sign-in as it is stored.
@@ -79,7 +83,12 @@ func (s *Service) factorAsked(ctx context.Context, tx store.Queries, tenant plat
 }
 
 // enrollable are the factors that can be added.
-func (s *Service) enrollable() []FactorKind { return []FactorKind{FactorTOTP} }
+func (s *Service) enrollable() []FactorKind {
+	if s.cfg.Passkeys == nil {
+		return []FactorKind{FactorTOTP}
+	}
+	return []FactorKind{FactorPasskey, FactorTOTP}
+}
 
 const pendingColumns = `id, user_id, organization, methods, enroll, expires_at`
 
@@ -128,8 +137,9 @@ func (s *Service) onPending(ctx context.Context, token Secret, statement string,
 	return row, err
 }
 
-// FactorOptions tells what a half-done sign-in waits for. The error is of
-// [platform.KindUnauthenticated] for one that has ended.
+// FactorOptions tells what a half-done sign-in waits for, and asks for a passkey
+// where the person has one. The error is of [platform.KindUnauthenticated] for one
+// that has ended.
 func (s *Service) FactorOptions(ctx context.Context, token Secret) (PendingSignIn, error) {
 	row, err := s.pending(ctx, token)
 	if err != nil {
@@ -139,29 +149,46 @@ func (s *Service) FactorOptions(ctx context.Context, token Secret) (PendingSignI
 	if row.enroll {
 		return out, nil
 	}
+	var f factors
 	err = s.db.AcrossTenants(ctx, s.cross.factors, func(ctx context.Context, tx store.CrossTx) error {
-		f, err := factorsOf(ctx, tx, row.user)
-		out.Methods = f.kinds()
+		f, err = factorsOf(ctx, tx, row.user)
 		return err
 	}, store.ReadOnly)
+	out.Methods = f.kinds()
+	if err == nil && f.passkeys > 0 && s.cfg.Passkeys != nil {
+		out.Passkey, err = s.passkeyOptions(ctx, passkeyShow, row.user, row.id)
+	}
 	return out, err
+}
+
+// FactorEnrollment is a factor that was begun: one of them.
+type FactorEnrollment struct {
+	TOTP *TOTPEnrollment
+	// Passkey is what the browser's navigator.credentials.create takes.
+	Passkey json.RawMessage
 }
 
 // EnrollFactor begins a second factor for a person who has none and needs one,
 // in the midst of a sign-in: [Service.VerifyFactor] then confirms it.
-func (s *Service) EnrollFactor(ctx context.Context, token Secret, kind FactorKind) (out TOTPEnrollment, err error) {
+func (s *Service) EnrollFactor(ctx context.Context, token Secret, kind FactorKind) (out FactorEnrollment, err error) {
 	row, err := s.pending(ctx, token)
 	if err != nil {
-		return TOTPEnrollment{}, err
+		return FactorEnrollment{}, err
 	}
 	if !row.enroll {
-		return TOTPEnrollment{}, platform.Errorf(platform.KindConflict, "factor_exists", "show the second factor that you have")
+		return FactorEnrollment{}, platform.Errorf(platform.KindConflict, "factor_exists", "show the second factor that you have")
 	}
-	if kind != FactorTOTP {
-		return TOTPEnrollment{}, field("/method", "unknown", "totp")
+	switch kind {
+	case FactorPasskey:
+		out.Passkey, err = s.addPasskeyOptions(ctx, row.user, row.id)
+		return out, err
+	case FactorTOTP:
+	default:
+		return FactorEnrollment{}, field("/method", "unknown", "passkey or totp")
 	}
 	err = s.db.AcrossTenants(ctx, s.cross.factors, func(ctx context.Context, tx store.CrossTx) error {
-		out, err = s.beginTOTP(ctx, tx, row.user, row.id)
+		begun, err := s.beginTOTP(ctx, tx, row.user, row.id)
+		out.TOTP = &begun
 		return err
 	}, store.Reserved)
 	return out, err
@@ -184,10 +211,13 @@ func (s *Service) VerifyFactor(ctx context.Context, token Secret, proof FactorPr
 		shown shownFactor
 		codes []Secret
 	)
-	if row.enroll {
+	switch {
+	case !row.enroll:
+		shown, err = s.checkFactor(ctx, row.user, row.id, proof)
+	case proof.Passkey != nil:
+		shown, err = s.checkNewPasskey(ctx, row.user, row.id, newPasskey{proof.PasskeyName, proof.Passkey}, &Passkey{}, &codes)
+	default:
 		shown, err = s.checkNewTOTP(ctx, row.user, row.id, proof.Code, &codes)
-	} else {
-		shown, err = s.checkFactor(ctx, row.user, proof)
 	}
 	if err != nil {
 		s.noteBadFactor(ctx, row, err)
@@ -226,10 +256,14 @@ func (s *Service) noteBadFactor(ctx context.Context, row pendingRow, err error) 
 	}
 }
 
-// purgePending removes half-done sign-ins that were left.
+// purgePending removes half-done sign-ins that were left, and forgets spent
+// challenges that have expired.
 func (s *Service) purgePending(ctx context.Context) error {
 	err := s.db.AcrossTenants(ctx, s.cross.purge, func(ctx context.Context, tx store.CrossTx) error {
-		_, err := tx.Exec(ctx, `DELETE FROM user_pending_sign_ins WHERE expires_at < ?`, micros(s.now()))
+		if _, err := tx.Exec(ctx, `DELETE FROM user_pending_sign_ins WHERE expires_at < ?`, micros(s.now())); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `DELETE FROM user_challenges WHERE expires_at < ?`, micros(s.now()))
 		return err
 	}, store.Reserved)
 	if err != nil {

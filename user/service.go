@@ -33,6 +33,9 @@ type Config struct {
 	// Sealer encrypts what must not be readable in DB. All processes of an
 	// installation must have the same keyset. Package store/seal has one.
 	Sealer store.Sealer
+	// Passkeys speaks WebAuthn; nil is an installation without passkeys. Package
+	// user/passkey has one.
+	Passkeys PasskeyEngine
 	// Issuer names this installation in the iss claim of its access tokens,
 	// as an absolute URL such as "https://api.example.com". It has no
 	// default, so that two installations never accept each other's tokens
