@@ -28,7 +28,8 @@ var keepTenant = map[string]string{
 // is chosen: what they touch is that person's.
 var ofPersons = []string{"user.Me", "user.UpdateMe", "user.Organizations", "user.CreateOrganization", "user.Switch", "user.LogOut", "user.RevokeSession", "user.Sessions", "user.AcceptInvitation",
 	"user.PasskeyOptions", "user.AddPasskey", "user.Passkeys", "user.RenamePasskey", "user.RemovePasskey",
-	"user.Factors", "user.BeginTOTP", "user.ConfirmTOTP", "user.RemoveTOTP", "user.MakeRecoveryCodes", "user.SecurityEvents", "user.Refused"}
+	"user.Factors", "user.BeginTOTP", "user.ConfirmTOTP", "user.RemoveTOTP", "user.MakeRecoveryCodes", "user.SecurityEvents", "user.Refused",
+	"user.Emails", "user.AddEmail", "user.RemoveEmail", "user.SetPrimaryEmail"}
 
 // ofOperators are the methods of who runs the installation: they refuse everybody
 // else, and take the principal for the record.

@@ -25,6 +25,7 @@ var withoutTenant = map[string]string{
 	"user_totp":             "it is the account's",
 	"user_recovery_codes":   "they are the account's",
 	"user_pending_sign_ins": "it is of a person who has not signed in yet",
+	"user_emails":           "they are the account's",
 	"user_mail_tokens":      "a mail goes to a person, who need be in no organization",
 	"user_audit_people":     "it leads a person to the records of all organizations that name them",
 	"user_audit_erasures":   "a person is erased in all organizations",

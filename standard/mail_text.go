@@ -77,12 +77,92 @@ func MailTexts() Texts {
 				Paragraphs: []string{"You are invited to join {organization}.", "The link is valid until {expires}. Whoever has it can accept in your place: do not pass it on."},
 				Button:     "Accept the invitation",
 			},
+			user.MailVerifyEmail: {
+				Subject:    "Confirm your e-mail address",
+				Paragraphs: []string{"Please confirm that this address is yours.", "If you have not asked for this, do nothing. The link is valid until {expires}."},
+				Button:     "Confirm the address",
+			},
+			user.MailPasswordReset: {
+				Subject:    "Set a new password",
+				Paragraphs: []string{"Somebody, hopefully you, asked to set a new password for the account with this address.", "If it was not you, do nothing: your password stays as it is. The link works once, until {expires}."},
+				Button:     "Set a new password",
+			},
+			user.MailSignInLink: {
+				Subject:    "Your link to sign in",
+				Paragraphs: []string{"This link signs you in. It works once, until {expires}.", "If you have not asked for it, do nothing, and do not pass it on."},
+				Button:     "Sign in",
+			},
+			user.MailSignInCode: {
+				Subject:    "Your code to sign in",
+				Paragraphs: []string{"Your code is {code}. It works once, until {expires}.", "Type it only where you have asked for it. Nobody of us will ever ask you for it."},
+			},
+			user.MailPasswordChanged: {
+				Subject:    "Your password was changed",
+				Paragraphs: []string{"The password of your account was changed.", "If it was not you, set a new password now."},
+			},
+			user.MailFactorChanged: {
+				Subject:    "Your second factor was changed",
+				Paragraphs: []string{"A second factor of your account was added, changed or removed.", "If it was not you, set a new password now and look at your factors."},
+			},
+			user.MailEmailChanged: {
+				Subject:    "Your account has another e-mail address",
+				Paragraphs: []string{"The address of your account was changed from this one to another one.", "If it was not you, this link undoes the change until {expires}. It signs out everybody, and you then set a new password."},
+				Button:     "Undo the change",
+			},
+			user.MailEmailAdded: {
+				Subject:    "An e-mail address was added to your account",
+				Paragraphs: []string{"Another e-mail address was added to your account, and signs in to it from now on.", "If it was not you, set a new password now and remove it."},
+			},
+			user.MailEmailRemoved: {
+				Subject:    "This address was removed from your account",
+				Paragraphs: []string{"This e-mail address no longer belongs to your account. Mails go to your other one."},
+			},
 		},
 		"de": {
 			user.MailInvitation: {
 				Subject:    "Einladung zu {organization}",
 				Paragraphs: []string{"Sie sind eingeladen, {organization} beizutreten.", "Der Link gilt bis {expires}. Wer ihn hat, kann an Ihrer Stelle annehmen: Geben Sie ihn nicht weiter."},
 				Button:     "Einladung annehmen",
+			},
+			user.MailVerifyEmail: {
+				Subject:    "Bestätigen Sie Ihre E-Mail-Adresse",
+				Paragraphs: []string{"Bitte bestätigen Sie, dass diese Adresse Ihnen gehört.", "Haben Sie das nicht angefordert, tun Sie nichts. Der Link gilt bis {expires}."},
+				Button:     "Adresse bestätigen",
+			},
+			user.MailPasswordReset: {
+				Subject:    "Neues Passwort festlegen",
+				Paragraphs: []string{"Jemand, hoffentlich Sie, möchte für das Konto mit dieser Adresse ein neues Passwort festlegen.", "Waren Sie es nicht, tun Sie nichts: Ihr Passwort bleibt, wie es ist. Der Link gilt einmal, bis {expires}."},
+				Button:     "Neues Passwort festlegen",
+			},
+			user.MailSignInLink: {
+				Subject:    "Ihr Link zur Anmeldung",
+				Paragraphs: []string{"Dieser Link meldet Sie an. Er gilt einmal, bis {expires}.", "Haben Sie ihn nicht angefordert, tun Sie nichts, und geben Sie ihn nicht weiter."},
+				Button:     "Anmelden",
+			},
+			user.MailSignInCode: {
+				Subject:    "Ihr Code zur Anmeldung",
+				Paragraphs: []string{"Ihr Code ist {code}. Er gilt einmal, bis {expires}.", "Geben Sie ihn nur dort ein, wo Sie ihn angefordert haben. Niemand von uns wird Sie je danach fragen."},
+			},
+			user.MailPasswordChanged: {
+				Subject:    "Ihr Passwort wurde geändert",
+				Paragraphs: []string{"Das Passwort Ihres Kontos wurde geändert.", "Waren Sie es nicht, legen Sie jetzt ein neues fest."},
+			},
+			user.MailFactorChanged: {
+				Subject:    "Ihr zweiter Faktor wurde geändert",
+				Paragraphs: []string{"Ein zweiter Faktor Ihres Kontos wurde hinzugefügt, geändert oder entfernt.", "Waren Sie es nicht, legen Sie jetzt ein neues Passwort fest und prüfen Sie Ihre Faktoren."},
+			},
+			user.MailEmailChanged: {
+				Subject:    "Ihr Konto hat eine andere E-Mail-Adresse",
+				Paragraphs: []string{"Die Adresse Ihres Kontos wurde von dieser auf eine andere geändert.", "Waren Sie es nicht, macht dieser Link die Änderung bis {expires} rückgängig. Er meldet alle ab, und Sie legen dann ein neues Passwort fest."},
+				Button:     "Änderung rückgängig machen",
+			},
+			user.MailEmailAdded: {
+				Subject:    "Ihrem Konto wurde eine E-Mail-Adresse hinzugefügt",
+				Paragraphs: []string{"Ihrem Konto wurde eine weitere E-Mail-Adresse hinzugefügt, mit der man sich ab jetzt anmelden kann.", "Waren Sie es nicht, legen Sie jetzt ein neues Passwort fest und entfernen Sie die Adresse."},
+			},
+			user.MailEmailRemoved: {
+				Subject:    "Diese Adresse wurde von Ihrem Konto entfernt",
+				Paragraphs: []string{"Diese E-Mail-Adresse gehört nicht mehr zu Ihrem Konto. E-Mails gehen an Ihre andere Adresse."},
 			},
 		},
 	}

@@ -14,7 +14,9 @@ import (
 // User is a person with an account. One user can be in many organizations.
 type User struct {
 	ID string
-	// Email is unique over the installation, in lower case.
+	// Email is the primary address, in lower case; the person may have more (see
+	// [Service.Emails]). It is "" where another person has proved that it is
+	// theirs.
 	Email     string
 	Name      string
 	CreatedAt time.Time
@@ -23,6 +25,9 @@ type User struct {
 	// them; zero is not yet. A sign-up proves nothing, accepting an invitation
 	// does: its token is in the mail alone.
 	EmailVerifiedAt time.Time
+	// Locale is the language that mails to the user are in, as a BCP 47 tag such
+	// as "de-AT"; "" is not known.
+	Locale string
 }
 
 // Status is whether a user, an organization or a membership is in use.
@@ -281,6 +286,9 @@ func (s *Service) changeAccount(ctx context.Context, tx writer, tenants []platfo
 		if err := s.forgetDevices(ctx, tx, u.ID); err != nil {
 			return u, err
 		}
+		if err := s.passwordReplaced(ctx, tx, u.ID, ""); err != nil {
+			return u, err
+		}
 	}
 	for _, tenant := range tenants {
 		if err := s.tellChange(ctx, tx, tenant, c, u.ID); err != nil {
@@ -405,15 +413,18 @@ func (s *Service) SetUserStatus(ctx context.Context, id string, status Status) e
 	return nil
 }
 
-const userColumns = `id, email, name, created_at, updated_at, email_verified_at`
+const userColumns = `id, email, name, created_at, updated_at, email_verified_at, locale`
 
 func scanUser(row scanner) (User, error) {
 	var (
 		u                          User
 		created, updated, verified int64
 	)
-	err := row.Scan(&u.ID, &u.Email, &u.Name, &created, &updated, &verified)
+	err := row.Scan(&u.ID, &u.Email, &u.Name, &created, &updated, &verified, &u.Locale)
 	u.CreatedAt, u.UpdatedAt = fromMicros(created), fromMicros(updated)
+	if u.Email == u.ID { // see yieldPrimary
+		u.Email = ""
+	}
 	if verified != 0 {
 		u.EmailVerifiedAt = fromMicros(verified)
 	}

@@ -51,6 +51,25 @@ var auditCauses = map[string]auditCase{
 		_, _, rotated := b.RotateAPIKey(ctx, ann.p, key.ID, time.Hour)
 		return errors.Join(err, rotated)
 	}},
+	"email.added": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		return auditedEmail(ctx, b, ann)
+	}},
+	"email.changed": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		return errors.Join(auditedEmail(ctx, b, ann), b.SetPrimaryEmail(ctx, ann.p, "ann@example.org"))
+	}},
+	"email.removed": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		return errors.Join(auditedEmail(ctx, b, ann), b.RemoveEmail(ctx, ann.p, "ann@example.org"))
+	}},
+	"email.restored": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		if err := errors.Join(auditedEmail(ctx, b, ann), b.SetPrimaryEmail(ctx, ann.p, "ann@example.org")); err != nil {
+			return err
+		}
+		token, err := b.mail.token(ctx, "ann@example.com", user.MailEmailChanged)
+		return errors.Join(err, b.RestoreEmail(ctx, token))
+	}},
+	"email.verified": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		return auditedEmail(ctx, b, ann)
+	}},
 	"factor.added": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
 		_, _, err := auditedFactor(ctx, b, ann)
 		return err
@@ -147,6 +166,13 @@ var auditCauses = map[string]auditCase{
 		password := user.Secret("another tractor 8 umbrella")
 		_, err := b.UpdateMe(ctx, ann.p, user.MeChange{Password: &password, CurrentPassword: goodPassword})
 		return err
+	}},
+	"password.reset": {platform.PrincipalUser, func(ctx context.Context, b *bundle, _ person) error {
+		if err := b.RequestPasswordReset(ctx, user.MailAsk{Email: "ann@example.com"}); err != nil {
+			return err
+		}
+		token, err := b.mail.token(ctx, "ann@example.com", user.MailPasswordReset)
+		return errors.Join(err, b.ResetPassword(ctx, user.PasswordReset{Token: token, Password: "another tractor 8 umbrella"}))
 	}},
 	"recovery_code.used": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
 		_, _, err := auditedStrong(ctx, b, ann)
@@ -246,6 +272,15 @@ func auditedKey(ctx context.Context, b *bundle, ann person) (user.APIKey, error)
 	return key, err
 }
 
+// auditedEmail adds an address and confirms it.
+func auditedEmail(ctx context.Context, b *bundle, ann person) error {
+	if err := b.AddEmail(ctx, ann.p, "ann@example.org"); err != nil {
+		return err
+	}
+	token, err := b.mail.token(ctx, "ann@example.org", user.MailVerifyEmail)
+	return errors.Join(err, b.VerifyEmail(ctx, token))
+}
+
 func auditedFactor(ctx context.Context, b *bundle, ann person) (app, []user.Secret, error) {
 	begun, err := b.BeginTOTP(ctx, ann.p)
 	if err != nil {
@@ -334,7 +369,9 @@ func TestEveryAuditActionHappens(t *testing.T) {
 			if !ok {
 				t.Fatalf("%s has no case: add one to auditCauses", action)
 			}
-			b := open(t, keepAudit)
+			var mail letters
+			b := open(t, mail.in, keepAudit)
+			b.mail = &mail
 			ann := b.signUp(t, "ann@example.com")
 			address := netip.MustParseAddr("203.0.113.77")
 			noError(t, cause.do(platform.WithClient(t.Context(), address), b, ann))

@@ -130,6 +130,11 @@
 //	user.api_key.revoked        API key       {key_id, name, user_id}
 //	user.session.reused         session       {session_id, user_id}
 //	user.password.changed       user          {user_id}
+//	user.email.verified         user          {user_id}
+//	user.email.added            user          {user_id}
+//	user.email.removed          user          {user_id}
+//	user.email.changed          user          {user_id}
+//	user.email.restored         user          {user_id}
 //	user.factor.added           user          {user_id, factor}
 //	user.factor.removed         user          {user_id, factor}
 //	user.recovery_code.used     user          {user_id, left}

@@ -100,6 +100,10 @@ type policyEvent struct {
 	RequireFactor bool   `json:"require_factor"`
 }
 
+type emailEvent struct {
+	UserID string `json:"user_id"`
+}
+
 type userEvent struct {
 	UserID string `json:"user_id"`
 }

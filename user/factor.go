@@ -207,6 +207,9 @@ func (s *Service) changeFactors(ctx context.Context, p platform.Principal, chang
 		if err != nil || tell == nil {
 			return err
 		}
+		if err := s.sendMail(ctx, tx, mailRequest{kind: MailFactorChanged, user: p.Subject}); err != nil {
+			return err
+		}
 		return s.tellAll(ctx, tx, p.Subject, byPrincipal(p), tell)
 	}, store.Reserved)
 }

@@ -18,6 +18,7 @@ func (s *Service) routes() *rest.API {
 	s.routeFactors(api)
 	s.routePasskeys(api)
 	s.routeMe(api)
+	s.routeEmails(api)
 	s.routeOrganizations(api)
 	s.routeMembers(api)
 	s.routeInvitations(api)

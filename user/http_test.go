@@ -167,6 +167,8 @@ func TestRoutes(t *testing.T) {
 	b := open(t)
 	h := b.server()
 	public := []string{"auth.signup", "auth.login", "auth.refresh", "auth.factor.options", "auth.factor.enroll", "auth.factor.verify", "auth.passkey.options", "auth.passkey.verify", "jwks"}
+	public = append(public, "auth.passwordReset.request", "auth.passwordReset.confirm", "auth.emailLink.request", "auth.emailLink.confirm",
+		"auth.emailCode.request", "auth.emailCode.confirm", "auth.emails.verify", "auth.emails.restore")
 	var doc struct {
 		Paths map[string]map[string]struct {
 			OperationID string `json:"operationId"`
@@ -234,6 +236,9 @@ func TestSchemas(t *testing.T) {
 			credential = operator
 		}
 		status, answer := call(t, h, credential, r.Method, r.Path, bodies[r.Operation])
+		if answer == "" && (status == 202 || status == 204) {
+			continue
+		}
 		var got object
 		noError(t, json.Unmarshal([]byte(answer), &got))
 		s := resolve(doc.Paths[r.Path][strings.ToLower(r.Method)].Responses[fmt.Sprint(status)].Content["application/json"].Schema)

@@ -16,6 +16,8 @@ import (
 var bodies = map[string]string{
 	"auth.switch":            `{"organization":"ORG"}`,
 	"me.update":              `{"name":"X"}`,
+	"me.emails.add":          `{"email":"zoe@example.org"}`,
+	"me.emails.primary":      `{"email":"ann@example.com"}`,
 	"me.totp.confirm":        `{"code":"000000"}`,
 	"me.passkeys.create":     `{"name":"X","passkey":{}}`,
 	"me.passkeys.update":     `{"name":"X"}`,
@@ -90,15 +92,20 @@ func TestIsolation(t *testing.T) {
 		"teams.members.add": team.ID, "teams.members.remove": team.ID, "accessRules.get": rule.ID, "accessRules.delete": rule.ID,
 		"invitations.get": inv.ID, "invitations.revoke": inv.ID, "roles.get": role.ID, "roles.update": role.ID, "roles.delete": role.ID,
 		"apiKeys.get": key.ID, "apiKeys.rotate": key.ID, "apiKeys.revoke": key.ID, "auth.switch": string(ben.p.Tenant),
+		"me.emails.remove": "ben@example.com",
 	}
 	reads := []string{"me.get", "me.factors.get", "me.sessions.list", "organizations.get", "organizations.list", "members.list", "invitations.list", "roles.list", "apiKeys.list",
 		"audit.list", "audit.head", "audit.verify", "audit.retention.get", "audit.export", "me.securityEvents.list"}
 	writes := []string{"me.update", "me.totp.begin", "organizations.create", "organizations.update", "invitations.create", "roles.create", "apiKeys.create", "audit.retention.update"}
 	reads = append(reads, "me.passkeys.list")
+	reads, writes = append(reads, "me.emails.list"), append(writes, "me.emails.add")
 	reads = append(reads, "teams.list", "accessRules.list", "authorize.check", "authorize.explain")
 	writes = append(writes, "teams.create", "accessRules.create")
 	// The token of an invitation is a credential of its own, not an id.
 	other := []string{
+		// Those of mails neither, and one's addresses have no id that others use.
+		"auth.passwordReset.request", "auth.passwordReset.confirm", "auth.emailLink.request", "auth.emailLink.confirm",
+		"auth.emailCode.request", "auth.emailCode.confirm", "auth.emails.verify", "auth.emails.restore", "me.emails.primary",
 		// A half-done sign-in neither, and one's factors have no id.
 		"auth.factor.options", "auth.factor.enroll", "auth.factor.verify", "me.totp.confirm", "me.totp.remove", "me.recoveryCodes.create",
 		"auth.passkey.options", "auth.passkey.verify", "me.passkeys.options", "me.passkeys.create",
@@ -154,7 +161,7 @@ func TestIsolation(t *testing.T) {
 	// The same calls are good ones when the owner of the ids makes them.
 	for _, r := range b.Routes() {
 		id, ok := theirs[r.Operation]
-		if !ok || slices.Contains([]string{"me.passkeys.remove", "me.sessions.revoke", "members.update", "members.remove", "apiKeys.revoke", "roles.delete", "teams.delete", "teams.members.add", "teams.members.remove", "accessRules.delete"}, r.Operation) {
+		if !ok || slices.Contains([]string{"me.passkeys.remove", "me.sessions.revoke", "me.emails.remove", "members.update", "members.remove", "apiKeys.revoke", "roles.delete", "teams.delete", "teams.members.add", "teams.members.remove", "accessRules.delete"}, r.Operation) {
 			continue // they would end what the others need; TestHTTP makes them
 		}
 		status, answer := call(t, h, ben.Tokens.Access, r.Method, strings.ReplaceAll(r.Path, "{id}", id), strings.ReplaceAll(bodies[r.Operation], "ORG", id))

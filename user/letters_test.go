@@ -61,6 +61,18 @@ func (l *letters) sent(email string, kinds ...user.MailKind) (found []user.Mail)
 	return found
 }
 
+// token waits for the first mail of the kind and returns the token of its link.
+func (l *letters) token(ctx context.Context, email string, kind user.MailKind) (user.Secret, error) {
+	for ctx.Err() == nil {
+		if found := l.sent(email, kind); len(found) > 0 {
+			_, token, _ := strings.Cut(string(found[0].Link), "#token=")
+			return user.Secret(token), nil
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return "", ctx.Err()
+}
+
 // wait returns the n-th mail of the kind to the address, from 1.
 func (l *letters) wait(tb testing.TB, email string, kind user.MailKind, n int) user.Mail {
 	tb.Helper()

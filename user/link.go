@@ -1,6 +1,7 @@
 package user
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 
@@ -17,6 +18,9 @@ type Links struct {
 	// Paths are the paths of the pages by kind, where they are other ones than
 	// "/invitation" and so on: "/join?step=1".
 	Paths map[MailKind]string
+	// Redirects are where a page may send the person afterwards, on request: URLs
+	// that match byte by byte. Every other one is refused.
+	Redirects []string
 }
 
 func (l Links) validate(check *setting.Check, needed bool) {
@@ -25,6 +29,11 @@ func (l Links) validate(check *setting.Check, needed bool) {
 		(u.Path == "" || u.Path == "/") && u.RawQuery == "" && u.Fragment == ""
 	check.Need(ok || l.Origin == "" && !needed, "Links.Origin",
 		`must say where the links of mails lead: Links: user.Links{Origin: "https://app.example.com"}`)
+	for i, target := range l.Redirects {
+		u, err := url.Parse(target)
+		check.Need(err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil,
+			fmt.Sprintf("Links.Redirects[%d]", i), `must be a whole URL such as "https://app.example.com/home"`)
+	}
 	for kind, path := range l.Paths {
 		check.Need(mailForms[kind].path != "", "Links.Paths["+string(kind)+"]", "must be of a kind of mail that has a link")
 		check.Need(strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") && !strings.ContainsAny(path, "#\\ \r\n"),
@@ -34,10 +43,14 @@ func (l Links) validate(check *setting.Check, needed bool) {
 
 // link is where a mail of the kind leads. The token is in the fragment: it reaches
 // no log of a server, and no other site by a Referer header.
-func (s *Service) link(kind MailKind, token Secret) Secret {
+func (s *Service) link(kind MailKind, token Secret, redirect string) Secret {
 	path, ok := s.cfg.Links.Paths[kind]
 	if !ok {
 		path = mailForms[kind].path
 	}
-	return Secret(strings.TrimSuffix(s.cfg.Links.Origin, "/") + path + "#token=" + url.QueryEscape(string(token)))
+	fragment := "#token=" + url.QueryEscape(string(token))
+	if redirect != "" {
+		fragment += "&redirect=" + url.QueryEscape(redirect)
+	}
+	return Secret(strings.TrimSuffix(s.cfg.Links.Origin, "/") + path + fragment)
 }

@@ -108,7 +108,9 @@ func (s *Service) account(ctx context.Context, email string) (account, error) {
 	err := s.db.AcrossTenants(ctx, s.cross.signIn, func(ctx context.Context, tx store.CrossTx) error {
 		err := tx.QueryRow(ctx, `SELECT a.id, a.status, p.hash, p.changed_at, coalesce(d.last_used_at, 0)
 			FROM user_accounts a JOIN user_passwords p ON p.user_id = a.id
-			LEFT JOIN user_devices d ON d.user_id = a.id AND d.network = ? WHERE a.email = ?`, network(clientOf(ctx)), email).
+			LEFT JOIN user_devices d ON d.user_id = a.id AND d.network = ? WHERE a.id = coalesce(
+				(SELECT user_id FROM user_emails WHERE email = ? AND verified_at > 0), (SELECT id FROM user_accounts WHERE email = ?))`,
+			network(clientOf(ctx)), email, email).
 			Scan(&a.id, &a.status, &a.hash, &a.changed, &a.device)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil

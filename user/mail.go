@@ -20,6 +20,23 @@ type MailKind string
 const (
 	// MailInvitation invites a person to an organization. Its link accepts.
 	MailInvitation MailKind = "invitation"
+	// MailVerifyEmail asks a person to confirm that an address is theirs.
+	MailVerifyEmail MailKind = "verify_email"
+	// MailPasswordReset lets a person set a new password.
+	MailPasswordReset MailKind = "password_reset"
+	// MailSignInLink and MailSignInCode sign a person in.
+	MailSignInLink MailKind = "sign_in_link"
+	MailSignInCode MailKind = "sign_in_code"
+
+	// MailPasswordChanged and MailFactorChanged are notices: they tell a person what
+	// has changed of their account.
+	MailPasswordChanged MailKind = "password_changed"
+	MailFactorChanged   MailKind = "factor_changed"
+	// MailEmailChanged tells the old address that another one is the primary one
+	// now; its link undoes that. MailEmailAdded and MailEmailRemoved are notices.
+	MailEmailChanged MailKind = "email_changed"
+	MailEmailAdded   MailKind = "email_added"
+	MailEmailRemoved MailKind = "email_removed"
 )
 
 // mailForm is what the mails of one kind have in common.
@@ -30,11 +47,28 @@ type mailForm struct {
 	prefix string
 	// ttl is how long the secrets are good, where the request does not say it.
 	ttl time.Duration
+	// code is a kind with a code to type.
+	code bool
+	// byAddress is a kind that anybody may ask for: whose the address is, is looked
+	// up when the mail is made, so that asking takes the same work for every address.
+	byAddress bool
 }
+
+// needsMail reports whether the kind is of no use without Config.Mail.
+func (f mailForm) needsMail() bool { return f.path != "" || f.code }
 
 // mailForms has every kind.
 var mailForms = map[MailKind]mailForm{
-	MailInvitation: {path: "/invitation", prefix: invitationPrefix},
+	MailInvitation:      {path: "/invitation", prefix: invitationPrefix},
+	MailVerifyEmail:     {path: "/verify-email", prefix: mailTokenPrefix, ttl: day},
+	MailPasswordReset:   {path: "/reset-password", prefix: mailTokenPrefix, ttl: 30 * time.Minute, byAddress: true},
+	MailSignInLink:      {path: "/sign-in", prefix: mailTokenPrefix, ttl: 15 * time.Minute, byAddress: true},
+	MailSignInCode:      {ttl: 10 * time.Minute, code: true, byAddress: true},
+	MailPasswordChanged: {ttl: day},
+	MailFactorChanged:   {ttl: day},
+	MailEmailChanged:    {path: "/undo-email", prefix: mailTokenPrefix, ttl: 7 * day},
+	MailEmailAdded:      {ttl: day},
+	MailEmailRemoved:    {ttl: day},
 }
 
 // Mail is one e-mail to a person, for Config.Mail to word and to send.
@@ -76,8 +110,10 @@ type mailRequest struct {
 	organization platform.TenantID
 	subject      string
 	locale       string
+	redirect     string // one of Links.Redirects, or ""
 	// id is of the row of the mail; "" makes one.
 	id      string
+	flow    []byte    // the hash of the secret that a code belongs to
 	expires time.Time // zero is what the kind says
 }
 
@@ -98,17 +134,19 @@ func (s *Service) sendMail(ctx context.Context, tx writer, in mailRequest) error
 		return fmt.Errorf("user: there is no mail of the kind %q; add it to mailForms", in.kind)
 	}
 	if s.cfg.Mail == nil {
-		if form.path != "" {
+		if form.needsMail() {
 			return errNoMail()
 		}
 		return nil
 	}
-	if in.email == "" {
+	if in.email == "" && !form.byAddress {
 		u, err := userByID(ctx, tx, in.user)
 		if err != nil {
 			return err
 		}
-		in.email = u.Email
+		if in.email = u.Email; in.email == "" {
+			return nil // nobody is there to be told
+		}
 	}
 	now := s.now()
 	if in.expires.IsZero() {
@@ -117,9 +155,9 @@ func (s *Service) sendMail(ctx context.Context, tx writer, in mailRequest) error
 	if in.id == "" {
 		in.id = s.newID("mail")
 	}
-	if _, err := tx.Exec(ctx, `INSERT INTO user_mail_tokens (id, kind, user_id, email, organization, subject, locale, hashes,
-		created_at, expires_at, sent_at, spent_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)`,
-		in.id, string(in.kind), in.user, in.email, string(in.organization), in.subject, in.locale, []byte{},
+	if _, err := tx.Exec(ctx, `INSERT INTO user_mail_tokens (id, kind, user_id, email, organization, subject, locale, redirect, flow_hash, hashes,
+		created_at, expires_at, sent_at, spent_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)`,
+		in.id, string(in.kind), in.user, in.email, string(in.organization), in.subject, in.locale, in.redirect, notNil(in.flow), []byte{},
 		micros(now), micros(in.expires)); err != nil {
 		return fmt.Errorf("user: ask for a mail: %w", err)
 	}

@@ -66,10 +66,28 @@ func (s *Service) prepareMail(ctx context.Context, id string) (out outgoing, ok 
 				return err
 			}
 		}
+		if m.kind == MailVerifyEmail {
+			// Who has proved the address is not asked to give it away.
+			if h, err := holderOf(ctx, tx, m.email); err != nil || h.verified {
+				return err
+			}
+		}
+		if mailForms[m.kind].byAddress {
+			if m.user, err = s.claim(ctx, tx, m); err != nil {
+				return err
+			}
+			if ok = m.user != ""; !ok {
+				// Whether an address is known, is not to be seen by how a code is refused.
+				return s.addCode(ctx, tx, m, &outgoing{})
+			}
+		}
 		if out.Mail, err = s.addressed(ctx, tx, m); err != nil {
 			return err
 		}
 		ok = true
+		if err := s.addCode(ctx, tx, m, &out); err != nil {
+			return err
+		}
 		return s.addSecret(ctx, tx, m, &out)
 	}, store.Reserved)
 	return out, ok, err
@@ -95,6 +113,9 @@ func (s *Service) addressed(ctx context.Context, tx store.CrossTx, m mailToken) 
 		return Mail{}, err
 	}
 	out.Name = u.Name
+	if out.Locale == "" {
+		out.Locale = u.Locale
+	}
 	return out, nil
 }
 
@@ -106,10 +127,21 @@ func (s *Service) addSecret(ctx context.Context, tx store.CrossTx, m mailToken, 
 	}
 	secret := randomBytes()
 	token := formatToken(form.prefix, m.id, secret)
-	out.Link = s.link(m.kind, token)
+	out.Link = s.link(m.kind, token, m.redirect)
 	out.secrets = append(out.secrets, string(token))
 	_, err := tx.Exec(ctx, `UPDATE user_mail_tokens SET hashes = ? WHERE id = ?`, addHash(m.hashes, hashSecret(secret)), m.id)
 	return err
+}
+
+// claim notes whose a mail is that was asked for by address, and returns the id; ""
+// is nobody who may sign in.
+func (s *Service) claim(ctx context.Context, tx store.CrossTx, m mailToken) (user string, err error) {
+	h, err := holderOf(ctx, tx, m.email)
+	if err != nil || h.status != Active {
+		return "", err
+	}
+	_, err = tx.Exec(ctx, `UPDATE user_mail_tokens SET user_id = ? WHERE id = ?`, h.user, m.id)
+	return h.user, err
 }
 
 // noteSent keeps that the mail went out.

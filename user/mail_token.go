@@ -29,16 +29,18 @@ type mailToken struct {
 	organization platform.TenantID
 	subject      string
 	locale       string
+	redirect     string
 	hashes       []byte // SHA-256 of each secret, the newest last
+	codes        []byte // sealed hashes of the codes
 	created      time.Time
 	expires      time.Time
 }
 
-const mailTokenColumns = `id, kind, user_id, email, organization, subject, locale, hashes, created_at, expires_at`
+const mailTokenColumns = `id, kind, user_id, email, organization, subject, locale, redirect, hashes, codes, created_at, expires_at`
 
 func scanMailToken(row scanner) (m mailToken, err error) {
 	var created, expires int64
-	err = row.Scan(&m.id, &m.kind, &m.user, &m.email, &m.organization, &m.subject, &m.locale, &m.hashes, &created, &expires)
+	err = row.Scan(&m.id, &m.kind, &m.user, &m.email, &m.organization, &m.subject, &m.locale, &m.redirect, &m.hashes, &m.codes, &created, &expires)
 	m.created, m.expires = fromMicros(created), fromMicros(expires)
 	return m, err
 }

@@ -30,6 +30,7 @@ type bundle struct {
 	db    testdb.DB
 	clock *clock
 	place *testdb.Place
+	mail  *letters // nil but for the cases of the audit
 }
 
 // open starts a service; change may alter its Config.
