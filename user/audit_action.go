@@ -32,6 +32,7 @@ var auditActions = map[string]string{
 	"invitation.revoked":          "An invitation was ended before it was accepted, by a member or because who invited may do so no longer.",
 	"login.factor_asked":          "A person showed their first factor and was asked for a second one.",
 	"login.failed":                "A sign-in failed; nobody is known as its actor, the target is the person. One with an address that nobody has is in the installation's audit. A record with a count tells of repeated ones.",
+	"login.sprayed":               "Strangers tried one password at many accounts; the detail has how many. It is of the installation.",
 	"login.succeeded":             "A person signed in; the detail has the methods.",
 	"member.removed":              "A membership was ended; the detail names the person.",
 	"member.updated":              "Roles or status of a membership were changed; the detail names the person and both.",

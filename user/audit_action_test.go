@@ -3,6 +3,7 @@ package user_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"regexp"
@@ -125,6 +126,12 @@ var auditCauses = map[string]auditCase{
 			return errors.New("signed in")
 		}
 		return b.Stop(ctx) // it is written in the background
+	}},
+	"login.sprayed": {platform.PrincipalSystem, func(ctx context.Context, b *bundle, _ person) error {
+		for i := range user.SprayAccounts + 1 {
+			_, _ = b.LogIn(ctx, user.LogIn{Email: fmt.Sprintf("p%d@example.com", i), Password: "Summer2026!"})
+		}
+		return nil
 	}},
 	"login.succeeded": {platform.PrincipalUser, func(ctx context.Context, b *bundle, _ person) error {
 		_, err := b.LogIn(ctx, user.LogIn{Email: "ann@example.com", Password: goodPassword})

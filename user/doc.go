@@ -58,10 +58,25 @@
 //     10,000 addresses.
 //
 // An unknown network also fails at most 50 times in 15 minutes over all
-// accounts, and then once per delay of up to 30 seconds, so that one password
-// tried on many accounts is slow too. A right password gives back what its try
-// took, and so does one that was refused for want of room: an office of any
+// accounts, and then once per delay of up to 30 seconds. A right password gives back
+// what its try took, and so does one that was refused for want of room: an office of any
 // size signs in through one address.
+//
+// The same count and the same draw stand before an organization: an unknown network
+// fails there 50 times in a day, then once per delay of up to 15 minutes, and its
+// n-th try competes with the n-th tries of all others, with budgets of 2,000 for each
+// of the first eight, 1,000 for the next eight, and so on. The organization is the one
+// that a sign-in names, and that of the domain of the address. Whose member an
+// account is makes no difference, or the throttle would tell strangers who belongs
+// where.
+//
+// One password tried at many accounts is counted too, whatever networks the tries
+// come from: 20 accounts in an hour pass, and the i-th with the probability 20/i, so
+// that some 100 of 1,000 are guessed at. The log and the audit of the installation
+// tell of it ("login.sprayed"). The password is counted by a keyed hash whose key is
+// in the memory of the process alone, so each process counts for itself. It delays
+// those from unknown networks whose password is the one that is being sprayed, and
+// nobody else.
 //
 // Counts are in Config.Cache. Where it loses them, an attacker has the free
 // tries again. Without Config.Client all tries at an account count together as

@@ -20,6 +20,13 @@ func (s *Service) AwaitQueue(n int) {
 	}
 }
 
+// Hashed is how many passwords had their turn at the hasher.
+func (s *Service) Hashed() int64 {
+	s.passwords.lines.mu.Lock()
+	defer s.passwords.lines.mu.Unlock()
+	return s.passwords.lines.begun
+}
+
 // HoldHasher takes a slot of the password hasher until the function is called.
 func (s *Service) HoldHasher(ctx context.Context) (release func(), err error) {
 	return func() { s.passwords.lines.release(1) }, s.passwords.lines.acquire(ctx, "", 1)
@@ -75,13 +82,17 @@ var (
 )
 
 const (
-	MaxKeys    = maxKeys
-	FreeTries  = freeTries
-	FirstTries = firstTries
-	MaxDevices = maxDevices
-	KnownFor   = knownFor
-	DrawEvery  = drawEvery
-	MaxDelay   = maxDelay
+	MaxKeys          = maxKeys
+	FreeTries        = freeTries
+	FreeSpray        = freeSpray
+	SprayAccounts    = sprayAccounts
+	SprayWindow      = sprayWindow
+	FreeOrganization = freeOrganization
+	FirstTries       = firstTries
+	MaxDevices       = maxDevices
+	KnownFor         = knownFor
+	DrawEvery        = drawEvery
+	MaxDelay         = maxDelay
 )
 
 // ShortAudit makes one search look at so many records and one check at so many

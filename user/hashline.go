@@ -25,6 +25,7 @@ type hashLines struct {
 	lines [2][]*hashWaiter
 	next  int            // the line whose turn it is
 	known map[string]int // of the line of users: how many wait, by account
+	begun int64          // turns so far
 }
 
 // The lines.
@@ -93,6 +94,7 @@ func (l *hashLines) fits(memory int64) bool { return l.free > 0 && memory <= l.r
 func (l *hashLines) take(memory int64) {
 	l.free--
 	l.room -= memory
+	l.begun++
 }
 
 // leave takes a waiter out of its line, or passes on the turn that has come

@@ -53,11 +53,13 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (SignedIn, error) {
 	if s.knownAt(a.device) {
 		device = a.id
 	}
-	attempt, err := s.throttle.begin(ctx, try{email: email, client: clientOf(ctx), known: device != ""})
+	password := normalizePassword(in.Password)
+	attempt, err := s.throttle.begin(ctx, try{
+		email: email, organization: string(in.Organization), password: password, client: clientOf(ctx), known: device != "",
+	})
 	if err != nil {
 		return SignedIn{}, err
 	}
-	password := normalizePassword(in.Password)
 	ok, outdated, err := s.passwords.verify(ctx, device, password, a.hash)
 	if err != nil {
 		attempt.undo(ctx)

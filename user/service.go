@@ -299,6 +299,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s.plain = &index{shared: compileShared(s.roles)}
 	var err error
+	s.throttle.sprayed = s.noteSpraying
 	s.repeats, err = idempotency.New(idempotency.Config{DB: cfg.DB, Limits: cfg.Limits, Logger: cfg.Logger, Now: cfg.Now})
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ func (t throttle) beginCode(ctx context.Context, user, client string, known bool
 		c.key += ":" + digest(network(client))
 	}
 	a := &attempt{throttle: t}
-	_, wait, err := a.take(ctx, c)
+	wait, err := a.take(ctx, c)
 	if err == nil && wait > 0 {
 		err = errTooManyLogins(wait)
 	}

@@ -16,12 +16,20 @@ type Throttle struct{ t throttle }
 // NewThrottle returns one whose draws are decided by pick, and its clock.
 func NewThrottle(pick func(int64) int64) (Throttle, *testclock.Clock) {
 	clock := testclock.At(time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC))
-	return Throttle{throttle{cache: memory.NewCache(64<<20, memory.WithNow(clock.Now)), pick: pick}}, clock
+	t := newThrottle(memory.NewCache(64<<20, memory.WithNow(clock.Now)))
+	t.pick = pick
+	return Throttle{t}, clock
 }
 
 // Begin tries a password at an account.
 func (t Throttle) Begin(ctx context.Context, email, client string) error {
 	_, err := t.t.begin(ctx, try{email: email, client: client})
+	return err
+}
+
+// BeginAt tries a password at an account and an organization, "" for none.
+func (t Throttle) BeginAt(ctx context.Context, email, client, organization string) error {
+	_, err := t.t.begin(ctx, try{email: email, client: client, organization: organization})
 	return err
 }
 
