@@ -91,6 +91,10 @@ openapi-lint: ## lint the OpenAPI document with Redocly and Spectral; needs Node
 schemathesis: ## call every operation with what its description allows, and not, with FLAGS; needs Python
 	./integration/outside/schemathesis.sh $(FLAGS)
 
+.PHONY: tokens
+tokens: ## verify tokens of each signing algorithm with jose (npm) and joserfc (PyPI); needs Node and Python
+	./integration/outside/tokens.sh
+
 .PHONY: clients
 clients: ## generate clients in TypeScript, Go and Python, and use them against the built server; needs Node, Python and Java
 	./integration/outside/clients.sh

@@ -122,9 +122,10 @@ type auditTrim struct {
 	at string // the chain that was looked at last
 }
 
-func (s *Service) auditRemoval() *retention.Removal {
+// backgroundTasks is the work that one process at a time does.
+func (s *Service) backgroundTasks() *retention.Removal {
 	t := &auditTrim{Service: s}
-	return retention.New(retention.Config{DB: s.db, Logger: s.log, Now: s.now}, retention.Task{Name: "user.audit", Step: t.step})
+	return retention.New(retention.Config{DB: s.db, Logger: s.log, Now: s.now}, retention.Task{Name: "user.audit", Step: t.step}, s.sealingTask())
 }
 
 // step takes a short step with one chain, and reports whether there may be more.

@@ -164,3 +164,9 @@ func (e Versions) Raise(keys ...string) { e.e.raise(keys...) }
 
 // Raises is how often the counter of the key was raised.
 func (e Versions) Raises(key string) uint64 { return e.e.slots[e.e.slot(key)].Load() }
+
+// Sealing is the step that seals seeds that are not under the present key.
+func (s *Service) Sealing() func(context.Context) (bool, error) { return s.sealingTask().Step }
+
+// SeedCell is where a person's seed is.
+var SeedCell = seedCell

@@ -64,11 +64,7 @@ type signingKeyWire struct {
 	CreatedBy string    `json:"created_by,omitempty" doc:"The operator who asked for it"`
 }
 
-func wireSigningKey(k SigningKey) signingKeyWire {
-	return signingKeyWire{
-		ID: k.ID, Algorithm: k.Algorithm, CreatedAt: k.CreatedAt, ActiveAt: k.ActiveAt, RetireAt: k.RetireAt, ExpireAt: k.ExpireAt, CreatedBy: k.CreatedBy,
-	}
-}
+func wireSigningKey(k SigningKey) signingKeyWire { return signingKeyWire(k) }
 
 type signingKeyList struct {
 	Data []signingKeyWire `json:"data" nullable:"false"`

@@ -304,7 +304,7 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.removal = s.auditRemoval()
+	s.removal = s.backgroundTasks()
 	s.usage.last = make(map[keyRef]time.Time)
 	s.api = s.routes()
 	if cfg.Mail != nil {

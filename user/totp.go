@@ -38,10 +38,12 @@ type TOTPEnrollment struct {
 	URI Secret
 }
 
-// totpRow is the app of a person.
+// totpRow is the app of a person. begunBy and createdAt tell it from another one of
+// the same person; sealed does not, since it is sealed again from time to time.
 type totpRow struct {
 	sealed    []byte
 	begunBy   string
+	createdAt int64
 	confirmed bool
 	lastStep  int64
 	device    int64 // when the caller's network was last used, in µs; 0 is never
@@ -50,9 +52,9 @@ type totpRow struct {
 func (s *Service) totpOf(ctx context.Context, user string) (row totpRow, err error) {
 	var confirmed int64
 	err = s.db.AcrossTenants(ctx, s.cross.factors, func(ctx context.Context, tx store.CrossTx) error {
-		return tx.QueryRow(ctx, `SELECT t.seed, t.begun_by, t.confirmed_at, t.last_step, coalesce(d.last_used_at, 0) FROM user_totp t
+		return tx.QueryRow(ctx, `SELECT t.seed, t.begun_by, t.created_at, t.confirmed_at, t.last_step, coalesce(d.last_used_at, 0) FROM user_totp t
 			LEFT JOIN user_devices d ON d.user_id = t.user_id AND d.network = ? WHERE t.user_id = ?`, network(clientOf(ctx)), user).
-			Scan(&row.sealed, &row.begunBy, &confirmed, &row.lastStep, &row.device)
+			Scan(&row.sealed, &row.begunBy, &row.createdAt, &confirmed, &row.lastStep, &row.device)
 	}, store.ReadOnly)
 	row.confirmed = confirmed != 0
 	return row, err
@@ -93,8 +95,8 @@ func (s *Service) checkTOTP(ctx context.Context, user string, code Secret) (show
 	return shownFactor{
 		kind: FactorTOTP, methods: []string{methodOTP, methodMFA},
 		spend: func(ctx context.Context, tx store.Queries) error {
-			ok, err := changedOne(ctx, tx, `UPDATE user_totp SET last_step = ? WHERE user_id = ? AND last_step < ? AND confirmed_at > 0 AND seed = ?`,
-				step, user, step, row.sealed)
+			ok, err := changedOne(ctx, tx, `UPDATE user_totp SET last_step = ? WHERE user_id = ? AND last_step < ? AND confirmed_at > 0 AND begun_by = ? AND created_at = ?`,
+				step, user, step, row.begunBy, row.createdAt)
 			if err == nil && !ok {
 				err = errBadFactor()
 			}
@@ -180,8 +182,8 @@ func (s *Service) checkNewTOTP(ctx context.Context, user, by string, code Secret
 	return shownFactor{
 		kind: FactorTOTP, methods: []string{methodOTP, methodMFA},
 		spend: func(ctx context.Context, tx store.Queries) error {
-			ok, err := changedOne(ctx, tx, `UPDATE user_totp SET confirmed_at = ?, last_step = ? WHERE user_id = ? AND confirmed_at = 0 AND seed = ?`,
-				micros(s.now()), step, user, row.sealed)
+			ok, err := changedOne(ctx, tx, `UPDATE user_totp SET confirmed_at = ?, last_step = ? WHERE user_id = ? AND confirmed_at = 0 AND begun_by = ? AND created_at = ?`,
+				micros(s.now()), step, user, row.begunBy, row.createdAt)
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -32,6 +33,7 @@ type options struct {
 	accessLog bool
 
 	tokenTTL       time.Duration
+	signing        string
 	rateLimit      int64
 	signInLimit    int64
 	refusedLimit   int64
@@ -111,6 +113,7 @@ func parse(args []string, env func(string) (string, bool), stderr io.Writer) (op
 	fs.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	fs.BoolVar(&o.accessLog, "access-log", true, "log a line for each request")
 	fs.DurationVar(&o.tokenTTL, "access-token-ttl", 10*time.Minute, "how long an access token is valid")
+	fs.StringVar(&o.signing, "signing-algorithm", "EdDSA", "EdDSA, ES256 or RS256, of the keys that sign access tokens; a change takes effect a day after the start, and tokens from before it stay good")
 	fs.Int64Var(&o.rateLimit, "rate-limit", 60_000, "requests a minute that one credential may make; 0 is no limit")
 	fs.Int64Var(&o.signInLimit, "sign-in-limit", 120, "sign-ups and logins a minute from one address; 0 is no limit")
 	fs.Int64Var(&o.refusedLimit, "bad-credential-limit", 300, "credentials that are not valid a minute from one address, before only known ones are looked at; 0 is no limit")
@@ -232,6 +235,9 @@ func (o options) validate() (errs []error) {
 	}
 	if o.shutdown <= 0 || o.tokenTTL <= 0 {
 		errs = append(errs, errors.New("--shutdown-timeout and --access-token-ttl: must be positive"))
+	}
+	if !slices.Contains([]string{"EdDSA", "ES256", "RS256"}, o.signing) {
+		errs = append(errs, errors.New("--signing-algorithm: must be EdDSA, ES256 or RS256"))
 	}
 	if o.diskReserve < 0 || o.diskReserve > 1<<20 {
 		errs = append(errs, errors.New("--disk-reserve: must be a number of MiB, at most 1048576"))

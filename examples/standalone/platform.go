@@ -28,7 +28,7 @@ func assemble(o options, log *slog.Logger) (*standard.Platform, error) {
 	cfg := standard.Config{
 		PublicURL: o.publicURL, Logger: log, Limits: o.plans(), Relational: o.relational(),
 		Sealer:   seal.Open(o.sealing.place(o.data)),
-		Users:    user.Config{AccessTTL: o.tokenTTL, PasswordMemory: o.passwordMemory << 20, Breaches: o.breaches()},
+		Users:    user.Config{AccessTTL: o.tokenTTL, SigningAlgorithm: o.signing, PasswordMemory: o.passwordMemory << 20, Breaches: o.breaches()},
 		Metrics:  analytics.Config{Retention: o.eventRetention},
 		Messages: notify.Config{AllowPrivateNetworks: o.webhooksToPrivate, MessageRetention: o.messageRetention, DeliveryRetention: o.deliveryRetention},
 		Gateway:  o.gateway(),

@@ -91,9 +91,9 @@ func changeSealing(ctx context.Context, o options, name, id string, stdout, stde
 	case "create":
 		err = sealer.Start(ctx)
 	case "rotate":
-		id, err = sealer.Rotate(ctx)
+		_, err = sealer.Rotate(ctx)
 	case "publish":
-		id, err = sealer.Publish(ctx)
+		_, err = sealer.Publish(ctx)
 	case "promote":
 		err = sealer.Promote(ctx, id)
 	case "retire":

@@ -86,11 +86,12 @@ func TestSealingVariable(t *testing.T) {
 // Where the keys are must be said for PostgreSQL, and once.
 func TestSealingOptions(t *testing.T) {
 	for says, args := range map[string][]string{
-		"must be set with --postgres": {"serve", "--postgres", "postgres://a/b"},
-		"only one can be set":         {"serve", "--sealing-keys", "hunter2", "--sealing-keys-file", "f"},
-		"write \"standalone sealing":  {"sealing"},
-		"standalone sealing create|":  {"sealing", "retire", "--data", "d"},
-		"|restore ID [flags]":         {"sealing", "destroy"},
+		"must be set with --postgres":  {"serve", "--postgres", "postgres://a/b"},
+		"--signing-algorithm: must be": {"serve", "--signing-algorithm", "HS256"},
+		"only one can be set":          {"serve", "--sealing-keys", "hunter2", "--sealing-keys-file", "f"},
+		"write \"standalone sealing":   {"sealing"},
+		"standalone sealing create|":   {"sealing", "retire", "--data", "d"},
+		"|restore ID [flags]":          {"sealing", "destroy"},
 	} {
 		var stderr bytes.Buffer
 		if code := run(t.Context(), args, environment(nil), &stderr, &stderr); code != 2 || !strings.Contains(stderr.String(), says) || strings.Contains(stderr.String(), "hunter2") {

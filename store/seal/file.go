@@ -65,7 +65,7 @@ func private(info fs.FileInfo) error {
 
 // Store writes a file beside this one and puts it in its place, so that a reader
 // has the one or the other, also after the power was lost.
-func (f file) Store(ctx context.Context, old, new []byte) error {
+func (f file) Store(ctx context.Context, old, next []byte) error {
 	dir := filepath.Dir(string(f))
 	if old == nil {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -82,7 +82,7 @@ func (f file) Store(ctx context.Context, old, new []byte) error {
 		return err
 	}
 	defer os.Remove(temp.Name())
-	_, err = temp.Write(new)
+	_, err = temp.Write(next)
 	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return err
 	}

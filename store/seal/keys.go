@@ -19,7 +19,7 @@ type Keys interface {
 	// Store replaces the keyset old, or keeps the first one where old is nil. It
 	// returns [ErrChanged] where another one is there, and [ErrReadOnly] where the
 	// place cannot be written.
-	Store(ctx context.Context, old, new []byte) error
+	Store(ctx context.Context, old, next []byte) error
 	// String names the place for people and logs, such as "the file acme.keys".
 	// It holds no secret.
 	String() string
@@ -46,7 +46,7 @@ func Env(name string) Keys { return env(name) }
 type env string
 
 func (e env) Load(context.Context) ([]byte, error) {
-	text := os.Getenv(string(e))
+	text := os.Getenv(string(e)) //nolint:forbidigo // the host has named the variable
 	if text == "" {
 		return nil, ErrNoKeyset
 	}
@@ -83,13 +83,13 @@ func (m *memory) Load(context.Context) ([]byte, error) {
 	return slices.Clone(m.keyset), m.err
 }
 
-func (m *memory) Store(_ context.Context, old, new []byte) error {
+func (m *memory) Store(_ context.Context, old, next []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !bytes.Equal(m.keyset, old) {
 		return ErrChanged
 	}
-	m.keyset = slices.Clone(new)
+	m.keyset = slices.Clone(next)
 	return nil
 }
 

@@ -87,7 +87,7 @@ func (s *Sealer) handle(ctx context.Context, raw []byte) (*tinkkeyset.Handle, er
 	if err != nil || len(wrapped.GetEncryptedKeyset()) == 0 {
 		return nil, errClear
 	}
-	handle, err := tinkkeyset.ReadWithContext(ctx, &tinkkeyset.MemReaderWriter{EncryptedKeyset: wrapped}, s.cfg.KMS, wrapping)
+	handle, err := tinkkeyset.ReadWithContext(ctx, tinkkeyset.NewJSONReader(bytes.NewReader(raw)), s.cfg.KMS, wrapping)
 	if err != nil {
 		return nil, platform.Errorf(platform.KindUnavailable, "keys_unavailable", "the keys of secrets cannot be read").Because(
 			fmt.Errorf("seal: the keyset could not be unwrapped: %w", err))
