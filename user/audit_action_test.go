@@ -361,6 +361,7 @@ func auditedTeamMember(ctx context.Context, b *bundle, ann person) (user.Team, u
 // Every action can be made to happen, and its record has the tenant, who did it,
 // and from where.
 func TestEveryAuditActionHappens(t *testing.T) {
+	testdb.SQLiteOnly(t) // what each action does is tested on both
 	actions := user.AuditActions()
 	for action := range auditCauses {
 		if actions[action] == "" {
@@ -404,6 +405,7 @@ func TestEveryAuditActionHappens(t *testing.T) {
 			if found == 0 {
 				t.Error("there is no record with the address")
 			}
+			noSecretIn(t, b)
 		})
 	}
 }
@@ -420,4 +422,38 @@ func TestUnknownAuditActionIsRefused(t *testing.T) {
 		t.Errorf("%d records became %d", before, after)
 	}
 	noError(t, b.Record(t.Context(), ann.p, "member.removed"))
+}
+
+// secretForm is what tokens, keys, seeds and hashes look like: longer without a
+// break than any id.
+var secretForm = regexp.MustCompile(`[A-Za-z0-9+/=-]{32,}|[$]argon2`)
+
+// noSecretIn looks for what must not be in an audit: passwords, and whatever is as
+// long as a token, key or seed.
+func noSecretIn(t *testing.T, b *bundle) {
+	t.Helper()
+	rows := 0
+	noError(t, b.db.AcrossTenants(t.Context(), testdb.Crossing(b.db), func(ctx context.Context, tx store.CrossTx) error {
+		all, err := tx.Query(ctx, `SELECT action, actor || ' ' || credential || ' ' || target || ' ' || client || ' ' || request_id || ' ' || detail FROM user_audit`)
+		if err != nil {
+			return err
+		}
+		defer all.Close()
+		for rows = 0; all.Next(); rows++ {
+			var action, text string
+			if err := all.Scan(&action, &text); err != nil {
+				return err
+			}
+			if action == "audit.trimmed" {
+				continue // it has a hash of the chain
+			}
+			if found := secretForm.FindString(text); found != "" || strings.Contains(text, "umbrella") {
+				t.Errorf("the record of %s has what may be a secret: %s", action, text)
+			}
+		}
+		return all.Err()
+	}))
+	if rows == 0 {
+		t.Error("no record was read")
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 
 	"github.com/acme/platform"
 )
@@ -31,8 +32,6 @@ const (
 	partTarget
 	partClient
 	partDetail
-
-	allParts = partActor | partTarget | partClient | partDetail
 )
 
 var auditPartNames = [...]string{"actor", "target", "client", "detail"}
@@ -145,8 +144,10 @@ func (r auditRow) holds(tenant platform.TenantID) (ok, opaque bool) {
 	return bytes.Equal(r.hash, r.chained(tenant)), false
 }
 
-// erase blanks the parts and puts their commitments in the place of their salts.
-func (r *auditRow) erase(parts auditParts) {
+// without returns the record with the parts blanked, and their commitments in the
+// place of their salts.
+func (r auditRow) without(parts auditParts) auditRow {
+	r.salts = slices.Clone(r.salts)
 	for i := range auditPartNames {
 		bit := auditParts(1) << i
 		if parts&bit == 0 || r.erased&bit != 0 {
@@ -167,4 +168,5 @@ func (r *auditRow) erase(parts auditParts) {
 			r.detail = ""
 		}
 	}
+	return r
 }

@@ -133,7 +133,7 @@ func eraseOne(ctx context.Context, tx store.Queries, ref auditRef, person string
 			return false, err
 		}
 		touched = r.erased == 0
-		r.erase(r.partsOf(person))
+		r = r.without(r.partsOf(person))
 		if _, err := tx.Exec(ctx, `UPDATE user_audit SET actor = ?, credential = ?, target = ?, client = ?, request_id = ?, detail = ?,
 			salts = ?, erased = ? WHERE tenant = ? AND sequence = ?`,
 			r.Actor, r.Credential, r.Target, r.Client, r.RequestID, r.detail, notNil(r.salts), r.erased, string(ref.tenant), ref.sequence); err != nil {

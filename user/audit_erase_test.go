@@ -204,8 +204,10 @@ func TestAuditOfTheFirstFormat(t *testing.T) {
 	names := []string{"0001_init.sql", "0002_creators.sql", "0003_devices.sql", "0004_email_verified.sql", "0005_sign_in.sql", "0006_operators.sql", "0007_factors.sql", "0008_mails.sql"}
 	db := migratedTo(t, names...)
 	old := func(tenant string, sequence int, actor, action, target, detail string, previous []byte) []byte {
-		canonical, err := json.Marshal([]any{tenant, sequence, fmt.Sprintf("aud_%d", sequence), 1, actor, "user", "ses_1", action, target,
-			"ok", "req_1", "192.0.2.1", detail, hex.EncodeToString(previous)})
+		canonical, err := json.Marshal([]any{
+			tenant, sequence, fmt.Sprintf("aud_%d", sequence), 1, actor, "user", "ses_1", action, target,
+			"ok", "req_1", "192.0.2.1", detail, hex.EncodeToString(previous),
+		})
 		noError(t, err)
 		sum := sha256.Sum256(canonical)
 		noError(t, db.AcrossTenants(t.Context(), testdb.Crossing(db), func(ctx context.Context, tx store.CrossTx) error {

@@ -169,7 +169,7 @@ func TestAuditExportRefuses(t *testing.T) {
 	}
 	broken := fmt.Errorf("the client is gone")
 	err = b.ExportAudit(t.Context(), ann.p, user.AuditExport{}, func(int64, bool) {}, func([]user.AuditEntry) error { return broken })
-	if err != broken { //nolint:errorlint // it is the very same
+	if err != broken {
 		t.Errorf("got %v", err)
 	}
 }

@@ -49,8 +49,10 @@ func TestAuditSearch(t *testing.T) {
 	_, err := b.Switch(t.Context(), ann.p, ann.p.Tenant)
 	noError(t, err)
 	noError(t, b.RemoveMember(t.Context(), ann.p, member.ID))
-	all := []string{"user.signed_up", "invitation.created", "invitation.accepted", "session.switched",
-		"organization.renamed", "organization.renamed", "organization.renamed", "session.switched", "member.removed"}
+	all := []string{
+		"user.signed_up", "invitation.created", "invitation.accepted", "session.switched",
+		"organization.renamed", "organization.renamed", "organization.renamed", "session.switched", "member.removed",
+	}
 	for name, c := range map[string]struct {
 		filter user.AuditFilter
 		want   []string

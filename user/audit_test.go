@@ -3,6 +3,7 @@ package user_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 
@@ -49,32 +50,32 @@ func TestAudit(t *testing.T) {
 }
 
 func TestAuditTampering(t *testing.T) {
+	b := open(t)
 	for name, tamper := range map[string]string{
-		"another actor":                 `UPDATE user_audit SET actor = 'usr_eve' WHERE sequence = 2`,
-		"another target":                `UPDATE user_audit SET target = 'org_2' WHERE sequence = 2`,
-		"another address":               `UPDATE user_audit SET client = '192.0.2.9' WHERE sequence = 2`,
-		"another outcome":               `UPDATE user_audit SET outcome = 'failed' WHERE sequence = 2`,
-		"other salts":                   `UPDATE user_audit SET salts = (SELECT salts FROM user_audit WHERE sequence = 1) WHERE sequence = 2`,
-		"a value of what is erased":     `UPDATE user_audit SET erased = 1 WHERE sequence = 2`,
-		"passed off as erased":          `UPDATE user_audit SET erased = 15, actor = '', credential = '', target = '', client = '', request_id = '', detail = '' WHERE sequence = 2`,
-		"passed off as old":             `UPDATE user_audit SET erased = 15, actor = '', credential = '', target = '', client = '', request_id = '', detail = '', action = 'x', salts = '' WHERE sequence = 2`,
-		"a removed beginning":           `DELETE FROM user_audit WHERE sequence = 1`,
-		"a beginning removed with care": `UPDATE user_audit_heads SET floor_sequence = 2, floor_hash = (SELECT hash FROM user_audit WHERE sequence = 2)`,
-		"a record too many":             `INSERT INTO user_audit SELECT tenant, 5, 'aud_x', time, actor, actor_kind, credential, action, target, outcome, request_id, client, detail, previous, hash, salts, erased FROM user_audit WHERE sequence = 4`,
-		"a changed record":              `UPDATE user_audit SET action = 'nothing' WHERE sequence = 2`,
-		"another time":                  `UPDATE user_audit SET time = time + 1 WHERE sequence = 2`,
-		"other details":                 `UPDATE user_audit SET detail = '{}' WHERE sequence = 2`,
-		"a removed record":              `DELETE FROM user_audit WHERE sequence = 2`,
-		"a moved record":                `UPDATE user_audit SET sequence = 20 WHERE sequence = 3`,
-		"a cut end":                     `DELETE FROM user_audit WHERE sequence = 4`,
-		"nothing left":                  `DELETE FROM user_audit`,
-		"another head":                  `UPDATE user_audit_heads SET sequence = 3`,
-		"another head hash":             `UPDATE user_audit_heads SET hash = (SELECT hash FROM user_audit WHERE sequence = 1)`,
-		"a removed head":                `DELETE FROM user_audit_heads`,
+		"another actor":                 `UPDATE user_audit SET actor = 'usr_eve' WHERE tenant = 'TENANT' AND sequence = 2`,
+		"another target":                `UPDATE user_audit SET target = 'org_2' WHERE tenant = 'TENANT' AND sequence = 2`,
+		"another address":               `UPDATE user_audit SET client = '192.0.2.9' WHERE tenant = 'TENANT' AND sequence = 2`,
+		"another outcome":               `UPDATE user_audit SET outcome = 'failed' WHERE tenant = 'TENANT' AND sequence = 2`,
+		"other salts":                   `UPDATE user_audit SET salts = (SELECT salts FROM user_audit WHERE tenant = 'TENANT' AND sequence = 1) WHERE tenant = 'TENANT' AND sequence = 2`,
+		"a value of what is erased":     `UPDATE user_audit SET erased = 1 WHERE tenant = 'TENANT' AND sequence = 2`,
+		"passed off as erased":          `UPDATE user_audit SET erased = 15, actor = '', credential = '', target = '', client = '', request_id = '', detail = '' WHERE tenant = 'TENANT' AND sequence = 2`,
+		"passed off as old":             `UPDATE user_audit SET erased = 15, actor = '', credential = '', target = '', client = '', request_id = '', detail = '', action = 'x', salts = '' WHERE tenant = 'TENANT' AND sequence = 2`,
+		"a removed beginning":           `DELETE FROM user_audit WHERE tenant = 'TENANT' AND sequence = 1`,
+		"a beginning removed with care": `UPDATE user_audit_heads SET floor_sequence = 2, floor_hash = (SELECT hash FROM user_audit WHERE tenant = 'TENANT' AND sequence = 2) WHERE tenant = 'TENANT'`,
+		"a record too many":             `INSERT INTO user_audit SELECT tenant, 5, 'aud_x', time, actor, actor_kind, credential, action, target, outcome, request_id, client, detail, previous, hash, salts, erased FROM user_audit WHERE tenant = 'TENANT' AND sequence = 4`,
+		"a changed record":              `UPDATE user_audit SET action = 'nothing' WHERE tenant = 'TENANT' AND sequence = 2`,
+		"another time":                  `UPDATE user_audit SET time = time + 1 WHERE tenant = 'TENANT' AND sequence = 2`,
+		"other details":                 `UPDATE user_audit SET detail = '{}' WHERE tenant = 'TENANT' AND sequence = 2`,
+		"a removed record":              `DELETE FROM user_audit WHERE tenant = 'TENANT' AND sequence = 2`,
+		"a moved record":                `UPDATE user_audit SET sequence = 20 WHERE tenant = 'TENANT' AND sequence = 3`,
+		"a cut end":                     `DELETE FROM user_audit WHERE tenant = 'TENANT' AND sequence = 4`,
+		"nothing left":                  `DELETE FROM user_audit WHERE tenant = 'TENANT'`,
+		"another head":                  `UPDATE user_audit_heads SET sequence = 3 WHERE tenant = 'TENANT'`,
+		"another head hash":             `UPDATE user_audit_heads SET hash = (SELECT hash FROM user_audit WHERE tenant = 'TENANT' AND sequence = 1) WHERE tenant = 'TENANT'`,
+		"a removed head":                `DELETE FROM user_audit_heads WHERE tenant = 'TENANT'`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := open(t)
-			ann := b.signUp(t, "ann@example.com")
+			ann := b.signUp(t, strings.ReplaceAll(name, " ", ".")+"@example.com")
 			for range 3 {
 				_, err := b.UpdateOrganization(t.Context(), ann.p, user.OrganizationChange{Name: ptr("Other")})
 				noError(t, err)
@@ -83,7 +84,7 @@ func TestAuditTampering(t *testing.T) {
 			if err != nil || head.Sequence != 4 || len(head.Hash) != 66 {
 				t.Fatalf("%+v, %v", head, err)
 			}
-			b.exec(t, tamper)
+			b.exec(t, strings.ReplaceAll(tamper, "TENANT", string(ann.p.Tenant)))
 			if _, err := b.VerifyAudit(t.Context(), ann.p); !errors.Is(err, user.ErrAuditBroken) {
 				t.Errorf("not found: %v", err)
 			}
