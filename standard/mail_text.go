@@ -96,6 +96,15 @@ func MailTexts() Texts {
 				Subject:    "Your code to sign in",
 				Paragraphs: []string{"Your code is {code}. It works once, until {expires}.", "Type it only where you have asked for it. Nobody of us will ever ask you for it."},
 			},
+			user.MailFinishSignUp: {
+				Subject:    "Finish your sign-up",
+				Paragraphs: []string{"This link finishes your sign-up. It works once, until {expires}.", "If you have not asked for it, do nothing."},
+				Button:     "Finish the sign-up",
+			},
+			user.MailAlreadySignedUp: {
+				Subject:    "You have an account already",
+				Paragraphs: []string{"Somebody, hopefully you, signed up with this address. It has an account already: sign in, or ask for a new password.", "If it was not you, do nothing."},
+			},
 			user.MailPasswordChanged: {
 				Subject:    "Your password was changed",
 				Paragraphs: []string{"The password of your account was changed.", "If it was not you, set a new password now."},
@@ -142,6 +151,15 @@ func MailTexts() Texts {
 			user.MailSignInCode: {
 				Subject:    "Ihr Code zur Anmeldung",
 				Paragraphs: []string{"Ihr Code ist {code}. Er gilt einmal, bis {expires}.", "Geben Sie ihn nur dort ein, wo Sie ihn angefordert haben. Niemand von uns wird Sie je danach fragen."},
+			},
+			user.MailFinishSignUp: {
+				Subject:    "Schließen Sie Ihre Registrierung ab",
+				Paragraphs: []string{"Dieser Link schließt Ihre Registrierung ab. Er gilt einmal, bis {expires}.", "Haben Sie ihn nicht angefordert, tun Sie nichts."},
+				Button:     "Registrierung abschließen",
+			},
+			user.MailAlreadySignedUp: {
+				Subject:    "Sie haben schon ein Konto",
+				Paragraphs: []string{"Jemand, hoffentlich Sie, wollte sich mit dieser Adresse registrieren. Zu ihr gibt es schon ein Konto: Melden Sie sich an oder fordern Sie ein neues Passwort an.", "Waren Sie es nicht, tun Sie nichts."},
 			},
 			user.MailPasswordChanged: {
 				Subject:    "Ihr Passwort wurde geändert",

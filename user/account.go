@@ -64,6 +64,33 @@ type SignedUp struct {
 // can be tried; the login tells nothing. An idempotency key belongs to the address:
 // a second call with it and the same input returns the first tokens.
 func (s *Service) SignUp(ctx context.Context, in SignUp, keys ...*platform.IdempotencyKey) (SignedUp, error) {
+	if err := s.signUpIs(SignUpOpen); err != nil {
+		return SignedUp{}, err
+	}
+	checked, err := s.checkSignUp(ctx, in)
+	if err != nil {
+		return SignedUp{}, err
+	}
+	email := checked.email
+	call, err := s.repeats.Call(ctx, idempotency.Only(keys), platform.Principal{Subject: email}, "auth.signup",
+		[]string{email, checked.password, checked.name, checked.organization})
+	if err != nil {
+		return SignedUp{}, err
+	}
+	if out, found, err := s.signedUp(ctx, call, email); err != nil || found {
+		return out, err
+	}
+	out, err := s.signUp(ctx, checked, call)
+	if call != nil && errors.Is(err, errEmailTaken()) { // perhaps by a call with this key, meanwhile
+		if out, found, err := s.signedUp(ctx, call, email); err != nil || found {
+			return out, err
+		}
+	}
+	return out, err
+}
+
+// checkSignUp brings a sign-up to its normal form.
+func (s *Service) checkSignUp(ctx context.Context, in SignUp) (signUp, error) {
 	var fields []platform.Field
 	email, ok := normalizeEmail(in.Email)
 	if !ok {
@@ -79,28 +106,14 @@ func (s *Service) SignUp(ctx context.Context, in SignUp, keys ...*platform.Idemp
 	}
 	password := normalizePassword(in.Password)
 	if f, err := s.checkPassword(ctx, "/password", password, email); err != nil {
-		return SignedUp{}, err
+		return signUp{}, err
 	} else if f != nil {
 		fields = append(fields, *f)
 	}
 	if fields != nil {
-		return SignedUp{}, platform.Invalid(fields...)
+		return signUp{}, platform.Invalid(fields...)
 	}
-	call, err := s.repeats.Call(ctx, idempotency.Only(keys), platform.Principal{Subject: email}, "auth.signup",
-		[]string{email, password, name, orgName})
-	if err != nil {
-		return SignedUp{}, err
-	}
-	if out, found, err := s.signedUp(ctx, call, email); err != nil || found {
-		return out, err
-	}
-	out, err := s.signUp(ctx, signUp{email: email, password: password, name: name, organization: orgName}, call)
-	if call != nil && errors.Is(err, errEmailTaken()) { // perhaps by a call with this key, meanwhile
-		if out, found, err := s.signedUp(ctx, call, email); err != nil || found {
-			return out, err
-		}
-	}
-	return out, err
+	return signUp{email: email, password: password, name: name, organization: orgName}, nil
 }
 
 func errEmailTaken() error {
@@ -108,7 +121,11 @@ func errEmailTaken() error {
 }
 
 // signUp is what a new user gives, checked and in its normal form.
-type signUp struct{ email, password, name, organization string }
+type signUp struct {
+	email, password, name, organization, locale string
+	// spend uses up what proves the address; nil is no proof.
+	spend func(context.Context, store.Tx) error
+}
 
 func (s *Service) signUp(ctx context.Context, in signUp, call *idempotency.Call) (SignedUp, error) {
 	hash, err := s.passwords.hash(ctx, "", in.password)
@@ -126,10 +143,21 @@ func (s *Service) signUp(ctx context.Context, in signUp, call *idempotency.Call)
 			return err
 		}
 		now := fromMicros(micros(s.now()))
-		u := User{ID: s.newID("usr"), Email: in.email, Name: in.name, CreatedAt: now, UpdatedAt: now}
-		made, err := changedOne(ctx, tx, `INSERT INTO user_accounts (id, email, name, status, created_at, updated_at, organizations_created)
-			VALUES (?, ?, ?, ?, ?, ?, 1) ON CONFLICT (email) DO NOTHING`,
-			u.ID, u.Email, u.Name, string(Active), micros(now), micros(now))
+		u := User{ID: s.newID("usr"), Email: in.email, Name: in.name, Locale: in.locale, CreatedAt: now, UpdatedAt: now}
+		if in.spend != nil {
+			if err := in.spend(ctx, tx); err != nil {
+				return err
+			}
+			u.EmailVerifiedAt = now
+		}
+		if h, err := holderOf(ctx, tx, u.Email); err != nil {
+			return err
+		} else if h.user != "" { // one of several addresses of somebody, too
+			return errEmailTaken()
+		}
+		made, err := changedOne(ctx, tx, `INSERT INTO user_accounts (id, email, name, status, created_at, updated_at, organizations_created, email_verified_at, locale)
+			VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT (email) DO NOTHING`,
+			u.ID, u.Email, u.Name, string(Active), micros(now), micros(now), micros(u.EmailVerifiedAt), u.Locale)
 		if err != nil {
 			return err
 		}

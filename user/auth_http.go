@@ -104,6 +104,15 @@ type signedUpWire struct {
 	Tokens       tokensWire       `json:"tokens"`
 }
 
+func signedUpAnswer(out SignedUp, err error) (*created[signedUpWire], error) {
+	if err != nil {
+		return nil, err
+	}
+	return &created[signedUpWire]{Location: "/v1/me", CacheControl: noStore, Body: signedUpWire{
+		User: wireUser(out.User), Organization: wireOrganization(out.Organization), Tokens: wireTokens(out.Tokens),
+	}}, nil
+}
+
 type loginInput struct {
 	Body struct {
 		Email        string `json:"email" maxLength:"300" example:"ann@example.com"`
@@ -130,12 +139,7 @@ func (s *Service) routeAuth(api *rest.API) {
 			out, err := s.SignUp(ctx, SignUp{
 				Email: in.Body.Email, Password: Secret(in.Body.Password), Name: in.Body.Name, Organization: in.Body.Organization,
 			}, rest.IdempotencyKey(ctx))
-			if err != nil {
-				return nil, err
-			}
-			return &created[signedUpWire]{Location: "/v1/me", CacheControl: noStore, Body: signedUpWire{
-				User: wireUser(out.User), Organization: wireOrganization(out.Organization), Tokens: wireTokens(out.Tokens),
-			}}, nil
+			return signedUpAnswer(out, err)
 		})
 	rest.Handle(api, postAgain("auth.login", "/v1/auth/login", "Sign in with e-mail and password", platform.Public(), http.StatusOK),
 		func(ctx context.Context, in *loginInput) (*signedInOutput, error) {

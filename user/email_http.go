@@ -35,6 +35,15 @@ type resetInput struct {
 	}
 }
 
+type confirmSignUpInput struct {
+	Body struct {
+		Token        string `json:"token" maxLength:"300" doc:"From the fragment of the link"`
+		Password     string `json:"password" maxLength:"1024" doc:"8 to 256 characters, any of them; none of those that are tried first"`
+		Name         string `json:"name" maxLength:"400" example:"Ann"`
+		Organization string `json:"organization" maxLength:"400" doc:"Name of the organization to make" example:"Ann & Co"`
+	}
+}
+
 type linkInput struct {
 	Body struct {
 		Token        string `json:"token" maxLength:"300" doc:"From the fragment of the link"`
@@ -132,6 +141,17 @@ func (s *Service) routeEmails(api *rest.API) {
 	rest.Handle(api, postAgain("auth.emails.restore", "/v1/auth/emails/restore", "Undo a change of the primary address with the token of the mail to the old one", platform.Public(), http.StatusNoContent),
 		func(ctx context.Context, in *mailTokenInput) (*noOutput, error) {
 			return &noOutput{}, s.RestoreEmail(ctx, Secret(in.Body.Token))
+		})
+	rest.Handle(api, postAgain("auth.signup.request", "/v1/auth/signup/request", "Have a mail sent that finishes a sign-up, or tells of the account that there is", platform.Public(), http.StatusAccepted),
+		func(ctx context.Context, in *mailAskInput) (*output[askedWire], error) {
+			return asked(s.RequestSignUp(ctx, in.ask()))
+		})
+	rest.Handle(api, postAgain("auth.signup.confirm", "/v1/auth/signup/confirm", "Finish a sign-up with the token of a mail: a user, an organization and tokens", platform.Public(), http.StatusCreated),
+		func(ctx context.Context, in *confirmSignUpInput) (*created[signedUpWire], error) {
+			out, err := s.ConfirmSignUp(ctx, ConfirmSignUp{
+				Token: Secret(in.Body.Token), Password: Secret(in.Body.Password), Name: in.Body.Name, Organization: in.Body.Organization,
+			})
+			return signedUpAnswer(out, err)
 		})
 	s.routeMyEmails(api)
 }

@@ -105,7 +105,7 @@ func TestIsolation(t *testing.T) {
 	other := []string{
 		// Those of mails neither, and one's addresses have no id that others use.
 		"auth.passwordReset.request", "auth.passwordReset.confirm", "auth.emailLink.request", "auth.emailLink.confirm",
-		"auth.emailCode.request", "auth.emailCode.confirm", "auth.emails.verify", "auth.emails.restore", "me.emails.primary",
+		"auth.emailCode.request", "auth.emailCode.confirm", "auth.emails.verify", "auth.emails.restore", "me.emails.primary", "auth.signup.request", "auth.signup.confirm",
 		// A half-done sign-in neither, and one's factors have no id.
 		"auth.factor.options", "auth.factor.enroll", "auth.factor.verify", "me.totp.confirm", "me.totp.remove", "me.recoveryCodes.create",
 		"auth.passkey.options", "auth.passkey.verify", "me.passkeys.options", "me.passkeys.create",

@@ -28,6 +28,11 @@ const (
 	MailSignInLink MailKind = "sign_in_link"
 	MailSignInCode MailKind = "sign_in_code"
 
+	// MailFinishSignUp finishes a sign-up, and MailAlreadySignedUp tells a person who
+	// signs up that they have an account.
+	MailFinishSignUp    MailKind = "finish_sign_up"
+	MailAlreadySignedUp MailKind = "already_signed_up"
+
 	// MailPasswordChanged and MailFactorChanged are notices: they tell a person what
 	// has changed of their account.
 	MailPasswordChanged MailKind = "password_changed"
@@ -64,6 +69,8 @@ var mailForms = map[MailKind]mailForm{
 	MailPasswordReset:   {path: "/reset-password", prefix: mailTokenPrefix, ttl: 30 * time.Minute, byAddress: true},
 	MailSignInLink:      {path: "/sign-in", prefix: mailTokenPrefix, ttl: 15 * time.Minute, byAddress: true},
 	MailSignInCode:      {ttl: 10 * time.Minute, code: true, byAddress: true},
+	MailFinishSignUp:    {path: "/finish-sign-up", prefix: mailTokenPrefix, ttl: day, byAddress: true},
+	MailAlreadySignedUp: {ttl: day},
 	MailPasswordChanged: {ttl: day},
 	MailFactorChanged:   {ttl: day},
 	MailEmailChanged:    {path: "/undo-email", prefix: mailTokenPrefix, ttl: 7 * day},

@@ -72,7 +72,11 @@ func (s *Service) prepareMail(ctx context.Context, id string) (out outgoing, ok 
 				return err
 			}
 		}
-		if mailForms[m.kind].byAddress {
+		if m.kind == MailFinishSignUp {
+			if err := s.greet(ctx, tx, &m); err != nil {
+				return err
+			}
+		} else if mailForms[m.kind].byAddress {
 			if m.user, err = s.claim(ctx, tx, m); err != nil {
 				return err
 			}

@@ -140,6 +140,9 @@ type Config struct {
 	// Jobs runs what sends the mails. Its store must be DB, and it must not have
 	// been started.
 	Jobs *queue.Queue
+	// SignUp is who may make an account; "" is SignUpOpen. SignUpConfirmed needs
+	// Mail.
+	SignUp SignUpMode
 	// Links are where the links of mails lead.
 	Links Links
 }
@@ -182,6 +185,9 @@ func (c Config) withDefaults() Config {
 	if c.SigningAlgorithm == "" {
 		c.SigningAlgorithm = "EdDSA"
 	}
+	if c.SignUp == "" {
+		c.SignUp = SignUpOpen
+	}
 	if c.KeyPrefix == "" {
 		c.KeyPrefix = "ak"
 	}
@@ -223,6 +229,9 @@ func (c Config) validate() error {
 			"must be AcceptUnchecked or RefuseUnchecked: what becomes of a password while the list does not answer")
 	}
 	check.Need(c.Mail == nil || c.Jobs != nil, "Jobs", "must be set with Mail: a job sends each mail, such as Jobs: queue")
+	check.Need(c.SignUp == SignUpOpen || c.SignUp == SignUpConfirmed || c.SignUp == SignUpClosed, "SignUp",
+		"must be user.SignUpOpen, user.SignUpConfirmed or user.SignUpClosed")
+	check.Need(c.SignUp != SignUpConfirmed || c.Mail != nil, "Mail", "must be set with SignUpConfirmed: a mail finishes each sign-up")
 	c.Links.validate(check, c.Mail != nil)
 	c.AuditRetention.validate(check)
 	for _, name := range slices.Sorted(maps.Keys(c.Roles)) {
