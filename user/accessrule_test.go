@@ -108,7 +108,9 @@ func TestNoSelfEscalation(t *testing.T) {
 	weak, err := b.CreateRole(ctx, ann.p, user.NewRole{Name: "weak", Permissions: []string{"data.records.read"}})
 	noError(t, err)
 	ben, benMember := b.join(t, ann.p, "ben@example.com", "keeper")
-	_, eveMember := b.join(t, ann.p, "eve@example.com", "viewer")
+	_, err = b.CreateRole(ctx, ann.p, user.NewRole{Name: "reader", Permissions: []string{"data.records.read"}})
+	noError(t, err)
+	_, eveMember := b.join(t, ann.p, "eve@example.com", "reader")
 	team := func(name string, roles ...string) string {
 		t.Helper()
 		made, err := b.CreateTeam(ctx, ann.p, user.NewTeam{Name: name, Roles: roles})

@@ -95,10 +95,10 @@ func (pol *policy) allows(p *platform.Principal, permission string, r *Resource)
 		return false, nil
 	case unlimited(p):
 		return true, nil
-	case pol.model != nil:
-		return pol.model.allows(p.Roles, p.Subject, permission, r)
+	case pol.index != nil:
+		return pol.index.allows(p.Roles, p.Subject, permission, r), nil
 	}
-	return pol.index.allows(p.Roles, p.Subject, permission, r), nil
+	return pol.model.allows(p.Roles, p.Subject, permission, r)
 }
 
 // unlimited reports whether only its scopes limit p: a system principal without
@@ -111,7 +111,7 @@ func unlimited(p *platform.Principal) bool {
 // current, and looks at its version otherwise.
 func (s *Service) policyOf(ctx context.Context, tenant platform.TenantID) (*policy, error) {
 	pol, ok := s.policies.get(tenant)
-	if ok && s.changes.current(pol.snapshot) {
+	if ok && s.changes.currentOne(pol.seen) {
 		if s.freshness.fresh(pol.checked.Load()) {
 			return pol, nil
 		}
@@ -128,7 +128,7 @@ func (s *Service) policyOf(ctx context.Context, tenant platform.TenantID) (*poli
 // organization's, or a new one.
 func (s *Service) readPolicy(ctx context.Context, tenant platform.TenantID, old *policy) (*policy, error) {
 	now := s.now().UnixMicro()
-	st := s.changes.snapshot(tenantKey(tenant)) // before the read: see versions
+	seen := s.changes.snapshotOne(tenantKey(tenant)) // before the read: see versions
 	var (
 		rules   *ruleset
 		changed bool
@@ -155,7 +155,7 @@ func (s *Service) readPolicy(ctx context.Context, tenant platform.TenantID, old 
 	if err != nil {
 		return nil, err
 	}
-	pol.snapshot = st
+	pol.seen = seen
 	pol.checked.Store(now)
 	s.policies.put(tenant, pol)
 	return pol, nil

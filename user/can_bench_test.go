@@ -66,3 +66,42 @@ func BenchmarkAccessModel(b *testing.B) {
 		}
 	}
 }
+
+// What a decision costs that finds no policy in memory: of an organization that has
+// nothing of its own, and of one that has all that it may have.
+func BenchmarkColdDecision(b *testing.B) {
+	svc := open(b, func(c *user.Config) { c.Now = time.Now })
+	ann := svc.signUp(b, "ann@example.com")
+	cold := func(b *testing.B) {
+		b.Helper()
+		b.ReportAllocs()
+		for b.Loop() {
+			svc.ForgetPolicies()
+			if err := svc.Authorize(b.Context(), ann.p, "data.records.write"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.Run("plain", cold)
+	for i := range 50 {
+		role := user.NewRole{Name: fmt.Sprint("role", i)}
+		for j := range 10 {
+			role.Permissions = append(role.Permissions, fmt.Sprintf("data.r%d.p%d", i, j))
+		}
+		_, err := svc.CreateRole(b.Context(), ann.p, role)
+		noError(b, err)
+	}
+	for i := range 200 {
+		_, err := svc.CreateAccessRule(b.Context(), ann.p, user.NewAccessRule{
+			Role: fmt.Sprint("role", i%50), Permission: fmt.Sprintf("host.r%d.*", i), Effect: user.Allow,
+		})
+		noError(b, err)
+	}
+	for i := range 100 {
+		_, err := svc.CreateTeam(b.Context(), ann.p, user.NewTeam{Name: fmt.Sprint("team", i), Roles: []string{fmt.Sprint("role", i%50)}})
+		noError(b, err)
+	}
+	b.Run("700 rules", cold)
+	n, bytes := svc.PoliciesInMemory()
+	b.Logf("%d policy, taken for %d bytes", n, bytes)
+}

@@ -10,16 +10,17 @@ import (
 
 // policy is the rules of one organization at one version, ready for questions.
 // It is not changed after it was made, but for when it was last found current.
+// What each decision reads comes first, in 64 bytes.
 type policy struct {
-	hash     uint64
-	tenant   platform.TenantID
-	snapshot snapshot
-	checked  atomic.Int64 // when version was last found current, in µs
-	index    *index
-	model    *modelPolicy // set where Config.AccessModel decides, in place of index
-	used     atomic.Bool  // since room was last made
-	version  int64
-	size     int
+	hash    uint64
+	tenant  platform.TenantID
+	seen    oneSnapshot
+	checked atomic.Int64 // when version was last found current, in µs
+	index   *index       // nil where Config.AccessModel decides
+	used    atomic.Bool  // since room was last made
+	model   *modelPolicy
+	version int64
+	size    int
 }
 
 // policySize is what a policy takes besides its index: the struct, the name of

@@ -64,12 +64,11 @@ func (p *patterns) add(pattern string, who int) {
 }
 
 // complete ends the adding.
-func (p *patterns) complete() *patterns {
+func (p *patterns) complete() {
 	for permission, set := range p.exact {
 		p.byPrefix(permission, &set)
 		p.exact[permission] = set
 	}
-	return p
 }
 
 // of adds to found the subjects that have a pattern which grants the permission,
@@ -111,15 +110,16 @@ func (p *patterns) long(permission string, found *subjects) {
 
 // sharedIndex is the roles that every organization has, compiled once.
 type sharedIndex struct {
-	roles    map[string]int // the role's bit
+	names    []string       // by the role's bit
+	roles    map[string]int // the bit by name
 	patterns *patterns
 	owner    uint64
 }
 
 func compileShared(roles map[string][]string) *sharedIndex {
 	x := &sharedIndex{roles: make(map[string]int, len(roles)), patterns: newPatterns()}
-	for _, name := range sortedKeys(roles) {
-		bit := len(x.roles)
+	x.names = sortedKeys(roles)
+	for bit, name := range x.names {
 		x.roles[name] = bit
 		for _, p := range roles[name] {
 			x.patterns.add(p, bit)
@@ -128,6 +128,20 @@ func compileShared(roles map[string][]string) *sharedIndex {
 	x.patterns.complete()
 	x.owner = 1 << x.roles[RoleOwner]
 	return x
+}
+
+// role returns the bit of a role. Few names are compared faster than hashed.
+func (x *sharedIndex) role(name string) (bit int, ok bool) {
+	if len(x.names) > 8 {
+		bit, ok = x.roles[name]
+		return bit, ok
+	}
+	for bit, n := range x.names {
+		if n == name {
+			return bit, true
+		}
+	}
+	return 0, false
 }
 
 // index answers questions about one organization without looking at one rule
@@ -232,7 +246,7 @@ func (x *index) addMembers(r *ruleset, reach func(...subject) subjects) {
 // held returns what somebody with the roles is.
 func (x *index) held(roles []string, user string) (set subjects) {
 	for _, name := range roles {
-		if n, ok := x.shared.roles[name]; ok {
+		if n, ok := x.shared.role(name); ok {
 			set[0] |= 1 << n
 		} else if own, ok := x.roles[name]; ok {
 			set.join(&own)
@@ -255,7 +269,7 @@ func (x *index) allows(roles []string, user, permission string, r *Resource) boo
 		x.allow.of(permission, &by)
 	}
 	allowed := held.meets(&by)
-	if x.limited == nil && x.deny == nil || held[0]&x.shared.owner != 0 && allowed {
+	if x.limited == nil && x.deny == nil || held[0]&x.shared.owner != 0 { // an owner has "*"
 		return allowed
 	}
 	return x.withRules(allowed, &held, permission, r)
@@ -264,8 +278,7 @@ func (x *index) allows(roles []string, user, permission string, r *Resource) boo
 // withRules goes on where the organization has rules that deny, or that are
 // limited to resources.
 func (x *index) withRules(allowed bool, held *subjects, permission string, r *Resource) bool {
-	owner := held[0]&x.shared.owner != 0
-	if x.deny != nil && !owner {
+	if x.deny != nil {
 		var by subjects
 		x.deny.of(permission, &by)
 		if held.meets(&by) {
@@ -277,11 +290,10 @@ func (x *index) withRules(allowed bool, held *subjects, permission string, r *Re
 		if !l.who.meets(held) || !platform.Grants(l.pattern, permission) || !l.scope.concerns(r.Type, r.ID) {
 			continue
 		}
-		if l.effect == Allow {
-			allowed = true
-		} else if !owner {
+		if l.effect == Deny {
 			return false
 		}
+		allowed = true
 	}
 	return allowed
 }

@@ -154,7 +154,7 @@ func (r *ruleset) reach(from ...subject) []reached {
 	for _, s := range from {
 		add(s, nil)
 	}
-	for i := 0; i < len(all); i++ {
+	for i := 0; i < len(all); i++ { //nolint:intrange // all grows meanwhile
 		for _, next := range r.links[all[i].subject] {
 			add(next, all[i].via)
 		}

@@ -62,6 +62,23 @@ func (e *versions) current(st snapshot) bool {
 	return true
 }
 
+// oneSnapshot is a snapshot of one counter and of the one for everything.
+type oneSnapshot struct {
+	slot       uint16
+	value, all uint64
+}
+
+// snapshotOne returns the state of the counter of a key.
+func (e *versions) snapshotOne(key string) oneSnapshot {
+	slot := e.slot(key)
+	return oneSnapshot{slot: slot, value: e.slots[slot].Load(), all: e.slots[everything].Load()}
+}
+
+// currentOne is current for one counter.
+func (e *versions) currentOne(s oneSnapshot) bool {
+	return e.slots[s.slot].Load() == s.value && e.slots[everything].Load() == s.all
+}
+
 // raise raises the counters of keys, and the total before them: who takes a
 // snapshot after reading sees either the old counter, and is stale, or that the
 // total has moved since before the read.
