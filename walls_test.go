@@ -69,7 +69,7 @@ var acrossTenants = map[string]string{
 	"user/factor_policy.go user_memberships":       "user.factors",
 	"user/factor_policy.go user_organizations":     "user.factors", // joined by the membership's tenant
 	"user/idempotency.go user_memberships":         "user.repeated",
-	"user/invitation.go user_invitations":          "user.invitation",
+	"user/invitation_accept.go user_invitations":   "user.invitation",
 	"user/login.go user_memberships":               "user.sign-in",
 	"user/login.go user_organizations":             "user.sign-in", // joined by the membership's tenant
 }

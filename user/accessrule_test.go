@@ -212,7 +212,7 @@ func TestNoSelfEscalation(t *testing.T) {
 	annMember := mustMember(t, b, ann)
 	noError(t, b.AddTeamMember(ctx, platform.System(ann.p.Tenant, "host"), careful, annMember.ID))
 	b.may(t, ann.p, "user.roles.write", true)
-	want(t, b.RemoveMember(ctx, ann.p, annMember.ID), platform.KindConflict, "last_owner")
+	want(t, b.LeaveOrganization(ctx, ann.p, ann.p.Tenant), platform.KindConflict, "last_owner")
 	noError(t, b.DeleteAccessRule(ctx, ann.p, denies.ID))
 }
 

@@ -182,5 +182,5 @@ func TestAPIKeyLimits(t *testing.T) {
 	}
 	m, err := b.Member(t.Context(), ann.p, ann.p.Subject)
 	noError(t, err)
-	want(t, b.RemoveMember(t.Context(), p, m.ID), platform.KindForbidden, "above_own_rights")
+	want(t, b.RemoveMember(t.Context(), p, m.ID), platform.KindForbidden, "own_membership")
 }

@@ -137,6 +137,14 @@ var auditCauses = map[string]auditCase{
 		_, err := b.LogIn(ctx, user.LogIn{Email: "ann@example.com", Password: goodPassword})
 		return err
 	}},
+	"member.left": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		m, err := auditedMember(ctx, b, ann)
+		if err != nil {
+			return err
+		}
+		_, err = b.UpdateMember(ctx, ann.p, m.ID, user.MemberChange{Roles: []string{user.RoleOwner}})
+		return errors.Join(err, b.LeaveOrganization(ctx, ann.p, ann.p.Tenant))
+	}},
 	"member.removed": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
 		m, err := auditedMember(ctx, b, ann)
 		return errors.Join(err, b.RemoveMember(ctx, ann.p, m.ID))
@@ -168,6 +176,11 @@ var auditCauses = map[string]auditCase{
 	}},
 	"organization.status_changed": {platform.PrincipalSystem, func(ctx context.Context, b *bundle, ann person) error {
 		return b.SetOrganizationStatus(ctx, ann.p.Tenant, user.Suspended)
+	}},
+	"organization.transferred": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		m, err := auditedMember(ctx, b, ann)
+		_, transferred := b.TransferOrganization(ctx, ann.p, user.Transfer{Member: m.ID})
+		return errors.Join(err, transferred)
 	}},
 	"password.changed": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
 		password := user.Secret("another tractor 8 umbrella")

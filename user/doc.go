@@ -116,6 +116,16 @@
 // Config.AccessModel gives it a matcher, and a test holds the two equal where
 // none does. docs/authorization.md says more.
 //
+// # Invitations, leaving and ownership
+//
+// A person without an account accepts an invitation by its token alone: the
+// account, the membership and the session are made in one transaction, the
+// address is verified, since the token was in a mail to it, and there is no
+// organization of their own. A person with an account signs in first: a token
+// signs nobody in. A member leaves by themselves, and the last active owner
+// cannot: an owner transfers the organization to another member, with a sign-in
+// of the last 15 minutes.
+//
 // # Audit
 //
 // Every security event has its record in the transaction of its effect, but

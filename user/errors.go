@@ -37,3 +37,12 @@ func errNoMail() error {
 func field(path, code, detail string) error {
 	return platform.Invalid(platform.Field{Path: path, Code: code, Detail: detail})
 }
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -228,7 +228,7 @@ func TestSchemas(t *testing.T) {
 	refused := []string{"me.totp.confirm", "me.totp.remove", "me.recoveryCodes.create", "me.passkeys.options", "me.passkeys.create"} // to who has no factor
 	checked := 0
 	for _, r := range b.Routes() {
-		if strings.Contains(r.Path, "{id}") || strings.HasPrefix(r.Operation, "auth.") || r.Stream || r.Operation == "invitations.accept" || slices.Contains(refused, r.Operation) {
+		if strings.Contains(r.Path, "{id}") || strings.HasPrefix(r.Operation, "auth.") || r.Stream || strings.Contains(bodies[r.Operation], "TOKEN") || strings.Contains(bodies[r.Operation], "MEM") || slices.Contains(refused, r.Operation) {
 			continue
 		}
 		credential := ann.Tokens.Access

@@ -52,6 +52,10 @@ func TestEveryOperationHonoursTheKey(t *testing.T) {
 	other := send[object](t, h, ann.Tokens.Access, "POST", "/v1/organizations", `{"name":"Other"}`, 201)
 	send[object](t, h, ann.Tokens.Access, "POST", "/v1/invitations", `{"email":"ben@example.com","roles":["admin"]}`, 201)
 	token := string(mail.to(t, "ben@example.com"))
+	send[object](t, h, ann.Tokens.Access, "POST", "/v1/invitations", `{"email":"gil@example.com","roles":["viewer"]}`, 201)
+	joins := string(mail.to(t, "gil@example.com"))
+	heir := b.signUp(t, "heir@example.com")
+	_, ownedMember := b.join(t, heir.p, "owned@example.com", user.RoleViewer)
 	cases := map[string]struct {
 		credential user.Secret
 		path       string
@@ -89,6 +93,13 @@ func TestEveryOperationHonoursTheKey(t *testing.T) {
 		"invitations.create": {
 			ann.Tokens.Access, "/v1/invitations", `{"email":"fay@example.com","roles":["viewer"]}`, `{"email":"fay@example.com","roles":["admin"]}`, nil, 201,
 		},
+		"auth.invitation": {
+			"", "/v1/auth/invitation", fmt.Sprintf(`{"token":%q,"name":"Gil","password":%q}`, joins, goodPassword),
+			fmt.Sprintf(`{"token":%q,"name":"Gus","password":%q}`, joins, goodPassword), []string{"access_token", "refresh_token"}, 200,
+		},
+		"organizations.transfer": {
+			heir.Tokens.Access, "/v1/organization/transfer", fmt.Sprintf(`{"member":%q}`, ownedMember.ID), fmt.Sprintf(`{"member":%q,"leave":true}`, ownedMember.ID), nil, 200,
+		},
 		"invitations.accept": {ben.Tokens.Access, "/v1/invitations/accept", fmt.Sprintf(`{"token":%q}`, token), "", nil, 200},
 	}
 	for _, r := range b.Routes() {
@@ -121,7 +132,7 @@ func TestEveryOperationHonoursTheKey(t *testing.T) {
 				t.Errorf("second calls have effects:\n%s\n%s", before, after)
 			}
 			contents := b.place.Contents(t)
-			for _, secret := range append(member(t, first, c.secrets), text, goodPassword, token) {
+			for _, secret := range append(member(t, first, c.secrets), text, goodPassword, token, joins) {
 				if strings.Contains(contents, secret) || strings.Contains(contents, fmt.Sprintf("%x", secret)) {
 					t.Errorf("%s is readable in the store", secret)
 				}

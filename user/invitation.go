@@ -2,7 +2,6 @@ package user
 
 import (
 	"context"
-	"database/sql"
 	"strings"
 	"time"
 
@@ -225,154 +224,10 @@ func (s *Service) RevokeInvitation(ctx context.Context, p platform.Principal, id
 	}, store.Reserved)
 }
 
-// AcceptInvitation makes the signed-in user a member of the organization that
-// invited their address. The token was in a mail to that address, so the
-// address is verified from then on. A token works once. One that is unknown,
-// used, revoked or expired is the same [platform.KindNotFound]. The invitation
-// is void if whoever made it could not make it any more.
-func (s *Service) AcceptInvitation(ctx context.Context, p platform.Principal, token Secret, keys ...*platform.IdempotencyKey) (Member, platform.TenantID, error) {
-	if p.Kind != platform.PrincipalUser {
-		return Member{}, "", errUserNeeded()
-	}
-	id, secret, ok := parseToken(invitationPrefix, "inv", secretSize, token)
-	if !ok {
-		return Member{}, "", platform.NotFound("invitation")
-	}
-	tenant, err := s.inviter(ctx, id, secret)
-	if err != nil {
-		return Member{}, "", err
-	}
-	limits, err := s.cfg.Limits.Of(ctx, tenant)
-	if err != nil {
-		return Member{}, "", err
-	}
-	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "invitations.accept", string(token))
-	if err != nil {
-		return Member{}, "", err
-	}
-	var out keptMember
-	err = s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
-		if replayed, err := call.Begin(ctx, tx, &out); err != nil || replayed {
-			return err
-		}
-		now := fromMicros(micros(s.now()))
-		// The account comes first, see hold.go; what fails below undoes it.
-		if err := verifyEmail(ctx, tx, p.Subject, now); err != nil {
-			return err
-		}
-		if err := lockOrganization(ctx, tx, tenant); err != nil {
-			return err
-		}
-		fresh, err := changedOne(ctx, tx, `UPDATE user_invitations SET accepted_at = ?, accepted_by = ?
-			WHERE tenant = ? AND id = ? AND accepted_at = 0 AND revoked_at = 0 AND expires_at > ?`,
-			micros(now), p.Subject, string(tenant), id, micros(now))
-		if err != nil {
-			return err
-		}
-		if !fresh {
-			return platform.NotFound("invitation")
-		}
-		inv, err := scanInvitation(tx.QueryRow(ctx, `SELECT `+invitationColumns+` FROM user_invitations WHERE tenant = ? AND id = ?`, string(tenant), id))
-		if err != nil {
-			return err
-		}
-		u, err := userByID(ctx, tx, p.Subject)
-		if err != nil {
-			return err
-		}
-		if u.Email != inv.Email {
-			return platform.Errorf(platform.KindForbidden, "other_email", "the invitation is for another e-mail address")
-		}
-		if err := s.stillInvites(ctx, tx, inv); err != nil {
-			return err
-		}
-		var members int
-		if err := tx.QueryRow(ctx, `SELECT count(*)`+memberTables+` AND m.user_id = ?`, string(tenant), u.ID).Scan(&members); err != nil {
-			return err
-		}
-		if members > 0 {
-			return platform.Errorf(platform.KindConflict, "already_member", "you are a member already")
-		}
-		// The invitation has held the place, but the plan may be a smaller one now.
-		if all, _, err := seats(ctx, tx, tenant, now); err != nil {
-			return err
-		} else if limits.Members >= 0 && all >= limits.Members {
-			return platform.OverLimit(limitMembers, limits.Members)
-		}
-		m := Member{
-			ID: s.newID("mem"), UserID: u.ID, Email: u.Email, Name: u.Name, Roles: inv.Roles,
-			Status: Active, CreatedAt: now, UpdatedAt: now,
-		}
-		if err := insertMembership(ctx, tx, tenant, m.ID, m.UserID, m.Roles, now); err != nil {
-			return err
-		}
-		if err := s.record(ctx, tx, tenant, byPrincipal(p), "invitation.accepted", id, map[string]string{"membership": m.ID}); err != nil {
-			return err
-		}
-		if err := s.emit(ctx, tx, tenant, "user.member.joined", u.ID, p, memberEvent{
-			MembershipID: m.ID, UserID: u.ID, Roles: m.Roles, InvitationID: id,
-		}); err != nil {
-			return err
-		}
-		out = keptMember{m, tenant}
-		return call.Keep(ctx, tx, out)
-	})
-	if err != nil {
-		return Member{}, "", err
-	}
-	s.changed(ctx, userKey(p.Subject))
-	return out.Member, out.Organization, nil
-}
-
-// inviter returns the tenant of an invitation whose secret is right.
-func (s *Service) inviter(ctx context.Context, id string, secret []byte) (platform.TenantID, error) {
-	var (
-		tenant platform.TenantID
-		hash   []byte
-	)
-	err := s.db.AcrossTenants(ctx, s.cross.invitation, func(ctx context.Context, tx store.CrossTx) error {
-		if err := tx.QueryRow(ctx, `SELECT tenant, token_hash FROM user_invitations WHERE id = ?`, id).Scan(&tenant, &hash); err != nil {
-			return err
-		}
-		mailed, err := mailedInvitation(ctx, tx, id, secret)
-		if err == nil && !mailed && !hashAmong(hash, hashSecret(secret)) {
-			err = sql.ErrNoRows
-		}
-		return err
-	}, store.ReadOnly)
-	return tenant, notFound(err, "invitation")
-}
-
 // invitationOpen reports whether an invitation can still be accepted.
 func invitationOpen(ctx context.Context, tx store.Queries, tenant platform.TenantID, id string) (bool, error) {
 	var open int
 	err := tx.QueryRow(ctx, `SELECT count(*) FROM user_invitations WHERE tenant = ? AND id = ? AND accepted_at = 0 AND revoked_at = 0`,
 		string(tenant), id).Scan(&open)
 	return open > 0, err
-}
-
-// stillInvites refuses an invitation of someone who has left, or has lost what
-// it grants. One that a system principal made, which no user invites with, stays
-// good.
-func (s *Service) stillInvites(ctx context.Context, tx store.Tx, inv Invitation) error {
-	by, err := rolesOf(ctx, tx, inv.Organization, inv.InvitedBy)
-	if err != nil {
-		return err
-	}
-	r, err := s.rightsOfUser(ctx, tx, inv.Organization, inv.InvitedBy, by)
-	if err != nil {
-		return err
-	}
-	mayInvite := r.coverRoles(inv.Roles) && r.cover([]string{permInvitationsWrite})
-	if inv.InvitedBy != "" && !mayInvite {
-		return platform.NotFound("invitation")
-	}
-	org, err := organizationOf(ctx, tx, inv.Organization)
-	if err != nil {
-		return err
-	}
-	if org.Status != Active {
-		return platform.NotFound("invitation")
-	}
-	return nil
 }

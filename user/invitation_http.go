@@ -39,6 +39,26 @@ type acceptInput struct {
 	}
 }
 
+type joinInput struct {
+	Body struct {
+		Token    string `json:"token" maxLength:"300" doc:"That of the mail"`
+		Name     string `json:"name" maxLength:"400" example:"Ben"`
+		Password string `json:"password,omitempty" maxLength:"256" doc:"8 to 256 characters; absent makes an account without one"`
+	}
+}
+
+type invitationPreviewWire struct {
+	Organization string    `json:"organization" doc:"Name of the organization that invites" example:"Ann & Co"`
+	InvitedBy    string    `json:"invited_by,omitempty" doc:"Name of the person who invites" example:"Ann"`
+	Email        string    `json:"email" doc:"The invited address"`
+	ExpiresAt    time.Time `json:"expires_at"`
+	HasAccount   bool      `json:"has_account" doc:"Whether the address has an account: sign in to it and accept; else join by auth.invitation"`
+}
+
+func wireInvitationPreview(p InvitationPreview) invitationPreviewWire {
+	return invitationPreviewWire(p)
+}
+
 type acceptedWire struct {
 	Organization string     `json:"organization" doc:"Sign in to it with auth.switch"`
 	Member       memberWire `json:"member"`
@@ -70,6 +90,16 @@ func (s *Service) routeInvitations(api *rest.API) {
 		as(func(ctx context.Context, p platform.Principal, in *idInput) (*noOutput, error) {
 			return &noOutput{}, s.RevokeInvitation(ctx, p, in.ID)
 		}))
+	s.routeAcceptance(api)
+}
+
+// routeAcceptance has the operations of who holds an invitation's token.
+func (s *Service) routeAcceptance(api *rest.API) {
+	rest.Handle(api, postAgain("invitations.preview", "/v1/invitations/preview", "Look at an invitation before accepting it", platform.Public(), http.StatusOK),
+		func(ctx context.Context, in *acceptInput) (*output[invitationPreviewWire], error) {
+			preview, err := s.PreviewInvitation(ctx, Secret(in.Body.Token))
+			return found(preview, err, wireInvitationPreview)
+		})
 	rest.Handle(api, post("invitations.accept", "/v1/invitations/accept", "Accept an invitation to one's e-mail address", platform.Account(), http.StatusOK),
 		asPerson(func(ctx context.Context, p platform.Principal, in *acceptInput) (*output[acceptedWire], error) {
 			m, org, err := s.AcceptInvitation(ctx, p, Secret(in.Body.Token), rest.IdempotencyKey(ctx))
@@ -78,4 +108,9 @@ func (s *Service) routeInvitations(api *rest.API) {
 			}
 			return &output[acceptedWire]{acceptedWire{Organization: string(org), Member: wireMember(m)}}, nil
 		}))
+	rest.Handle(api, post("auth.invitation", "/v1/auth/invitation", "Accept an invitation as a new person: an account, a membership and tokens", platform.Public(), http.StatusOK),
+		func(ctx context.Context, in *joinInput) (*signedInOutput, error) {
+			out, err := s.JoinByInvitation(ctx, Joining{Token: Secret(in.Body.Token), Name: in.Body.Name, Password: Secret(in.Body.Password)}, rest.IdempotencyKey(ctx))
+			return signedInAnswer(out, err)
+		})
 }

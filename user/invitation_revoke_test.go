@@ -74,7 +74,7 @@ func TestInvitationsEndWithTheirMaker(t *testing.T) {
 				if slices.Contains(stay, by) {
 					noError(t, err)
 				} else {
-					want(t, err, platform.KindNotFound, "")
+					want(t, err, platform.KindConflict, "invitation_revoked")
 				}
 			}
 		})

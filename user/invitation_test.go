@@ -31,7 +31,7 @@ func TestInvitationOnce(t *testing.T) {
 				mu.Unlock()
 				return
 			}
-			want(t, err, platform.KindNotFound, "not_found")
+			want(t, err, platform.KindConflict, "invitation_used")
 		})
 	}
 	wg.Wait()
@@ -50,24 +50,24 @@ func TestInvitationEnds(t *testing.T) {
 		noError(t, err)
 		return inv, token
 	}
-	refused := func(p platform.Principal, token user.Secret, kind platform.Kind) {
+	refused := func(p platform.Principal, token user.Secret, kind platform.Kind, code string) {
 		t.Helper()
 		_, _, err := b.AcceptInvitation(t.Context(), p, token)
-		want(t, err, kind, "")
+		want(t, err, kind, code)
 	}
 	_, older := fresh()
 	inv, token := fresh()
-	refused(ben.p, older, platform.KindNotFound) // the newer one took its place
-	refused(cyd.p, token, platform.KindForbidden)
+	refused(ben.p, older, platform.KindConflict, "invitation_revoked") // the newer one took its place
+	refused(cyd.p, token, platform.KindForbidden, "other_email")
 	noError(t, b.RevokeInvitation(t.Context(), ann.p, inv.ID))
 	want(t, b.RevokeInvitation(t.Context(), ann.p, inv.ID), platform.KindNotFound, "")
-	refused(ben.p, token, platform.KindNotFound)
+	refused(ben.p, token, platform.KindConflict, "invitation_revoked")
 
 	_, token = fresh()
-	refused(ben.p, token[:len(token)-2]+"AA", platform.KindNotFound)
-	refused(ben.p, "it_nonsense", platform.KindNotFound)
+	refused(ben.p, token[:len(token)-2]+"AA", platform.KindNotFound, "")
+	refused(ben.p, "it_nonsense", platform.KindNotFound, "")
 	b.clock.Advance(7 * day)
-	refused(ben.p, token, platform.KindNotFound)
+	refused(ben.p, token, platform.KindConflict, "invitation_expired")
 	if open, _, err := b.Invitations(t.Context(), ann.p, 0, ""); err != nil || len(open) != 0 {
 		t.Errorf("open: %+v, %v", open, err)
 	}
@@ -84,7 +84,7 @@ func TestInvitationNeedsItsInviter(t *testing.T) {
 	_, err = b.UpdateMember(t.Context(), ann.p, m.ID, roles(user.RoleMember))
 	noError(t, err)
 	_, _, err = b.AcceptInvitation(t.Context(), dee.p, token)
-	want(t, err, platform.KindNotFound, "")
+	want(t, err, platform.KindConflict, "invitation_revoked")
 	_, err = b.UpdateMember(t.Context(), ann.p, m.ID, roles(user.RoleAdmin))
 	noError(t, err)
 	_, _, err = b.AcceptInvitation(t.Context(), dee.p, token)

@@ -26,6 +26,8 @@ var bodies = map[string]string{
 	"members.update":         `{"roles":["viewer"]}`,
 	"invitations.create":     `{"email":"zoe@example.com","roles":["viewer"]}`,
 	"invitations.accept":     `{"token":"TOKEN"}`,
+	"invitations.preview":    `{"token":"TOKEN"}`,
+	"organizations.transfer": `{"member":"MEM"}`,
 	"roles.create":           `{"name":"x","permissions":["data.records.read"]}`,
 	"roles.update":           `{"description":"x"}`,
 	"apiKeys.create":         `{"name":"x","scopes":["data.records.read"]}`,
@@ -38,6 +40,11 @@ var bodies = map[string]string{
 	"accessRules.create":     `{"role":"viewer","permission":"data.records.read","effect":"deny"}`,
 	"authorize.check":        `{"checks":[{"permission":"data.records.read"}]}`,
 	"authorize.explain":      `{"permission":"data.records.read"}`,
+}
+
+// body is the body of an operation about a thing of this id.
+func body(operation, id string) string {
+	return strings.NewReplacer("ORG", id, "MEM", id).Replace(bodies[operation])
 }
 
 // A viewer who runs every route gets 403 where the role does not reach.
@@ -92,7 +99,8 @@ func TestIsolation(t *testing.T) {
 		"teams.members.add": team.ID, "teams.members.remove": team.ID, "accessRules.get": rule.ID, "accessRules.delete": rule.ID,
 		"invitations.get": inv.ID, "invitations.revoke": inv.ID, "roles.get": role.ID, "roles.update": role.ID, "roles.delete": role.ID,
 		"apiKeys.get": key.ID, "apiKeys.rotate": key.ID, "apiKeys.revoke": key.ID, "auth.switch": string(ben.p.Tenant),
-		"me.emails.remove": "ben@example.com",
+		"me.emails.remove":       "ben@example.com",
+		"organizations.transfer": benMember.ID, "me.organizations.leave": string(ben.p.Tenant),
 	}
 	reads := []string{"me.get", "me.factors.get", "me.sessions.list", "organizations.get", "organizations.list", "members.list", "invitations.list", "roles.list", "apiKeys.list",
 		"audit.list", "audit.head", "audit.verify", "audit.retention.get", "audit.export", "me.securityEvents.list"}
@@ -109,7 +117,7 @@ func TestIsolation(t *testing.T) {
 		// A half-done sign-in neither, and one's factors have no id.
 		"auth.factor.options", "auth.factor.enroll", "auth.factor.verify", "me.totp.confirm", "me.totp.remove", "me.recoveryCodes.create",
 		"auth.passkey.options", "auth.passkey.verify", "me.passkeys.options", "me.passkeys.create",
-		"invitations.accept", "auth.signup", "auth.login", "auth.refresh", "jwks", "auth.logout"}
+		"invitations.accept", "invitations.preview", "auth.invitation", "auth.signup", "auth.login", "auth.refresh", "jwks", "auth.logout"}
 
 	bens := []string{ben.User.ID, "ben@example.com", string(ben.p.Tenant), ben.p.Credential, benMember.ID, role.ID, "bens-role", key.ID, "bens-key", inv.ID, "cyd@example.com", team.ID, "bens-team", rule.ID}
 	snapshot := func() (all string) {
@@ -129,7 +137,7 @@ func TestIsolation(t *testing.T) {
 		case hasID:
 			random := strings.SplitN(id, "_", 2)[0] + "_00000000000000000000000000"
 			ask := func(id string) (int, string) {
-				return call(t, h, ann.Tokens.Access, r.Method, strings.ReplaceAll(r.Path, "{id}", id), strings.ReplaceAll(bodies[r.Operation], "ORG", id))
+				return call(t, h, ann.Tokens.Access, r.Method, strings.ReplaceAll(r.Path, "{id}", id), body(r.Operation, id))
 			}
 			status, answer := ask(id)
 			status2, answer2 := ask(random)
@@ -161,10 +169,10 @@ func TestIsolation(t *testing.T) {
 	// The same calls are good ones when the owner of the ids makes them.
 	for _, r := range b.Routes() {
 		id, ok := theirs[r.Operation]
-		if !ok || slices.Contains([]string{"me.passkeys.remove", "me.sessions.revoke", "me.emails.remove", "members.update", "members.remove", "apiKeys.revoke", "roles.delete", "teams.delete", "teams.members.add", "teams.members.remove", "accessRules.delete"}, r.Operation) {
+		if !ok || slices.Contains([]string{"me.passkeys.remove", "me.sessions.revoke", "me.emails.remove", "members.update", "members.remove", "apiKeys.revoke", "roles.delete", "organizations.transfer", "me.organizations.leave", "teams.delete", "teams.members.add", "teams.members.remove", "accessRules.delete"}, r.Operation) {
 			continue // they would end what the others need; TestHTTP makes them
 		}
-		status, answer := call(t, h, ben.Tokens.Access, r.Method, strings.ReplaceAll(r.Path, "{id}", id), strings.ReplaceAll(bodies[r.Operation], "ORG", id))
+		status, answer := call(t, h, ben.Tokens.Access, r.Method, strings.ReplaceAll(r.Path, "{id}", id), body(r.Operation, id))
 		if status >= 300 {
 			t.Errorf("%s: %d %s for the owner", r.Operation, status, answer)
 		}

@@ -169,7 +169,7 @@ func TestInvitationAcceptedAtOnce(t *testing.T) {
 	ben := b.signUp(t, "ben@example.com")
 	_, token, err := b.Invite(t.Context(), ann.p, user.NewInvitation{Email: "ben@example.com", Roles: []string{user.RoleMember}})
 	noError(t, err)
-	accepted := atOnce(t, 16, "not_found", func(int) error {
+	accepted := atOnce(t, 16, "invitation_used", func(int) error {
 		return third(b.AcceptInvitation(context.Background(), ben.p, token))
 	})
 	members, err := b.Members(t.Context(), ann.p)

@@ -185,73 +185,9 @@ func (s *Service) UpdateMember(ctx context.Context, p platform.Principal, id str
 	return m, nil
 }
 
-// RemoveMember ends a membership with its sessions, API keys and open
-// invitations. The roles that
-// the member has may not exceed the principal's own rights, unless it is the
-// signed-in user who leaves; an owner must remain.
-func (s *Service) RemoveMember(ctx context.Context, p platform.Principal, id string) error {
-	if err := s.Authorize(ctx, p, permMembersWrite); err != nil {
-		return err
-	}
-	var m Member
-	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		rights, err := s.lockRights(ctx, tx, p)
-		if err != nil {
-			return err
-		}
-		if m, err = memberByID(ctx, tx, p.Tenant, id); err != nil {
-			return err
-		}
-		leaves := m.UserID == p.Subject && p.Kind == platform.PrincipalUser
-		if !leaves && !rights.coverMember(m) {
-			return errAboveOwn()
-		}
-		if _, err := tx.Exec(ctx, `DELETE FROM user_memberships WHERE tenant = ? AND id = ?`, string(p.Tenant), id); err != nil {
-			return err
-		}
-		if err := ownerRemains(ctx, tx, p.Tenant); err != nil {
-			return err
-		}
-		if err := s.endSessions(ctx, tx, m.UserID, p.Tenant, ""); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, `UPDATE user_api_keys SET revoked_at = ? WHERE tenant = ? AND user_id = ? AND revoked_at = 0`,
-			micros(s.now()), string(p.Tenant), m.UserID); err != nil {
-			return err
-		}
-		if err := s.revokeOffers(ctx, tx, p.Tenant, byPrincipal(p), offers{user: m.UserID}); err != nil {
-			return err
-		}
-		if err := s.record(ctx, tx, p.Tenant, byPrincipal(p), "member.removed", m.ID, map[string]string{"user": m.UserID}); err != nil {
-			return err
-		}
-		return s.emit(ctx, tx, p.Tenant, "user.member.removed", m.UserID, p, memberEvent{MembershipID: m.ID, UserID: m.UserID})
-	}, store.Reserved)
-	if err != nil {
-		return err
-	}
-	s.changed(ctx, userKey(m.UserID), tenantKey(p.Tenant)) // which knows the teams of its members
-	return nil
-}
-
 func memberByID(ctx context.Context, tx store.Tx, tenant platform.TenantID, id string) (Member, error) {
 	m, err := scanMember(tx.QueryRow(ctx, `SELECT `+memberColumns+memberTables+` AND m.id = ?`, string(tenant), id))
 	return m, notFound(err, "member")
-}
-
-// ownerRemains looks after the change, in a transaction that holds the
-// organization (lockRights).
-func ownerRemains(ctx context.Context, tx store.Tx, tenant platform.TenantID) error {
-	var owners int
-	err := tx.QueryRow(ctx, `SELECT count(*) FROM user_memberships m JOIN user_accounts a ON a.id = m.user_id
-		WHERE m.tenant = ? AND m.status = 'active' AND a.status = 'active' AND m.roles LIKE '%"`+RoleOwner+`"%'`, string(tenant)).Scan(&owners)
-	if err != nil {
-		return err
-	}
-	if owners == 0 {
-		return platform.Errorf(platform.KindConflict, "last_owner", "an organization keeps at least one active owner")
-	}
-	return nil
 }
 
 // maxMemberRoles bounds the roles of one member.

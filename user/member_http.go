@@ -50,7 +50,7 @@ func (s *Service) routeMembers(api *rest.API) {
 			m, err := s.UpdateMember(ctx, p, in.ID, MemberChange{Roles: in.Body.Roles, Status: (*Status)(in.Body.Status)})
 			return found(m, err, wireMember)
 		}))
-	rest.Handle(api, remove("members.remove", "/v1/members/{id}", "Remove a member, or leave", platform.Require(permMembersWrite)),
+	rest.Handle(api, remove("members.remove", "/v1/members/{id}", "Remove another member", platform.Require(permMembersWrite)),
 		as(func(ctx context.Context, p platform.Principal, in *memberInput) (*noOutput, error) {
 			return &noOutput{}, s.RemoveMember(ctx, p, in.ID)
 		}))

@@ -83,9 +83,7 @@ func TestRemoveMember(t *testing.T) {
 	_, err = b.Verify(t.Context(), string(key))
 	want(t, err, platform.KindUnauthenticated, "")
 	// One may leave.
-	back, err := b.Member(t.Context(), ann.p, ben.Subject)
-	noError(t, err)
-	noError(t, b.RemoveMember(t.Context(), ben, back.ID))
+	noError(t, b.LeaveOrganization(t.Context(), ben, ann.p.Tenant))
 }
 
 func TestNoEscalation(t *testing.T) {
@@ -111,6 +109,10 @@ func TestNoEscalation(t *testing.T) {
 		"key grants admin":       second(b.UpdateMember(ctx, narrow, cyd.ID, roles(user.RoleAdmin))),
 		"key invites an owner":   second(invite(b, narrow, user.RoleOwner)),
 		"rotates an owner's key": third(b.RotateAPIKey(ctx, admin, key.ID, 0)),
+		"removes itself":         b.RemoveMember(ctx, admin, adminMember.ID),
+		"takes the ownership":    second(b.TransferOrganization(ctx, admin, user.Transfer{Member: cyd.ID})),
+		"key takes ownership":    second(b.TransferOrganization(ctx, narrow, user.Transfer{Member: cyd.ID})),
+		"key leaves":             b.LeaveOrganization(ctx, narrow, narrow.Tenant),
 		"own roles":              second(b.UpdateMember(ctx, admin, adminMember.ID, roles(user.RoleAdmin, user.RoleMember))),
 		"own roles of an owner":  second(b.UpdateMember(ctx, ann.p, annMember.ID, roles(user.RoleOwner, user.RoleMember))),
 		"key does account work":  second(b.UpdateMe(ctx, narrow, user.MeChange{})),
@@ -148,7 +150,8 @@ func TestLastOwner(t *testing.T) {
 	ann := b.signUp(t, "ann@example.com")
 	m, err := b.Member(t.Context(), ann.p, ann.p.Subject)
 	noError(t, err)
-	want(t, b.RemoveMember(t.Context(), ann.p, m.ID), platform.KindConflict, "last_owner")
+	want(t, b.RemoveMember(t.Context(), ann.p, m.ID), platform.KindForbidden, "own_membership")
+	want(t, b.LeaveOrganization(t.Context(), ann.p, ann.p.Tenant), platform.KindConflict, "last_owner")
 	system := platform.Principal{Tenant: ann.p.Tenant, Kind: platform.PrincipalSystem, Roles: []string{user.RoleOwner}}
 	suspended := user.Suspended
 	for _, change := range []user.MemberChange{roles(user.RoleAdmin), {Status: &suspended}} {
@@ -166,7 +169,7 @@ func TestLastOwner(t *testing.T) {
 	var wg sync.WaitGroup
 	for i, p := range people {
 		wg.Go(func() { _ = b.RemoveMember(context.Background(), p, ids[(i+1)%owners]) })
-		wg.Go(func() { _ = b.RemoveMember(context.Background(), p, ids[i]) })
+		wg.Go(func() { _ = b.LeaveOrganization(context.Background(), p, ann.p.Tenant) })
 	}
 	wg.Wait()
 	left, err := b.Members(t.Context(), ann.p, user.RoleOwner)

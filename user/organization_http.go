@@ -61,4 +61,5 @@ func (s *Service) routeOrganizations(api *rest.API) {
 			org, err := s.UpdateOrganization(ctx, p, OrganizationChange{Name: in.Body.Name, RequireFactor: in.Body.RequireFactor})
 			return found(org, err, wireOrganization)
 		}))
+	s.routeOwnership(api)
 }

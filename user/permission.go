@@ -43,6 +43,7 @@ func overlap(some, others []string) bool {
 const (
 	permOrganizationRead  = "user.organization.read"
 	permOrganizationWrite = "user.organization.write"
+	permOrganizationOwn   = "user.organization.own"
 	permMembersRead       = "user.members.read"
 	permMembersWrite      = "user.members.write"
 	permInvitationsRead   = "user.invitations.read"

@@ -18,6 +18,14 @@ type writer interface {
 // scanner is a *sql.Row or *sql.Rows.
 type scanner interface{ Scan(dest ...any) error }
 
+// longerRow is a row with more columns than the function that scans it knows.
+type longerRow struct {
+	scanner
+	more []any
+}
+
+func (r longerRow) Scan(dest ...any) error { return r.scanner.Scan(append(dest, r.more...)...) }
+
 // queryAll returns the rows of a query, each read by scan.
 func queryAll[T any](ctx context.Context, tx store.Queries, scan func(scanner) (T, error), query string, args ...any) (all []T, err error) {
 	rows, err := tx.Query(ctx, query, args...)
