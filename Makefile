@@ -70,6 +70,10 @@ faults: ## one kind of fault, FAULT ("postgres stopped"), FAULTS times with serv
 neighbours: ## measure a tenant's requests beside another one's scans, ROUNDS times on SETUP: embedded or postgres
 	$(GO) test -count=1 -timeout 20m -v -run '^TestNeighbours$$/^$(SETUP)$$' ./integration -neighbours $(ROUNDS)
 
+.PHONY: signins
+signins: ## measure a tenant's requests beside four wrong sign-ins at a time, ROUNDS times on SETUP: embedded or postgres
+	$(GO) test -count=1 -timeout 20m -v -run '^TestSignInsBesideReads$$/^$(SETUP)$$' ./integration -neighbours $(ROUNDS)
+
 .PHONY: mongo-java
 mongo-java: ## run what concerns MongoDB on mongo-java-server too; needs Maven, a JDK and Docker
 	@exports=$$(internal/test/teststack/mongojava/build) && eval "$$exports" && report=$$(mktemp) && export PLATFORM_TEST_REPORT=$$report; \

@@ -80,18 +80,18 @@ func (h *hasher) isCurrent(stored storedHash) bool {
 	return ok && !a.independent && a.cost == h.cost && len(a.digest) == hashSize
 }
 
-// hashFault says what is wrong with a hash. It never repeats any of it.
-type hashFault struct{ code, detail string }
+// hashError says what is wrong with a hash. It never repeats any of it.
+type hashError struct{ code, detail string }
 
-func (e *hashFault) Error() string { return "user: a password hash: " + e.detail }
+func (e *hashError) Error() string { return "user: a password hash: " + e.detail }
 
 // errBadHash is of what is no hash of a known form.
 func errBadHash() error {
-	return &hashFault{"format", "must be argon2id, argon2i, scrypt, pbkdf2 with SHA-256 or SHA-512 (PHC or modular crypt format, for pbkdf2 also Django's), or bcrypt ($2a$, $2b$, $2y$)"}
+	return &hashError{"format", "must be argon2id, argon2i, scrypt, pbkdf2 with SHA-256 or SHA-512 (PHC or modular crypt format, for pbkdf2 also Django's), or bcrypt ($2a$, $2b$, $2y$)"}
 }
 
 func errCost(most string) error {
-	return &hashFault{"cost", "costs more than is computed here: at most " + most}
+	return &hashError{"cost", "costs more than is computed here: at most " + most}
 }
 
 // parse reads a hash in the PHC string format
@@ -136,7 +136,7 @@ func (h *hasher) checkHash(path string, encoded Secret) *platform.Field {
 	if err == nil {
 		return nil
 	}
-	if fault, ok := err.(*hashFault); ok { //nolint:errorlint // parse returns no other
+	if fault, ok := err.(*hashError); ok { //nolint:errorlint // parse returns no other
 		return &platform.Field{Path: path, Code: fault.code, Detail: fault.detail}
 	}
 	return &platform.Field{Path: path, Code: "format", Detail: "cannot be read"}

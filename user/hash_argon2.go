@@ -47,7 +47,7 @@ func (a argon2Hash) compute(password string) []byte {
 	if a.independent {
 		key = argon2.Key
 	}
-	return key([]byte(password), a.salt, a.passes, a.cost.memory, a.threads, uint32(len(a.digest))) //nolint:gosec // at most maxDigest
+	return key([]byte(password), a.salt, a.passes, a.cost.memory, a.threads, uint32(len(a.digest)))
 }
 
 func (a argon2Hash) matches(password string) (bool, error) {

@@ -60,7 +60,7 @@ func parsePBKDF2(encoded string) (storedHash, error) {
 		return nil, errBadHash()
 	}
 	size := p.sum().Size()
-	blocks := uint64((len(p.digest) + size - 1) / size) //nolint:gosec // at most maxDigest
+	blocks := uint64((len(p.digest) + size - 1) / size)
 	if iterations > maxPBKDF2Work/blocks {
 		return nil, errCost("2,500,000 iterations over all blocks")
 	}

@@ -21,14 +21,14 @@ type PwnedPasswords struct {
 	// URL is what the prefix is put behind; empty is
 	// "https://api.pwnedpasswords.com/range/".
 	URL string
-	// Client sends the requests; nil is [http.DefaultClient].
+	// Client sends the requests; nil is one without settings.
 	Client *http.Client
 	// Timeout bounds one answer; zero is 2 s.
 	Timeout time.Duration
 }
 
 const (
-	pwnedURL = "https://api.pwnedpasswords.com/range/"
+	pwnedURL = "https://api.pwnedpasswords.com/range/" //nolint:gosec // it is no credential
 	// maxPwnedAnswer bounds an answer: a real one has some 1,000 lines of 40 bytes.
 	maxPwnedAnswer = 512 << 10
 	suffixDigits   = 40 - breachPrefix
@@ -45,7 +45,7 @@ func (p PwnedPasswords) Range(ctx context.Context, prefix string) ([]Breached, e
 		base = pwnedURL
 	}
 	if client == nil {
-		client = http.DefaultClient
+		client = &http.Client{}
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
