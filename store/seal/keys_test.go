@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	tinkkeyset "github.com/tink-crypto/tink-go/v2/keyset"
@@ -168,11 +169,13 @@ func (k *kms) DecryptWithContext(_ context.Context, sealed, associated []byte) (
 // the keyset changes and not for each value.
 func TestKMS(t *testing.T) {
 	service := newKMS(t)
-	wrapped := func(c *seal.Config) { c.KMS = service }
+	now := time.Unix(1_000_000, 0)
+	wrapped := func(c *seal.Config) { c.KMS, c.Now = service, func() time.Time { return now } }
 	path := filepath.Join(t.TempDir(), "acme.keys")
 	s := sealer(t, seal.File(path), wrapped)
 	value := sealed(t, s, "x")
-	for range 100 {
+	for range 100 { // the file is read each time, and has not changed
+		now = now.Add(time.Hour)
 		opens(t, s, value, "x")
 	}
 	if service.asked != 1 {
