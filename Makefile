@@ -99,6 +99,10 @@ schemathesis: ## call every operation with what its description allows, and not,
 tokens: ## verify tokens of each signing algorithm with jose (npm) and joserfc (PyPI); needs Node and Python
 	./integration/outside/tokens.sh
 
+.PHONY: browser
+browser: ## make and use a passkey in Chromium against the built server; needs Node and Chromium
+	./integration/outside/browser.sh
+
 .PHONY: clients
 clients: ## generate clients in TypeScript, Go and Python, and use them against the built server; needs Node, Python and Java
 	./integration/outside/clients.sh
