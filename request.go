@@ -34,3 +34,19 @@ func ClientFrom(ctx context.Context) netip.Addr {
 	address, _ := carried[netip.Addr](ctx, clientKey{})
 	return address
 }
+
+type schemeKey struct{}
+
+// WithScheme returns a context that says by which scheme the client's request has
+// reached the edge: "https" or "http". It must not come from a header that the
+// client itself can set, unless a proxy that is trusted has set it.
+func WithScheme(ctx context.Context, scheme string) context.Context {
+	return carry(ctx, schemeKey{}, scheme)
+}
+
+// SchemeFrom returns the scheme that ctx carries; it is "" where it is not known,
+// as behind a proxy that nobody has named.
+func SchemeFrom(ctx context.Context) string {
+	scheme, _ := carried[string](ctx, schemeKey{})
+	return scheme
+}

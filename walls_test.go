@@ -19,7 +19,8 @@ var withoutTenant = map[string]string{
 	"user_accounts":         "a person is in many organizations",
 	"user_passwords":        "it is the account's",
 	"user_devices":          "they are the account's",
-	"user_sessions":         "it is the account's, and moves between organizations",
+	"user_sessions":         "it is the account's: a device, in whatever organizations",
+	"user_session_grants":   "it is the session's, and of a person without organization too",
 	"user_passkeys":         "they are the account's",
 	"user_challenges":       "a challenge is made before anybody is known",
 	"user_totp":             "it is the account's",
@@ -67,7 +68,9 @@ var acrossTenants = map[string]string{
 	"user/apikey_verify.go user_memberships":       "user.api-key", // joined by the key's tenant
 	"user/apikey_verify.go user_organizations":     "user.api-key", // the same
 	"user/factor_policy.go user_memberships":       "user.factors",
-	"user/factor_policy.go user_organizations":     "user.factors", // joined by the membership's tenant
+	"user/factor_policy.go user_organizations":     "user.factors",  // joined by the membership's tenant
+	"user/cookie_verify.go user_memberships":       "user.sessions", // joined by the grant's organization
+	"user/cookie_verify.go user_organizations":     "user.sessions", // the same
 	"user/idempotency.go user_memberships":         "user.repeated",
 	"user/invitation_accept.go user_invitations":   "user.invitation",
 	"user/login.go user_memberships":               "user.sign-in",

@@ -67,6 +67,7 @@ func Credentials(v Verifier) []Authenticator { return []Authenticator{Bearer(v),
 const (
 	headerAuthorization = "Authorization"
 	headerAPIKey        = "X-Api-Key" //nolint:gosec // the name of a header
+	headerCookie        = "Cookie"
 	// maxCredential bounds what is handed to a Verifier, in bytes.
 	maxCredential = 8 << 10
 )
@@ -134,6 +135,51 @@ func (a apiKey) Authenticate(r *http.Request) (platform.Principal, bool, error) 
 		return platform.Principal{}, false, unauthenticated("the X-API-Key header does not hold a key")
 	}
 	return verified(r.Context(), a.v, values[0])
+}
+
+// CookieVerifier verifies the value of one cookie, such as user.Service.Cookie. It
+// is a [Verifier] of its own, so that what is sent as a cookie is never taken for
+// a token, nor a token for a cookie.
+type CookieVerifier interface {
+	Verifier
+	// CookieName is the name of the cookie.
+	CookieName() string
+}
+
+// Cookie reads a session cookie, whose value v verifies. Its name is "cookie".
+// It is ambient: it comes after bearer tokens and API keys, and requests of other
+// sites that may change something are refused. It panics on a nil CookieVerifier.
+func Cookie(v CookieVerifier) Authenticator {
+	if v == nil {
+		panic("gateway: Cookie needs a CookieVerifier")
+	}
+	return cookie{v, v.CookieName()}
+}
+
+type cookie struct {
+	v    CookieVerifier
+	name string
+}
+
+func (a cookie) Scheme() Scheme { return Scheme{Name: "cookie", Cookie: a.name, Ambient: true} }
+
+// Needs names the CookieVerifier, which may be a part of a module.
+func (a cookie) Needs() []any { return []any{a.v} }
+
+func (a cookie) Authenticate(r *http.Request) (platform.Principal, bool, error) {
+	if r.Header[headerCookie] == nil {
+		return platform.Principal{}, false, nil
+	}
+	switch all := r.CookiesNamed(a.name); {
+	case len(all) == 0:
+		return platform.Principal{}, false, nil
+	case len(all) > 1: // no browser keeps two of a name that begins with __Host-
+		return platform.Principal{}, false, ambiguous()
+	case !validCredential(all[0].Value):
+		return platform.Principal{}, false, unauthenticated("the session cookie is not valid")
+	default:
+		return verified(r.Context(), a.v, all[0].Value)
+	}
 }
 
 func verified(ctx context.Context, v Verifier, credential string) (platform.Principal, bool, error) {

@@ -13,15 +13,62 @@ import (
 type clientFunc = func(*http.Request) netip.Addr
 
 // Client puts the address of the client into the context of each request
-// ([platform.ClientFrom]), as [ClientAddress] tells it; one that the host has put
-// there stays. [New] does so by itself: the middleware is for services that are
-// served without a gateway.
+// ([platform.ClientFrom]), as [ClientAddress] tells it, and the scheme by which
+// the client has come ([platform.SchemeFrom]), as [ClientScheme] tells it; what the
+// host has put there stays. [New] does so by itself: the middleware is for
+// services that are served without a gateway.
 func Client(trusted ...netip.Prefix) func(http.Handler) http.Handler {
-	client := ClientAddress(trusted...)
+	client, scheme := ClientAddress(trusted...), ClientScheme(trusted...)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			next.ServeHTTP(w, r.WithContext(withClient(r.Context(), r, client)))
+			next.ServeHTTP(w, r.WithContext(withScheme(withClient(r.Context(), r, client), r, scheme)))
 		})
+	}
+}
+
+// withScheme is ctx with the scheme of its request.
+func withScheme(ctx context.Context, r *http.Request, scheme func(*http.Request) string) context.Context {
+	if platform.SchemeFrom(ctx) != "" {
+		return ctx
+	}
+	if s := scheme(r); s != "" {
+		return platform.WithScheme(ctx, s)
+	}
+	return ctx
+}
+
+// ClientScheme returns a function that tells by which scheme a request's client
+// has come: "https" over TLS; what X-Forwarded-Proto says where one of the
+// trusted proxies has connected; "http" where somebody else has, past the
+// proxies. It is "" where that is not known: without trusted proxies a request
+// over plain HTTP may come from a proxy that ends TLS.
+func ClientScheme(trusted ...netip.Prefix) func(*http.Request) string {
+	trusted = slices.Clone(trusted)
+	return func(r *http.Request) string {
+		if r.TLS != nil {
+			return "https"
+		}
+		if len(trusted) == 0 {
+			return ""
+		}
+		peer, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err != nil {
+			return ""
+		}
+		addr := peer.Addr().Unmap().WithZone("")
+		if !slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+			return "http"
+		}
+		lines := r.Header["X-Forwarded-Proto"]
+		if len(lines) == 0 {
+			return ""
+		}
+		last := lines[len(lines)-1] // the nearest proxy's
+		switch last = strings.ToLower(strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])); last {
+		case "https", "http":
+			return last
+		}
+		return ""
 	}
 }
 

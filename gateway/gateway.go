@@ -89,7 +89,7 @@ func New(cfg Config, routers ...platform.Router) (*Gateway, error) {
 	}
 	rt.separate()
 	g.handler = wrap(rt,
-		WriteTimeout(cfg.WriteTimeout), requestContext(cfg.NewID, ClientAddress(cfg.TrustedProxies...)), Recover(cfg.Logger), AccessLog(cfg.AccessLog, cfg.Now), SecurityHeaders(), g.cors(),
+		WriteTimeout(cfg.WriteTimeout), requestContext(cfg.NewID, ClientAddress(cfg.TrustedProxies...), ClientScheme(cfg.TrustedProxies...)), Recover(cfg.Logger), AccessLog(cfg.AccessLog, cfg.Now), SecurityHeaders(), g.cors(),
 		BodyTimeout(cfg.Timeout))
 	return g, nil
 }

@@ -19,17 +19,17 @@ func RequestID(newID func(prefix string) string) func(http.Handler) http.Handler
 	if newID == nil {
 		newID = platform.NewID
 	}
-	return requestContext(newID, nil)
+	return requestContext(newID, nil, nil)
 }
 
 // requestContext is [RequestID], and [Client] where client is not nil, with one
 // copy of the request.
-func requestContext(newID func(prefix string) string, client clientFunc) func(http.Handler) http.Handler {
+func requestContext(newID func(prefix string) string, client clientFunc, scheme func(*http.Request) string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			ctx := r.Context()
 			if client != nil {
-				ctx = withClient(ctx, r, client)
+				ctx = withScheme(withClient(ctx, r, client), r, scheme)
 			}
 			id := platform.RequestIDFrom(ctx)
 			if id == "" {

@@ -58,11 +58,11 @@ func (a *Person) Invite(email string, roles ...string) *Person {
 	if _, _, err := p.Users.AcceptInvitation(ctx, b.Principal, token); err != nil {
 		p.tb.Fatalf("platformtest: accept the invitation of %s: %v", email, err)
 	}
-	tokens, err := p.Users.Switch(ctx, b.Principal, a.Tenant)
+	in, err := p.Users.Switch(ctx, b.Principal, a.Tenant)
 	if err != nil {
 		p.tb.Fatalf("platformtest: switch %s to the organization: %v", email, err)
 	}
-	b.use(tokens)
+	b.use(in.Tokens)
 	return b
 }
 

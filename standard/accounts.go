@@ -57,8 +57,11 @@ var (
 	_ platform.Suspensions = People{}
 )
 
-// Authenticators implements [Accounts]: access tokens and API keys.
-func (p People) Authenticators() []gateway.Authenticator { return gateway.Credentials(p.Service) }
+// Authenticators implements [Accounts]: access tokens and API keys, then session
+// cookies.
+func (p People) Authenticators() []gateway.Authenticator {
+	return append(gateway.Credentials(p.Service), gateway.Cookie(p.Cookie()))
+}
 
 // Recipients implements [notify.Directory]: the active members.
 func (p People) Recipients(ctx context.Context, tenant platform.TenantID, to notify.Audience) ([]notify.Recipient, error) {

@@ -11,13 +11,15 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
+	"github.com/acme/platform/gateway"
 	"github.com/acme/platform/standard"
 )
 
 // A half-done sign-in gets 401 on every operation of the OpenAPI document, however
 // it is presented, but for the three that finish it, which take it in their bodies.
 func TestHalfDoneSignInReachesNothing(t *testing.T) {
-	p := open(t, standard.Config{Data: t.TempDir()})
+	// So many bad credentials are refused by their number, elsewhere.
+	p := open(t, standard.Config{Data: t.TempDir(), Gateway: gateway.Config{CredentialRateLimit: gateway.NoLimit}})
 	ann := signUp(t, p, "ann@example.com")
 	pending := halfDone(t, p, ann, "ann@example.com")
 	finishing := []string{"auth.factor.options", "auth.factor.enroll", "auth.factor.verify"}

@@ -48,6 +48,8 @@ type SignUp struct {
 	Name     string
 	// Organization is the name of the organization that is made for them.
 	Organization string
+	// Session is how the client holds the session; empty is [TokenSession].
+	Session SessionKind
 }
 
 // SignedUp is what a sign-up made.
@@ -73,7 +75,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp, keys ...*platform.Idemp
 	}
 	email := checked.email
 	call, err := s.repeats.Call(ctx, idempotency.Only(keys), platform.Principal{Subject: email}, "auth.signup",
-		[]string{email, checked.password, checked.name, checked.organization})
+		[]string{email, checked.password, checked.name, checked.organization, string(checked.kind)})
 	if err != nil {
 		return SignedUp{}, err
 	}
@@ -113,7 +115,7 @@ func (s *Service) checkSignUp(ctx context.Context, in SignUp) (signUp, error) {
 	if fields != nil {
 		return signUp{}, platform.Invalid(fields...)
 	}
-	return signUp{email: email, password: password, name: name, organization: orgName}, nil
+	return signUp{email: email, password: password, name: name, organization: orgName, kind: in.Session}, nil
 }
 
 func errEmailTaken() error {
@@ -123,6 +125,7 @@ func errEmailTaken() error {
 // signUp is what a new user gives, checked and in its normal form.
 type signUp struct {
 	email, password, name, organization, locale string
+	kind                                        SessionKind
 	// spend uses up what proves the address; nil is no proof.
 	spend func(context.Context, store.Tx) error
 }
@@ -171,7 +174,7 @@ func (s *Service) signUp(ctx context.Context, in signUp, call *idempotency.Call)
 		if err != nil {
 			return err
 		}
-		entered, err := s.enter(ctx, tx, tenant, arrival{user: u.ID, signIn: s.byPassword()})
+		entered, err := s.enter(ctx, tx, tenant, arrival{user: u.ID, signIn: s.byPassword(), kind: in.kind})
 		if err != nil {
 			return err
 		}
@@ -191,7 +194,7 @@ func (s *Service) signUp(ctx context.Context, in signUp, call *idempotency.Call)
 			return err
 		}
 		out = SignedUp{User: u, Organization: org, SignedIn: in}
-		return call.Keep(ctx, tx, keptSignUp{u, org, keepTokens(in.Tokens)})
+		return call.Keep(ctx, tx, keptSignUp{u, org, keepSignedIn(in)})
 	})
 	if err != nil {
 		return SignedUp{}, err

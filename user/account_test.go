@@ -150,8 +150,13 @@ func TestSuspendedOrganization(t *testing.T) {
 	}
 	_, err = b.Refresh(t.Context(), ann.Tokens.Refresh)
 	want(t, err, platform.KindUnauthenticated, "")
-	_, err = b.LogIn(t.Context(), user.LogIn{Email: "ann@example.com", Password: goodPassword})
+	_, err = b.LogIn(t.Context(), user.LogIn{Email: "ann@example.com", Password: goodPassword, Organization: ann.p.Tenant})
 	want(t, err, platform.KindForbidden, "not_a_member")
+	alone, err := b.LogIn(t.Context(), user.LogIn{Email: "ann@example.com", Password: goodPassword})
+	noError(t, err)
+	if p := b.verify(t, alone.Access); p.Tenant != platform.NoTenant || alone.Organization != "" {
+		t.Errorf("signed in to %+v", p)
+	}
 	b.verify(t, ben.Tokens.Access)
 	noError(t, b.SetOrganizationStatus(t.Context(), ann.p.Tenant, user.Active))
 	b.verify(t, ann.Tokens.Access)

@@ -3,6 +3,7 @@ package user
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/store"
@@ -13,8 +14,12 @@ import (
 type SignedIn struct {
 	// UserID is the id of the person.
 	UserID string
-	// Tokens are empty where Pending is set.
+	// Tokens hold the session; of one that is held in a cookie they have the ids
+	// alone, and they are empty where Pending is set.
 	Tokens
+	// Cookie holds the session where that was asked for ([CookieSession]); nil
+	// elsewhere.
+	Cookie *Cookie
 	// Pending is the half-done sign-in of a person who must show a second factor,
 	// see [Service.VerifyFactor]; nil where a session was opened.
 	Pending *PendingSignIn
@@ -31,6 +36,8 @@ type arrival struct {
 	signIn signIn
 	// tell records what the sign-in has changed besides; nil is nothing.
 	tell tellFunc
+	// kind is how the client holds the session; "" is in tokens.
+	kind SessionKind
 }
 
 // entry is an open session, or a half-done sign-in, that its holder has not been
@@ -40,7 +47,20 @@ type entry struct {
 	tenant  platform.TenantID
 	pending *PendingSignIn // without a session where it is set
 	session string
-	refresh Secret
+	ends    time.Time
+	refresh Secret // of a session that is held in tokens
+	cookie  Secret // of one that is held in a cookie
+	// replaced is the session of the same person that the browser had before.
+	replaced string
+}
+
+// detail is what the audit says of an entry.
+func (e entry) detail() map[string]string {
+	detail := map[string]string{"methods": strings.Join(e.signIn.methods, " ")}
+	if e.replaced != "" {
+		detail["replaced"] = e.replaced
+	}
+	return detail
 }
 
 // admit opens a session for a person who has proved who they are. Every way in
@@ -83,7 +103,7 @@ func (s *Service) noteEntry(ctx context.Context, tx writer, e entry) error {
 	if e.pending != nil {
 		return s.record(ctx, tx, e.tenant, by, "login.factor_asked", e.user, nil)
 	}
-	if err := s.record(ctx, tx, e.tenant, by, "login.succeeded", e.user, map[string]string{"methods": strings.Join(e.signIn.methods, " ")}); err != nil || e.tell == nil {
+	if err := s.record(ctx, tx, e.tenant, by, "login.succeeded", e.user, e.detail()); err != nil || e.tell == nil {
 		return err
 	}
 	return e.tell(ctx, tx, e.tenant, by)
@@ -93,23 +113,34 @@ func (s *Service) noteEntry(ctx context.Context, tx writer, e entry) error {
 // account and the membership, or has made them. Where a second factor must be
 // shown it opens none: this is the only place where that is decided.
 func (s *Service) enter(ctx context.Context, tx writer, tenant platform.TenantID, a arrival) (entry, error) {
+	if err := s.checkKind(ctx, a.kind); err != nil {
+		return entry{}, err
+	}
 	if pending, err := s.factorAsked(ctx, tx, tenant, a); err != nil || pending != nil {
 		return entry{arrival: a, tenant: tenant, pending: pending}, err
 	}
-	now := s.now()
-	session, refresh, err := s.openSession(ctx, tx, a.user, tenant, now.Add(s.cfg.RefreshMax), a.signIn)
+	e, err := s.openSession(ctx, tx, tenant, a)
 	if err != nil {
 		return entry{}, err
 	}
-	return entry{arrival: a, tenant: tenant, session: session, refresh: refresh}, s.rememberDevice(ctx, tx, a.user, now)
+	if err := rememberOrganization(ctx, tx, a.user, tenant); err != nil {
+		return entry{}, err
+	}
+	return e, s.rememberDevice(ctx, tx, a.user, s.now())
 }
 
-// welcome is what the holder of a new session is told.
+// welcome is what the holder of a session with new secrets is told.
 func (s *Service) welcome(key signingKey, e entry) (SignedIn, error) {
 	if e.pending != nil {
 		return SignedIn{UserID: e.user, Pending: e.pending}, nil
 	}
-	tokens, err := s.tokens(key, e.user, e.session, e.tenant, e.signIn, e.refresh)
+	if e.kind == CookieSession {
+		return SignedIn{
+			UserID: e.user, Tokens: Tokens{Organization: named(e.tenant), Session: e.session},
+			Cookie: &Cookie{Name: s.cookieName, Value: e.cookie, Ends: e.ends},
+		}, nil
+	}
+	tokens, err := s.tokens(key, e)
 	return SignedIn{UserID: e.user, Tokens: tokens}, err
 }
 

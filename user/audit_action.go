@@ -39,6 +39,7 @@ var auditActions = map[string]string{
 	"member.updated":              "Roles or status of a membership were changed; the detail names the person and both.",
 	"operator.acted":              "An operator acted on something of the organization's in another service; the detail names the operation.",
 	"organization.created":        "A signed-in person made the organization.",
+	"organization.limits_changed": "The limits of the organization's sessions were changed; the detail has them in seconds, 0 for those of the installation.",
 	"organization.policy_changed": "The policy of the organization was changed; the detail has what it is now.",
 	"organization.renamed":        "The organization got another name.",
 	"organization.status_changed": "The host or an operator suspended or resumed the organization, which the installation's audit tells too; the detail has the status.",

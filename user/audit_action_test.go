@@ -174,6 +174,10 @@ var auditCauses = map[string]auditCase{
 		_, err := b.UpdateOrganization(ctx, ann.p, user.OrganizationChange{Name: ptr("Other")})
 		return err
 	}},
+	"organization.limits_changed": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		_, err := b.UpdateOrganization(ctx, ann.p, user.OrganizationChange{SessionMax: ptr(time.Hour)})
+		return err
+	}},
 	"organization.status_changed": {platform.PrincipalSystem, func(ctx context.Context, b *bundle, ann person) error {
 		return b.SetOrganizationStatus(ctx, ann.p.Tenant, user.Suspended)
 	}},

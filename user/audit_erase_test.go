@@ -46,7 +46,7 @@ func TestEraseAudit(t *testing.T) {
 		t.Errorf("%+v, %v", head, err)
 	}
 	check, err := b.CheckAudit(t.Context(), ann.p, user.AuditHead{})
-	if err != nil || check.Erased != 4 || check.Opaque != 0 || !check.Complete {
+	if err != nil || check.Erased != 5 || check.Opaque != 0 || !check.Complete {
 		t.Errorf("%+v, %v", check, err)
 	}
 	records, _, err := b.Audit(t.Context(), ann.p, user.AuditFilter{}, 0, "")
@@ -55,7 +55,7 @@ func TestEraseAudit(t *testing.T) {
 	for _, r := range records {
 		byAction[r.Action] = r
 	}
-	if r := byAction["audit.erased"]; r.Detail["records"] != "4" || r.Target != "" {
+	if r := byAction["audit.erased"]; r.Detail["records"] != "5" || r.Target != "" {
 		t.Errorf("the erasure: %+v", r)
 	}
 	if r := byAction["organization.renamed"]; r.Target != string(ann.p.Tenant) || r.Actor+r.Client+r.RequestID+r.Credential != "" ||

@@ -246,8 +246,5 @@ func (s *Service) failedAt(ctx context.Context, r lateRecord) (platform.TenantID
 		// A stranger's organization must not hear of it; the user's own should.
 		tenant, err = s.openTo(ctx, r.person, "")
 	}
-	if errors.Is(err, platform.ErrForbidden) {
-		return platform.NoTenant, nil
-	}
 	return tenant, err
 }

@@ -122,9 +122,9 @@ func TestAuditConcurrently(t *testing.T) {
 	sessions := make(map[string]person)
 	for _, who := range people {
 		for range each {
-			tokens, err := b.Switch(t.Context(), who.p, who.p.Tenant)
+			in, err := b.LogIn(t.Context(), user.LogIn{Email: who.User.Email, Password: goodPassword})
 			noError(t, err)
-			sessions[tokens.Session] = who
+			sessions[in.Session] = who
 		}
 	}
 	var wg sync.WaitGroup

@@ -45,7 +45,7 @@ func TestCanary(t *testing.T) {
 	note("", "POST", "/v1/auth/refresh", quoted(`{"refresh_token":["%s"]}`, refresh))
 	note(access, "POST", "/v1/invitations/accept", quoted(`{"token":"%sx"}`, string(invitation)))
 	note(access, "PATCH", "/v1/me", quoted(`{"password":%q,"current_password":"%s-wrong"}`, password+"2", password))
-	b.place.Alter(t, b.db, `DROP TABLE user_sessions`) // faults of ours
+	b.place.Alter(t, b.db, `DROP TABLE user_session_grants`) // faults of ours
 	note("", "POST", "/v1/auth/login", quoted(`{"email":"ann@example.com","password":%q}`, password))
 	note("", "POST", "/v1/auth/refresh", quoted(`{"refresh_token":%q}`, string(refresh)))
 	fmt.Fprintf(&seen, "%v %+v %#v %s %q", refresh, user.LogIn{Password: password}, user.SignUp{Password: password}, key, user.Tokens{Access: access, Refresh: refresh})

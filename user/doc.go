@@ -83,6 +83,25 @@
 // those of a device do, so a stranger who never pauses makes the owner wait for
 // a free turn: set it. Living sessions and API keys are touched by none of this.
 //
+// # Sessions
+//
+// A session is one signed-in device: one row with its name, its address and its
+// last use, whatever organizations it visits. Ending it ends it everywhere; the end
+// of a membership ends what the device may do in that organization, and the person
+// stays signed in to none. Who names no organization signs in to the one where they
+// were last. A session ends after Config.RefreshIdle without use, and
+// Config.RefreshMax after the sign-in; an organization can set less for itself, and
+// who comes to it later than that signs in again.
+//
+// A client chooses how it holds its session. Tokens are for apps. For browsers
+// there is a cookie that no script reads: 256 random bits, of which the store has
+// the SHA-256, with a new value at each sign-in, further proof and change of
+// organization. gateway.Cookie reads it by [Service.Cookie], and refuses what pages
+// of other sites would change with it. Its name begins with "__Host-", so browsers
+// keep it over TLS alone, and drop it in silence over plain HTTP; a sign-in from
+// there is refused with "insecure_origin". Chromium and Firefox take localhost for
+// TLS, Safari does not.
+//
 // # Tokens
 //
 // An access token is a JWT after RFC 9068, signed with Ed25519 and valid for
@@ -93,8 +112,8 @@
 // others as soon as Config.PubSub tells them, or after VerifyTTL. The roles of
 // the principal are therefore never those of the time of the login.
 //
-// A refresh token works once. Shown again after that, it ends its session,
-// except within a short grace in which the one before the present one yields
+// A refresh token works once. Shown again after that, it ends its session, in all
+// organizations, except within a short grace in which the one before the present one yields
 // the present one, for clients that refresh twice at once.
 //
 // # Access
@@ -139,6 +158,7 @@
 //
 //	user.signed_up              user          {user_id, email, name, organization}
 //	user.organization.created   organization  {organization, name, user_id}
+//	user.organization.limits_changed organization {organization, session_idle, session_max}
 //	user.organization.suspended organization  {organization}
 //	user.organization.resumed   organization  {organization}
 //	user.member.joined          user          {membership_id, user_id, roles, invitation_id}
@@ -153,6 +173,7 @@
 //	user.api_key.created        API key       {key_id, name, user_id}
 //	user.api_key.rotated        API key       {key_id, name, user_id}
 //	user.api_key.revoked        API key       {key_id, name, user_id}
+//	user.session.ended          session       {session_id, user_id}
 //	user.session.reused         session       {session_id, user_id}
 //	user.password.changed       user          {user_id}
 //	user.email.verified         user          {user_id}

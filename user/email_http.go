@@ -41,6 +41,7 @@ type confirmSignUpInput struct {
 		Password     string `json:"password" maxLength:"1024" doc:"8 to 256 characters, any of them; none of those that are tried first"`
 		Name         string `json:"name" maxLength:"400" example:"Ann"`
 		Organization string `json:"organization" maxLength:"400" doc:"Name of the organization to make" example:"Ann & Co"`
+		Session      string `json:"session,omitempty" enum:"token,cookie" doc:"How to hold the session: token (the default) answers with tokens, cookie sets a cookie that no script reads, for browsers"`
 	}
 }
 
@@ -48,6 +49,7 @@ type linkInput struct {
 	Body struct {
 		Token        string `json:"token" maxLength:"300" doc:"From the fragment of the link"`
 		Organization string `json:"organization,omitempty" maxLength:"64" doc:"Id of the organization to sign in to"`
+		Session      string `json:"session,omitempty" enum:"token,cookie" doc:"How to hold the session: token (the default) answers with tokens, cookie sets a cookie that no script reads, for browsers"`
 	}
 }
 
@@ -56,6 +58,7 @@ type codeInput struct {
 		Flow         string `json:"flow" maxLength:"300" doc:"From the answer of auth.emailCode.request"`
 		Code         string `json:"code" maxLength:"20" doc:"From the mail"`
 		Organization string `json:"organization,omitempty" maxLength:"64" doc:"Id of the organization to sign in to"`
+		Session      string `json:"session,omitempty" enum:"token,cookie" doc:"How to hold the session: token (the default) answers with tokens, cookie sets a cookie that no script reads, for browsers"`
 	}
 }
 
@@ -120,7 +123,7 @@ func (s *Service) routeEmails(api *rest.API) {
 		})
 	rest.Handle(api, postAgain("auth.emailLink.confirm", "/v1/auth/email-link/confirm", "Sign in with the token of a mailed link", platform.Public(), http.StatusOK),
 		func(ctx context.Context, in *linkInput) (*signedInOutput, error) {
-			return signedInAnswer(s.SignInByLink(ctx, Secret(in.Body.Token), platform.TenantID(in.Body.Organization)))
+			return signedInAnswer(s.SignInByLink(ctx, Secret(in.Body.Token), platform.TenantID(in.Body.Organization), SessionKind(in.Body.Session)))
 		})
 	rest.Handle(api, postAgain("auth.emailCode.request", "/v1/auth/email-code", "Have a code mailed that signs in", platform.Public(), http.StatusAccepted),
 		func(ctx context.Context, in *mailAskInput) (*flowOutput, error) {
@@ -132,7 +135,7 @@ func (s *Service) routeEmails(api *rest.API) {
 		})
 	rest.Handle(api, postAgain("auth.emailCode.confirm", "/v1/auth/email-code/confirm", "Sign in with a mailed code", platform.Public(), http.StatusOK),
 		func(ctx context.Context, in *codeInput) (*signedInOutput, error) {
-			return signedInAnswer(s.SignInByCode(ctx, Secret(in.Body.Flow), Secret(in.Body.Code), platform.TenantID(in.Body.Organization)))
+			return signedInAnswer(s.SignInByCode(ctx, Secret(in.Body.Flow), Secret(in.Body.Code), platform.TenantID(in.Body.Organization), SessionKind(in.Body.Session)))
 		})
 	rest.Handle(api, postAgain("auth.emails.verify", "/v1/auth/emails/verify", "Confirm an address with the token of a mail", platform.Public(), http.StatusNoContent),
 		func(ctx context.Context, in *mailTokenInput) (*noOutput, error) {
@@ -147,9 +150,10 @@ func (s *Service) routeEmails(api *rest.API) {
 			return asked(s.RequestSignUp(ctx, in.ask()))
 		})
 	rest.Handle(api, postAgain("auth.signup.confirm", "/v1/auth/signup/confirm", "Finish a sign-up with the token of a mail: a user, an organization and tokens", platform.Public(), http.StatusCreated),
-		func(ctx context.Context, in *confirmSignUpInput) (*created[signedUpWire], error) {
+		func(ctx context.Context, in *confirmSignUpInput) (*signedUpOutput, error) {
 			out, err := s.ConfirmSignUp(ctx, ConfirmSignUp{
 				Token: Secret(in.Body.Token), Password: Secret(in.Body.Password), Name: in.Body.Name, Organization: in.Body.Organization,
+				Session: SessionKind(in.Body.Session),
 			})
 			return signedUpAnswer(out, err)
 		})

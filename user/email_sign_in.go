@@ -28,13 +28,14 @@ func (s *Service) RequestSignInCode(ctx context.Context, in MailAsk) (flow Secre
 }
 
 // SignInByLink signs in with the token of a link, which works once. It does not
-// stand in for a second factor. Error: KindNotFound "token_not_valid".
-func (s *Service) SignInByLink(ctx context.Context, token Secret, organization platform.TenantID) (SignedIn, error) {
+// stand in for a second factor. The session is held in tokens, or as kind says.
+// Error: KindNotFound "token_not_valid".
+func (s *Service) SignInByLink(ctx context.Context, token Secret, organization platform.TenantID, kind ...SessionKind) (SignedIn, error) {
 	m, err := s.mailTokenOf(ctx, MailSignInLink, token)
 	if err != nil {
 		return SignedIn{}, err
 	}
-	return s.admitByMail(ctx, m, organization, func(ctx context.Context, tx writer) error {
+	return s.admitByMail(ctx, m, organization, kind, func(ctx context.Context, tx writer) error {
 		_, err := s.spendMailToken(ctx, tx, MailSignInLink, token)
 		return err
 	})
@@ -43,17 +44,17 @@ func (s *Service) SignInByLink(ctx context.Context, token Secret, organization p
 // SignInByCode signs in with a code and the secret that [Service.RequestSignInCode]
 // returned. Five codes can be tried. It does not stand in for a second factor.
 // Error: KindNotFound "token_not_valid".
-func (s *Service) SignInByCode(ctx context.Context, flow, code Secret, organization platform.TenantID) (SignedIn, error) {
+func (s *Service) SignInByCode(ctx context.Context, flow, code Secret, organization platform.TenantID, kind ...SessionKind) (SignedIn, error) {
 	m, err := s.tryCodeOf(ctx, MailSignInCode, flow, code)
 	if err != nil {
 		return SignedIn{}, err
 	}
-	return s.admitByMail(ctx, m, organization, func(ctx context.Context, tx writer) error { return s.spendCode(ctx, tx, m) })
+	return s.admitByMail(ctx, m, organization, kind, func(ctx context.Context, tx writer) error { return s.spendCode(ctx, tx, m) })
 }
 
 // admitByMail signs in who got a mail. That proves the address too, whatever
 // becomes of the sign-in.
-func (s *Service) admitByMail(ctx context.Context, m mailToken, organization platform.TenantID, spend func(context.Context, writer) error) (SignedIn, error) {
+func (s *Service) admitByMail(ctx context.Context, m mailToken, organization platform.TenantID, kind []SessionKind, spend func(context.Context, writer) error) (SignedIn, error) {
 	var reclaimed bool
 	err := s.db.AcrossTenants(ctx, s.cross.account, func(ctx context.Context, tx store.CrossTx) error {
 		ok, err := lockOpen(ctx, tx, platform.NoTenant, m.user)
@@ -72,5 +73,9 @@ func (s *Service) admitByMail(ctx context.Context, m mailToken, organization pla
 	if reclaimed {
 		s.changed(ctx, userKey(m.user))
 	}
-	return s.admit(ctx, arrival{user: m.user, wanted: organization, signIn: s.byMail()}, spend)
+	a := arrival{user: m.user, wanted: organization, signIn: s.byMail()}
+	if len(kind) > 0 {
+		a.kind = kind[0]
+	}
+	return s.admit(ctx, a, spend)
 }

@@ -104,6 +104,13 @@ type emailEvent struct {
 	UserID string `json:"user_id"`
 }
 
+// limitsEvent has the limits in seconds; 0 is the host's.
+type limitsEvent struct {
+	Organization string `json:"organization"`
+	SessionIdle  int64  `json:"session_idle"`
+	SessionMax   int64  `json:"session_max"`
+}
+
 type userEvent struct {
 	UserID string `json:"user_id"`
 }

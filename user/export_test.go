@@ -3,6 +3,7 @@ package user
 import (
 	"context"
 	"crypto"
+	"errors"
 	"runtime"
 	"time"
 
@@ -35,7 +36,7 @@ func (s *Service) HoldHasher(ctx context.Context) (release func(), err error) {
 // WriteBehind does at once what is written in the background.
 func (s *Service) WriteBehind(ctx context.Context) error {
 	s.writeLate(ctx, false)
-	return s.writeUsage(ctx)
+	return errors.Join(s.writeUsage(ctx), s.writeUses(ctx))
 }
 
 // PurgeSessions does at once what is removed in the background.

@@ -19,6 +19,7 @@ func (s *Service) routes() *rest.API {
 	s.routePasskeys(api)
 	s.routeMe(api)
 	s.routeEmails(api)
+	s.routeSessions(api)
 	s.routeOrganizations(api)
 	s.routeMembers(api)
 	s.routeInvitations(api)

@@ -240,7 +240,9 @@ func TestSchemas(t *testing.T) {
 			continue
 		}
 		var got object
-		noError(t, json.Unmarshal([]byte(answer), &got))
+		if status != http.StatusNoContent {
+			noError(t, json.Unmarshal([]byte(answer), &got))
+		}
 		s := resolve(doc.Paths[r.Path][strings.ToLower(r.Method)].Responses[fmt.Sprint(status)].Content["application/json"].Schema)
 		for k := range got {
 			if _, ok := s.Properties[k]; !ok {

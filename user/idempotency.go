@@ -24,25 +24,45 @@ type keptInvitation struct {
 	Token      string
 }
 
-type keptTokens struct {
+type keptSignedIn struct {
+	User            string
 	Access, Refresh string
 	ExpiresIn       time.Duration
 	Organization    platform.TenantID
 	Session         string
+	Cookie          *keptCookie
 }
 
-func keepTokens(t Tokens) keptTokens {
-	return keptTokens{string(t.Access), string(t.Refresh), t.ExpiresIn, t.Organization, t.Session}
+type keptCookie struct {
+	Name, Value string
+	Ends        time.Time
 }
 
-func (k keptTokens) tokens() Tokens {
-	return Tokens{Access: Secret(k.Access), Refresh: Secret(k.Refresh), ExpiresIn: k.ExpiresIn, Organization: k.Organization, Session: k.Session}
+func keepSignedIn(in SignedIn) keptSignedIn {
+	t := in.Tokens
+	kept := keptSignedIn{
+		User: in.UserID, Access: string(t.Access), Refresh: string(t.Refresh), ExpiresIn: t.ExpiresIn, Organization: t.Organization, Session: t.Session,
+	}
+	if c := in.Cookie; c != nil {
+		kept.Cookie = &keptCookie{c.Name, string(c.Value), c.Ends}
+	}
+	return kept
+}
+
+func (k keptSignedIn) signedIn() SignedIn {
+	in := SignedIn{UserID: k.User, Tokens: Tokens{
+		Access: Secret(k.Access), Refresh: Secret(k.Refresh), ExpiresIn: k.ExpiresIn, Organization: k.Organization, Session: k.Session,
+	}}
+	if c := k.Cookie; c != nil {
+		in.Cookie = &Cookie{c.Name, Secret(c.Value), c.Ends}
+	}
+	return in
 }
 
 type keptSignUp struct {
 	User         User
 	Organization Organization
-	Tokens       keptTokens
+	SignedIn     keptSignedIn
 }
 
 type keptMember struct {
@@ -107,5 +127,5 @@ func (s *Service) signedUp(ctx context.Context, call *idempotency.Call, email st
 		found, err = call.Begin(ctx, tx, &kept)
 		return err
 	})
-	return SignedUp{User: kept.User, Organization: kept.Organization, SignedIn: SignedIn{UserID: kept.User.ID, Tokens: kept.Tokens.tokens()}}, found, err
+	return SignedUp{User: kept.User, Organization: kept.Organization, SignedIn: kept.SignedIn.signedIn()}, found, err
 }

@@ -104,7 +104,7 @@ func TestIsolation(t *testing.T) {
 	}
 	reads := []string{"me.get", "me.factors.get", "me.sessions.list", "organizations.get", "organizations.list", "members.list", "invitations.list", "roles.list", "apiKeys.list",
 		"audit.list", "audit.head", "audit.verify", "audit.retention.get", "audit.export", "me.securityEvents.list"}
-	writes := []string{"me.update", "me.totp.begin", "organizations.create", "organizations.update", "invitations.create", "roles.create", "apiKeys.create", "audit.retention.update"}
+	writes := []string{"me.update", "me.sessions.clear", "me.totp.begin", "organizations.create", "organizations.update", "invitations.create", "roles.create", "apiKeys.create", "audit.retention.update"}
 	reads = append(reads, "me.passkeys.list")
 	reads, writes = append(reads, "me.emails.list"), append(writes, "me.emails.add")
 	reads = append(reads, "teams.list", "accessRules.list", "authorize.check", "authorize.explain")

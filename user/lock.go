@@ -14,9 +14,9 @@ import (
 // that changes nothing, which waits for the transaction that has locked it and then reads again.
 //
 // All lock in this order, or they would wait for each other:
-// the account, the organization, the membership or the invitation, the
-// sessions, the API keys by id, the heads of the audit by tenant. The audit is
-// the last, because one row of it is what all that happens in an organization
+// the account, the organization, the membership or the invitation, the grants of
+// sessions, the sessions, the API keys by id, the heads of the audit by tenant. The
+// audit is the last, because one row of it is what all that happens in an organization
 // passes through.
 
 // lockOrganization raises the organization's version and locks it. Whoever
@@ -48,8 +48,8 @@ func lockOpen(ctx context.Context, tx store.Queries, tenant platform.TenantID, u
 	return activeIn(ctx, tx, tenant, user)
 }
 
-// lockSession reads a session and locks it: of several refreshes at once, each
-// sees what the one before has made of it.
-func lockSession(ctx context.Context, tx store.Tx, id string) (refreshState, error) {
-	return scanRefreshState(tx.QueryRow(ctx, `UPDATE user_sessions SET generation = generation WHERE id = ? RETURNING `+refreshColumns, id))
+// lockGrant reads a grant and locks it: of several refreshes at once, each sees
+// what the one before has made of it.
+func lockGrant(ctx context.Context, tx store.Queries, id string) (refreshState, error) {
+	return scanRefreshState(tx.QueryRow(ctx, `UPDATE user_session_grants SET generation = generation WHERE id = ? RETURNING `+refreshColumns, id))
 }

@@ -30,7 +30,8 @@ func (b *bundle) living(t *testing.T, query string, args ...any) (n int) {
 	return n
 }
 
-const livingSessions = `SELECT count(*) FROM user_sessions WHERE user_id = ? AND organization = ? AND revoked_at = 0`
+const livingSessions = `SELECT count(*) FROM user_sessions x JOIN user_session_grants g ON g.session = x.id
+	WHERE x.user_id = ? AND g.organization = ? AND x.revoked_at = 0 AND g.revoked_at = 0`
 
 // Whoever ends the sessions that there are ends one that is being opened, too.
 func TestSessionOpenedMeanwhile(t *testing.T) {
@@ -69,7 +70,7 @@ func TestSessionOpenedMeanwhile(t *testing.T) {
 				ann := b.signUp(t, "ann@example.com")
 				ben, m := b.join(t, ann.p, "ben@example.com", user.RoleMember)
 				b.clock.Advance(time.Second)
-				errOpen, errEnd := i.During(t, b.place, "ses",
+				errOpen, errEnd := i.During(t, b.place, "grt",
 					func() error { return open(b, ben) },
 					func() error { return c.end(b, ann.p, ben, m) })
 				noError(t, errOpen)

@@ -13,9 +13,12 @@ import (
 type LogIn struct {
 	Email    string
 	Password Secret
-	// Organization is the one to sign in to; empty is the one that the user
-	// joined first of those that are open to them.
+	// Organization is the one to sign in to; empty is the one where the user was
+	// last, else the one that they joined first, of those that are open to them.
+	// Who has none signs in to none.
 	Organization platform.TenantID
+	// Session is how the client holds the session; empty is [TokenSession].
+	Session SessionKind
 }
 
 // account is what a login needs to know.
@@ -85,7 +88,7 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (SignedIn, error) {
 			return SignedIn{}, err
 		}
 	}
-	return s.admit(ctx, arrival{user: a.id, wanted: in.Organization, signIn: s.byPassword()}, func(ctx context.Context, tx writer) error {
+	return s.admit(ctx, arrival{user: a.id, wanted: in.Organization, signIn: s.byPassword(), kind: in.Session}, func(ctx context.Context, tx writer) error {
 		// A change of the password ends all sessions; one that was opened with
 		// the old password while it was hashed must not be left.
 		var changed int64
@@ -122,20 +125,22 @@ func (s *Service) account(ctx context.Context, email string) (account, error) {
 	return a, err
 }
 
-// openTo returns the organization of that id if it is open to the user, or
-// the first that is where none is named; only then it crosses tenants.
+// openTo returns the organization of that id if it is open to the user. Where none
+// is named it is the one where the user was last, or the first that they joined, of
+// those that are open to them, or [platform.NoTenant]; only then it crosses tenants.
 func (s *Service) openTo(ctx context.Context, user string, wanted platform.TenantID) (platform.TenantID, error) {
 	if wanted != "" {
 		return wanted, s.open(ctx, user, wanted)
 	}
-	var found platform.TenantID
+	found, rank := platform.NoTenant, 0
 	err := s.db.AcrossTenants(ctx, s.cross.signIn, func(ctx context.Context, tx store.CrossTx) error {
-		return tx.QueryRow(ctx, `SELECT m.tenant FROM user_memberships m JOIN user_organizations o ON o.tenant = m.tenant
+		return tx.QueryRow(ctx, `SELECT m.tenant, CASE WHEN m.tenant = a.last_organization THEN 0 ELSE 1 END AS rank
+			FROM user_memberships m JOIN user_organizations o ON o.tenant = m.tenant JOIN user_accounts a ON a.id = m.user_id
 			WHERE m.user_id = ? AND m.status = 'active' AND o.status = 'active'
-			ORDER BY m.created_at, m.id LIMIT 1`, user).Scan(&found)
+			ORDER BY rank, m.created_at, m.id LIMIT 1`, user).Scan(&found, &rank)
 	}, store.ReadOnly)
 	if errors.Is(err, sql.ErrNoRows) {
-		return "", errNotMember()
+		return platform.NoTenant, nil
 	}
 	return found, err
 }

@@ -78,7 +78,11 @@ func TestLogInChoosesOrganization(t *testing.T) {
 	b.clock.Advance(time.Second)
 	second, err := b.CreateOrganization(t.Context(), ann.p, "Second")
 	noError(t, err)
-	for wanted, got := range map[platform.TenantID]platform.TenantID{"": ann.p.Tenant, second.ID: second.ID} {
+	for _, wanted := range []platform.TenantID{"", second.ID, ann.p.Tenant} {
+		got := wanted
+		if wanted == "" {
+			got = ann.p.Tenant
+		}
 		tokens, err := b.LogIn(t.Context(), user.LogIn{Email: "ann@example.com", Password: goodPassword, Organization: wanted})
 		if err != nil || tokens.Organization != got {
 			t.Errorf("%q: %+v, %v", wanted, tokens, err)

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/acme/platform"
-	"github.com/acme/platform/internal/page"
 	"github.com/acme/platform/internal/rest"
 )
 
@@ -37,22 +36,6 @@ type meChangeInput struct {
 	}
 }
 
-type sessionWire struct {
-	ID           string    `json:"id"`
-	Organization string    `json:"organization"`
-	CreatedAt    time.Time `json:"created_at"`
-	LastUsedAt   time.Time `json:"last_used_at"`
-	ExpiresAt    time.Time `json:"expires_at" doc:"When it ends if it is not refreshed before"`
-	Current      bool      `json:"current" doc:"Whether it is the session that asks"`
-}
-
-func wireSession(x Session) sessionWire {
-	return sessionWire{
-		ID: x.ID, Organization: string(x.Organization), CreatedAt: x.CreatedAt, LastUsedAt: x.LastUsedAt,
-		ExpiresAt: x.ExpiresAt, Current: x.Current,
-	}
-}
-
 func (s *Service) routeMe(api *rest.API) {
 	rest.Handle(api, get("me.get", "/v1/me", "The user of the credential", platform.Account()),
 		asPerson(func(ctx context.Context, p platform.Principal, _ *noInput) (*output[meWire], error) {
@@ -68,14 +51,5 @@ func (s *Service) routeMe(api *rest.API) {
 			}
 			u, err := s.UpdateMe(ctx, p, change)
 			return found(u, err, wireUser)
-		}))
-	rest.Handle(api, get("me.sessions.list", "/v1/me/sessions", "One's signed-in devices", platform.Account()),
-		asPerson(func(ctx context.Context, p platform.Principal, in *page.Input) (*output[page.Output[sessionWire]], error) {
-			all, next, err := s.Sessions(ctx, p, in.Limit, in.Cursor)
-			return listed(all, next, err, wireSession)
-		}))
-	rest.Handle(api, remove("me.sessions.revoke", "/v1/me/sessions/{id}", "End one of one's sessions", platform.Account()),
-		asPerson(func(ctx context.Context, p platform.Principal, in *idInput) (*noOutput, error) {
-			return &noOutput{}, s.RevokeSession(ctx, p, in.ID)
 		}))
 }

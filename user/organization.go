@@ -20,6 +20,9 @@ type Organization struct {
 	UpdatedAt time.Time
 	// RequireFactor says that members need a session with a second factor.
 	RequireFactor bool
+	// SessionIdle and SessionMax are the limits that it sets to sessions; zero is
+	// the host's. See [OrganizationChange].
+	SessionIdle, SessionMax time.Duration
 }
 
 // insertOrganization makes an organization that the user creates and owns, in a
@@ -118,14 +121,15 @@ func (s *Service) createOrganization(ctx context.Context, p platform.Principal, 
 	return org, err
 }
 
-const organizationColumns = `o.tenant, o.name, o.status, o.created_at, o.updated_at, o.require_factor = 1`
+const organizationColumns = `o.tenant, o.name, o.status, o.created_at, o.updated_at, o.require_factor = 1, o.session_idle, o.session_max`
 
 func scanOrganization(row scanner) (Organization, error) {
 	var (
-		o                Organization
-		created, updated int64
+		o                               Organization
+		created, updated, idle, longest int64
 	)
-	err := row.Scan(&o.ID, &o.Name, &o.Status, &created, &updated, &o.RequireFactor)
+	err := row.Scan(&o.ID, &o.Name, &o.Status, &created, &updated, &o.RequireFactor, &idle, &longest)
+	o.SessionIdle, o.SessionMax = time.Duration(idle)*time.Microsecond, time.Duration(longest)*time.Microsecond
 	o.CreatedAt, o.UpdatedAt = fromMicros(created), fromMicros(updated)
 	return o, err
 }
@@ -184,6 +188,12 @@ type OrganizationChange struct {
 	// the organization, those from before included, and not for API keys. Changing
 	// it needs a recent sign-in, and turning it on one with a second factor.
 	RequireFactor *bool
+	// SessionIdle ends what a device may do in the organization after so long
+	// without use; SessionMax so long after the sign-in. They are from 5 minutes,
+	// and at least Config.AccessTTL, to Config.RefreshIdle and Config.RefreshMax;
+	// zero is those. They act at once, on sessions that there are too, and changing
+	// them needs a recent sign-in.
+	SessionIdle, SessionMax *time.Duration
 }
 
 // UpdateOrganization changes the principal's organization.
@@ -198,7 +208,11 @@ func (s *Service) UpdateOrganization(ctx context.Context, p platform.Principal, 
 			return Organization{}, platform.Invalid(nameField("/name"))
 		}
 	}
-	if in.RequireFactor != nil {
+	if err := s.checkLimits(in); err != nil {
+		return Organization{}, err
+	}
+	limited := in.SessionIdle != nil || in.SessionMax != nil
+	if limited || in.RequireFactor != nil {
 		if err := s.recent(p); err != nil {
 			return Organization{}, err
 		}
@@ -215,11 +229,16 @@ func (s *Service) UpdateOrganization(ctx context.Context, p platform.Principal, 
 				return err
 			}
 		}
+		if limited {
+			if err := s.limitSessions(ctx, tx, p, in); err != nil {
+				return err
+			}
+		}
 		var err error
 		org, err = organizationOf(ctx, tx, p.Tenant)
 		return err
 	})
-	if err == nil && in.RequireFactor != nil {
+	if err == nil && (limited || in.RequireFactor != nil) {
 		s.changed(ctx, tenantKey(p.Tenant))
 	}
 	return org, err

@@ -74,7 +74,8 @@ type passkeyChangeInput struct {
 type passkeyLoginInput struct {
 	Body struct {
 		Passkey      rest.Object `json:"passkey" doc:"What the browser has answered, as toJSON of PublicKeyCredential gives it"`
-		Organization string      `json:"organization,omitempty" maxLength:"64" doc:"Id of the organization to sign in to; the first that was joined if absent"`
+		Organization string      `json:"organization,omitempty" maxLength:"64" doc:"Id of the organization to sign in to; if absent the one where one last was, else the first that was joined, else none"`
+		Session      string      `json:"session,omitempty" enum:"token,cookie" doc:"How to hold the session: token (the default) answers with tokens, cookie sets a cookie that no script reads, for browsers"`
 	}
 }
 
@@ -87,6 +88,7 @@ func (s *Service) routePasskeys(api *rest.API) {
 		func(ctx context.Context, in *passkeyLoginInput) (*signedInOutput, error) {
 			return signedInAnswer(s.LogInWithPasskey(ctx, PasskeyLogIn{
 				Answer: givenPasskey(in.Body.Passkey), Organization: platform.TenantID(in.Body.Organization),
+				Session: SessionKind(in.Body.Session),
 			}))
 		})
 	rest.Handle(api, get("me.passkeys.list", "/v1/me/passkeys", "One's passkeys, at most 20", platform.Account()),

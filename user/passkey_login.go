@@ -14,6 +14,8 @@ type PasskeyLogIn struct {
 	Answer json.RawMessage
 	// Organization is as in [LogIn].
 	Organization platform.TenantID
+	// Session is how the client holds the session; empty is [TokenSession].
+	Session SessionKind
 }
 
 // PasskeyLogInOptions begins a sign-in with a passkey: it returns what the
@@ -36,6 +38,6 @@ func (s *Service) LogInWithPasskey(ctx context.Context, in PasskeyLogIn) (Signed
 		}
 		return SignedIn{}, err
 	}
-	a := arrival{user: owner, wanted: in.Organization, signIn: signIn{}.with(s.now(), shown.methods...)}
+	a := arrival{user: owner, wanted: in.Organization, kind: in.Session, signIn: signIn{}.with(s.now(), shown.methods...)}
 	return s.admit(ctx, a, func(ctx context.Context, tx writer) error { return shown.spend(ctx, tx) })
 }

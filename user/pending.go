@@ -46,6 +46,7 @@ type pendingRow struct {
 	id      string
 	user    string
 	wanted  platform.TenantID
+	kind    SessionKind
 	methods []string
 	enroll  bool
 	expires time.Time
@@ -76,8 +77,8 @@ func (s *Service) factorAsked(ctx context.Context, tx store.Queries, tenant plat
 	if pending.Enroll {
 		enroll = 1
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO user_pending_sign_ins (id, token_hash, user_id, organization, methods, enroll, tries, created_at, expires_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, id, hashSecret(secret), a.user, string(a.wanted), encodeList(a.signIn.methods), enroll, pendingTries,
+	_, err = tx.Exec(ctx, `INSERT INTO user_pending_sign_ins (id, token_hash, user_id, organization, session_kind, methods, enroll, tries, created_at, expires_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, id, hashSecret(secret), a.user, string(a.wanted), string(a.kind), encodeList(a.signIn.methods), enroll, pendingTries,
 		micros(s.now()), micros(pending.Expires))
 	return pending, err
 }
@@ -90,7 +91,7 @@ func (s *Service) enrollable() []FactorKind {
 	return []FactorKind{FactorPasskey, FactorTOTP}
 }
 
-const pendingColumns = `id, user_id, organization, methods, enroll, expires_at`
+const pendingColumns = `id, user_id, organization, session_kind, methods, enroll, expires_at`
 
 func scanPending(row scanner) (p pendingRow, err error) {
 	var (
@@ -98,7 +99,7 @@ func scanPending(row scanner) (p pendingRow, err error) {
 		enroll  int
 		expires int64
 	)
-	if err = row.Scan(&p.id, &p.user, &p.wanted, &methods, &enroll, &expires); err != nil {
+	if err = row.Scan(&p.id, &p.user, &p.wanted, &p.kind, &methods, &enroll, &expires); err != nil {
 		return p, err
 	}
 	p.enroll, p.expires = enroll != 0, fromMicros(expires)
@@ -223,7 +224,7 @@ func (s *Service) VerifyFactor(ctx context.Context, token Secret, proof FactorPr
 		s.noteBadFactor(ctx, row, err)
 		return SignedIn{}, err
 	}
-	a := arrival{user: row.user, wanted: row.wanted, signIn: signIn{methods: row.methods}.with(s.now(), shown.methods...), tell: shown.tell}
+	a := arrival{user: row.user, wanted: row.wanted, kind: row.kind, signIn: signIn{methods: row.methods}.with(s.now(), shown.methods...), tell: shown.tell}
 	out, err := s.admit(ctx, a, func(ctx context.Context, tx writer) error {
 		// The sign-in ends first: of calls at once one goes on.
 		if ok, err := changedOne(ctx, tx, `DELETE FROM user_pending_sign_ins WHERE id = ?`, row.id); err != nil {

@@ -13,6 +13,7 @@ import (
 type writer interface {
 	store.Queries
 	Emit(ctx context.Context, events ...platform.Event) error
+	AfterCommit(f func())
 }
 
 // scanner is a *sql.Row or *sql.Rows.

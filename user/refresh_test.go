@@ -199,16 +199,18 @@ func TestSessions(t *testing.T) {
 func TestSwitchKeepsTheEnd(t *testing.T) {
 	b := open(t)
 	ann := b.signUp(t, "ann@example.com")
-	tokens, err := b.Switch(t.Context(), ann.p, ann.p.Tenant)
+	switched, err := b.Switch(t.Context(), ann.p, ann.p.Tenant)
 	noError(t, err)
+	tokens := switched.Tokens
 	for range 4 {
 		b.clock.Advance(20 * day)
 		tokens, err = b.Refresh(t.Context(), tokens.Refresh)
 		noError(t, err)
 	}
 	// Ten days before the end a session of its own would have ninety.
-	tokens, err = b.Switch(t.Context(), b.verify(t, tokens.Access), ann.p.Tenant)
+	switched, err = b.Switch(t.Context(), b.verify(t, tokens.Access), ann.p.Tenant)
 	noError(t, err)
+	tokens = switched.Tokens
 	b.clock.Advance(10*day - time.Second)
 	tokens, err = b.Refresh(t.Context(), tokens.Refresh)
 	noError(t, err)
@@ -235,8 +237,12 @@ func TestSwitch(t *testing.T) {
 	tokens, err := b.Switch(t.Context(), ann.p, second.ID)
 	noError(t, err)
 	p := b.verify(t, tokens.Access)
-	if p.Tenant != second.ID || p.Credential == ann.p.Credential {
+	if p.Tenant != second.ID || p.Credential != ann.p.Credential {
 		t.Errorf("got %+v", p)
+	}
+	all, _, err := b.Sessions(t.Context(), p, 0, "")
+	if err != nil || len(all) != 1 || len(all[0].Organizations) != 2 {
+		t.Errorf("one device is one session: %+v, %v", all, err)
 	}
 	b.verify(t, ann.Tokens.Access)
 	for _, org := range []platform.TenantID{ben.p.Tenant, "org_none", "", "not/valid"} {

@@ -61,16 +61,22 @@ type Config struct {
 	// AccessTTL is how long an access token is valid: 1 s to 1 h, zero is
 	// 10 min.
 	AccessTTL time.Duration
-	// RefreshIdle ends a session that was not refreshed for so long; zero is
-	// 30 days.
+	// RefreshIdle ends a session that was not refreshed, or whose cookie was not
+	// used, for so long; zero is 30 days. An organization can set less.
 	RefreshIdle time.Duration
-	// RefreshMax ends a session however often it was refreshed; zero is 90
-	// days.
+	// RefreshMax ends a session so long after the sign-in, however often it was
+	// refreshed or used; zero is 90 days. An organization can set less.
 	RefreshMax time.Duration
 	// RefreshGrace is for how long after a rotation the token before the
 	// current one still yields the current one, for clients that refresh
-	// twice at once or lose the answer: up to 1 min, zero is 10 s.
+	// twice at once or lose the answer: up to 1 min, zero is 10 s. For as long
+	// a cookie's value before the present one goes on after a change of
+	// organization, for requests that were under way.
 	RefreshGrace time.Duration
+	// CookieName names the session cookie, behind "__Host-": 1 to 64 letters,
+	// digits, '_' and '-'. Empty is a name that Issuer gives, so that two
+	// platforms on one host do not take each other's.
+	CookieName string
 	// InvitationTTL is how long an invitation can be accepted; zero is 7 days.
 	InvitationTTL time.Duration
 	// SigningAlgorithm is that of new signing keys: "EdDSA" (Ed25519), "ES256" or
@@ -88,7 +94,7 @@ type Config struct {
 
 	// KeyPrefix begins every API key, so that secret scanners find them: 2
 	// to 16 letters and digits in lower case, empty is "ak". The token
-	// prefixes "rt", "it", "mt", "op" and "si" are taken.
+	// prefixes "rt", "it", "mt", "op", "si" and "cs" are taken.
 	KeyPrefix string
 	// PasswordConcurrency is how many passwords are hashed at once, each in
 	// 19 MiB and some 25 ms of one core; zero is half of GOMAXPROCS, and at
@@ -214,12 +220,13 @@ func (c Config) validate() error {
 	check.Need(c.RefreshIdle > c.AccessTTL, "RefreshIdle", "must be longer than AccessTTL")
 	check.Need(c.RefreshMax >= c.RefreshIdle, "RefreshMax", "must be at least RefreshIdle")
 	check.Need(c.RefreshGrace > 0 && c.RefreshGrace <= time.Minute, "RefreshGrace", "must be positive and up to 1m")
+	check.Need(c.CookieName == "" || cookieNamePattern.MatchString(c.CookieName), "CookieName", "must be 1 to 64 letters, digits, '_' and '-': the prefix __Host- is put before it")
 	check.Need(c.InvitationTTL > 0, "InvitationTTL", "must be positive")
 	check.Need(validSigningAlgorithm(c.SigningAlgorithm), "SigningAlgorithm", "must be EdDSA, ES256 or RS256")
 	check.Need(c.KeyRotation >= time.Hour, "KeyRotation", "must be at least 1h")
 	check.Need(c.VerifyTTL > 0 && c.VerifyTTL <= time.Minute, "VerifyTTL", "must be positive and up to 1m")
-	check.Need(keyPrefixPattern.MatchString(c.KeyPrefix) && c.KeyPrefix != refreshPrefix && c.KeyPrefix != invitationPrefix && c.KeyPrefix != mailTokenPrefix && c.KeyPrefix != operatorPrefix && c.KeyPrefix != pendingPrefix,
-		"KeyPrefix", "must be 2 to 16 letters and digits in lower case, and not rt, it, mt, op or si")
+	check.Need(keyPrefixPattern.MatchString(c.KeyPrefix) && !slices.Contains(takenPrefixes(), c.KeyPrefix),
+		"KeyPrefix", "must be 2 to 16 letters and digits in lower case, and not rt, it, mt, op, si or cs")
 	check.Need(c.PasswordConcurrency > 0, "PasswordConcurrency", "must be positive")
 	check.Need(c.PasswordQueue > 0, "PasswordQueue", "must be positive")
 	check.Need(c.PasswordMemory >= currentMemory*1024 && c.PasswordMemory <= 16<<30, "PasswordMemory", "must be from 19 MiB to 16 GiB")
@@ -251,6 +258,11 @@ func (c Config) validate() error {
 	return check.Err()
 }
 
+// takenPrefixes are those of tokens that are no API keys.
+func takenPrefixes() []string {
+	return []string{refreshPrefix, invitationPrefix, mailTokenPrefix, operatorPrefix, pendingPrefix, cookiePrefix}
+}
+
 // Service is accounts, organizations, access and its audit. It is made by
 // [New]; its methods are safe for concurrent use after [Service.Start].
 type Service struct {
@@ -275,6 +287,8 @@ type Service struct {
 	failures    chan lateRecord
 	late        late
 	usage       keyUsage
+	uses        grantUses
+	cookieName  string
 	// How much of the audit one call looks at, and checks; tests have less.
 	auditScan, verifyBatches int
 	exportReach              int64
@@ -304,6 +318,7 @@ func New(cfg Config) (*Service, error) {
 		policies:    newPolicies(),
 		freshness:   freshness{now: cfg.Now, ttl: cfg.VerifyTTL.Microseconds(), exact: ownClock},
 		failures:    make(chan lateRecord, lateQueue),
+		cookieName:  cfg.cookieName(),
 		auditScan:   auditScan, verifyBatches: verifyBatches, exportReach: exportReach,
 	}
 	s.plain = &index{shared: compileShared(s.roles)}
@@ -374,7 +389,7 @@ func (s *Service) Stop(ctx context.Context) error {
 		return err
 	}
 	s.writeLate(ctx, true)
-	return s.writeUsage(ctx)
+	return errors.Join(s.writeUsage(ctx), s.writeUses(ctx))
 }
 
 // maintainEvery is how often last-used times are written, keys looked after
@@ -394,7 +409,7 @@ func (s *Service) maintain(ctx context.Context) {
 		case <-ticker.C:
 			s.endWindow(ctx, false)
 			for name, task := range map[string]func(context.Context) error{
-				"api key usage": s.writeUsage, "signing keys": s.keys.maintain, "ended sessions": s.purgeSessions,
+				"api key usage": s.writeUsage, "session use": s.writeUses, "signing keys": s.keys.maintain, "ended sessions": s.purgeSessions,
 				"devices": s.purgeDevices, "half-done sign-ins": s.purgePending, "mails": s.purgeMails,
 				"erasures of the audit": s.eraseAudits,
 			} {
@@ -407,7 +422,13 @@ func (s *Service) maintain(ctx context.Context) {
 }
 
 // Routes returns the operations over HTTP.
-func (s *Service) Routes() []platform.Route { return s.api.Routes() }
+func (s *Service) Routes() []platform.Route {
+	routes := slices.Clone(s.api.Routes())
+	for i := range routes {
+		routes[i].Handler = withRequest(routes[i].Handler)
+	}
+	return routes
+}
 
 // OpenAPI describes the operations.
 func (s *Service) OpenAPI() ([]byte, error) { return s.api.OpenAPI() }

@@ -1,198 +1,140 @@
 package user
 
 import (
+	"cmp"
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/internal/page"
 	"github.com/acme/platform/store"
-	"github.com/acme/platform/store/idempotency"
 )
 
-// Session is one signed-in device of a user, in one organization.
+// Session is one signed-in device of a user, whatever organizations it visits.
 type Session struct {
-	ID           string
-	Organization platform.TenantID
-	CreatedAt    time.Time
-	// LastUsedAt is the last login or refresh.
+	ID string
+	// Name is what the client says of itself, such as "Firefox on Linux", and ""
+	// where it says nothing.
+	Name string
+	// Address is that of the sign-in, "" where it is not known.
+	Address   string
+	CreatedAt time.Time
+	// LastUsedAt is the last sign-in, refresh or change of organization; of a
+	// cookie the last request, to the minute.
 	LastUsedAt time.Time
-	// ExpiresAt is when it ends if it is not refreshed before.
+	// ExpiresAt is when it ends if it is not used before.
 	ExpiresAt time.Time
+	// Organizations are those that the device is signed in to, by id.
+	Organizations []platform.TenantID
 	// Current marks the session that asks.
 	Current bool
 }
 
-// signIn is when and how the person behind a session proved who they are.
-type signIn struct {
-	at      time.Time // zero is not known
-	methods []string  // names of RFC 8176
-}
-
-// byPassword is a sign-in that checked a password now.
-func (s *Service) byPassword() signIn { return signIn{at: s.now(), methods: []string{methodPassword}} }
-
-func scannedSignIn(at int64, methods string) (in signIn, err error) {
-	if at != 0 {
-		in.at = fromMicros(at)
-	}
-	in.methods, err = decodeList(methods)
-	return in, err
-}
-
-// openSession makes a session with an id of its own, and its first refresh
-// token. It ends at the latest when ends says.
-func (s *Service) openSession(ctx context.Context, tx store.Queries, user string, tenant platform.TenantID, ends time.Time, in signIn) (id string, refresh Secret, err error) {
-	now := s.now()
-	var signedIn int64
-	if !in.at.IsZero() {
-		signedIn = micros(in.at)
-	}
-	id = s.newID("ses")
-	tagKey, secret := randomBytes(), randomBytes()
-	_, err = tx.Exec(ctx, `INSERT INTO user_sessions (id, user_id, organization, created_at, last_used_at, idle_until, ends_at,
-		revoked_at, generation, tag_key, token_hash, parent_hash, nonce, rotated_at, signed_in_at, methods)
-		VALUES (?, ?, ?, ?, ?, ?, ?, 0, 1, ?, ?, ?, ?, ?, ?, ?)`,
-		id, user, string(tenant), micros(now), micros(now), micros(now.Add(s.cfg.RefreshIdle)), micros(ends),
-		tagKey, hashSecret(secret), []byte{}, []byte{}, micros(now), signedIn, encodeList(in.methods))
-	return id, formatRefresh(id, secret, tagKey), err
-}
-
-// tokens signs the access token that goes with a refresh token.
-func (s *Service) tokens(k signingKey, user, session string, tenant platform.TenantID, in signIn, refresh Secret) (Tokens, error) {
-	access, err := s.issueAccess(k, user, session, tenant, in)
-	if err != nil {
-		return Tokens{}, err
-	}
-	return Tokens{Access: access, Refresh: refresh, ExpiresIn: s.cfg.AccessTTL, Organization: tenant, Session: session}, nil
-}
-
-// Switch signs the user in to another of their organizations: a new session
-// with tokens of its own. The present one stays, and the new one ends with it
-// at the latest: a session has an absolute end, however often its user
-// switches.
-func (s *Service) Switch(ctx context.Context, p platform.Principal, organization platform.TenantID, keys ...*platform.IdempotencyKey) (Tokens, error) {
-	if p.Kind != platform.PrincipalUser {
-		return Tokens{}, errUserNeeded()
-	}
-	// A name that no organization can have gets the answer of one that the
-	// user is not in.
-	if organization.Validate() != nil {
-		return Tokens{}, errNotMember()
-	}
-	key, err := s.keys.signer(ctx)
-	if err != nil {
-		return Tokens{}, err
-	}
-	call, err := s.repeats.Call(ctx, idempotency.Only(keys), p, "auth.switch", organization)
-	if err != nil {
-		return Tokens{}, err
-	}
-	var out keptTokens
-	err = s.db.InTenant(ctx, organization, func(ctx context.Context, tx store.Tx) error {
-		replayed, err := call.Begin(ctx, tx, &out)
-		if err != nil {
-			return err
-		}
-		if ok, err := lockOpen(ctx, tx, organization, p.Subject); err != nil {
-			return err
-		} else if !ok {
-			return errNotMember()
-		}
-		ends, signedIn, err := presentSession(ctx, tx, p)
-		if err != nil || replayed {
-			return err
-		}
-		if err := keepsPolicy(ctx, tx, organization, signedIn.methods); err != nil {
-			return err
-		}
-		session, refresh, err := s.openSession(ctx, tx, p.Subject, organization, ends, signedIn)
-		if err != nil {
-			return err
-		}
-		if err := s.record(ctx, tx, organization, byUser(p.Subject, session), "session.switched", session, nil); err != nil {
-			return err
-		}
-		tokens, err := s.tokens(key, p.Subject, session, organization, signedIn, refresh)
-		if err != nil {
-			return err
-		}
-		out = keepTokens(tokens)
-		return call.Keep(ctx, tx, out)
-	}, store.Reserved)
-	if err != nil {
-		return Tokens{}, err
-	}
-	return out.tokens(), nil
-}
-
-// presentSession returns the absolute end and the sign-in of p's session. One that
-// was revoked after p was verified is refused, or it would leave a session behind.
-func presentSession(ctx context.Context, tx store.Tx, p platform.Principal) (time.Time, signIn, error) {
-	var (
-		ends, at int64
-		methods  string
-	)
-	err := tx.QueryRow(ctx, `SELECT ends_at, signed_in_at, methods FROM user_sessions WHERE id = ? AND user_id = ? AND revoked_at = 0`, p.Credential, p.Subject).
-		Scan(&ends, &at, &methods)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = errBadCredential()
-	}
-	if err != nil {
-		return time.Time{}, signIn{}, err
-	}
-	in, err := scannedSignIn(at, methods)
-	return fromMicros(ends), in, err
-}
-
-// LogOut ends the session of the access token that p came from.
+// LogOut ends the session that p came from, in all organizations.
 func (s *Service) LogOut(ctx context.Context, p platform.Principal) error {
-	if p.Kind != platform.PrincipalUser {
-		return errUserNeeded()
-	}
-	return s.endSession(ctx, p, p.Credential, "session.logged_out")
+	return s.endOwn(ctx, p, "session.logged_out", p.Credential)
 }
 
-// RevokeSession ends one of the user's own sessions.
+// RevokeSession ends one of the user's own sessions, in all organizations.
 func (s *Service) RevokeSession(ctx context.Context, p platform.Principal, id string) error {
-	if p.Kind != platform.PrincipalUser {
-		return errUserNeeded()
-	}
-	return s.endSession(ctx, p, id, "session.revoked")
+	return s.endOwn(ctx, p, "session.revoked", id)
 }
 
-// endSession ends a session of p's user. The record goes to the organization
-// that the session is in, which need not be the one of p.
-func (s *Service) endSession(ctx context.Context, p platform.Principal, id, action string) error {
-	err := s.db.AcrossTenants(ctx, s.cross.sessions, func(ctx context.Context, tx store.CrossTx) error {
-		var organization string
-		rows, err := queryAll(ctx, tx, func(row scanner) (string, error) {
-			err := row.Scan(&organization)
-			return organization, err
-		}, `UPDATE user_sessions SET revoked_at = ? WHERE id = ? AND user_id = ? AND revoked_at = 0 RETURNING organization`,
-			micros(s.now()), id, p.Subject)
-		if err != nil {
-			return err
-		}
-		if len(rows) == 0 {
-			return platform.NotFound("session")
-		}
-		return s.record(ctx, tx, platform.TenantID(organization), byPrincipal(p), action, id, nil)
-	}, store.Reserved)
-	if err != nil {
+// endOwn ends a session of p's user.
+func (s *Service) endOwn(ctx context.Context, p platform.Principal, action, id string) error {
+	n, err := s.endWhere(ctx, p, action, `id = ?`, id)
+	if err == nil && n == 0 {
+		err = platform.NotFound("session")
+	}
+	return err
+}
+
+// RevokeSessions ends the user's own sessions but for the one that p came from,
+// or that one too.
+func (s *Service) RevokeSessions(ctx context.Context, p platform.Principal, current bool) error {
+	if current {
+		_, err := s.endWhere(ctx, p, "session.revoked", `id <> ?`, "")
 		return err
 	}
-	s.changed(ctx, credentialKey(id))
+	_, err := s.endWhere(ctx, p, "session.revoked", `id <> ?`, p.Credential)
+	return err
+}
+
+// endWhere ends those of the sessions of p's user that a condition holds for, and
+// returns how many. The organizations that a session has visited are told.
+func (s *Service) endWhere(ctx context.Context, p platform.Principal, action, condition, value string) (int, error) {
+	if p.Kind != platform.PrincipalUser {
+		return 0, errUserNeeded()
+	}
+	var ended []string
+	err := s.db.AcrossTenants(ctx, s.cross.sessions, func(ctx context.Context, tx store.CrossTx) error {
+		var err error
+		ended, err = queryAll(ctx, tx, scanID, `UPDATE user_sessions SET revoked_at = ? WHERE user_id = ? AND revoked_at = 0 AND `+condition+` RETURNING id`,
+			micros(s.now()), p.Subject, value)
+		if err != nil {
+			return err
+		}
+		return s.tellEnded(ctx, tx, p, action, ended)
+	}, store.Reserved)
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range ended {
+		s.changed(ctx, credentialKey(id))
+	}
+	return len(ended), nil
+}
+
+func scanID(row scanner) (id string, err error) { return id, row.Scan(&id) }
+
+// visit is a session in an organization.
+type visit struct {
+	tenant  platform.TenantID
+	session string
+}
+
+// tellEnded tells each organization of the sessions that have ended there, in the
+// order in which transactions lock their audits.
+func (s *Service) tellEnded(ctx context.Context, tx writer, p platform.Principal, action string, ended []string) error {
+	var all []visit
+	for _, id := range ended {
+		visits, err := queryAll(ctx, tx, func(row scanner) (v visit, err error) { return v, row.Scan(&v.tenant, &v.session) },
+			`SELECT organization, session FROM user_session_grants WHERE session = ? AND revoked_at = 0`, id)
+		if err != nil {
+			return err
+		}
+		all = append(all, visits...)
+	}
+	slices.SortFunc(all, func(a, b visit) int {
+		if a.tenant != b.tenant {
+			return cmp.Compare(a.tenant, b.tenant)
+		}
+		return cmp.Compare(a.session, b.session)
+	})
+	for _, v := range all {
+		if err := s.record(ctx, tx, v.tenant, byPrincipal(p), action, v.session, nil); err != nil {
+			return err
+		}
+		if err := s.emitSession(ctx, tx, v.tenant, "user.session.ended", v.session, p); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-const sessionColumns = `id, organization, created_at, last_used_at, idle_until, ends_at`
+// emitSession adds an event about a session of p's user, where an organization is
+// there to hear of it.
+func (s *Service) emitSession(ctx context.Context, tx writer, tenant platform.TenantID, kind, session string, p platform.Principal) error {
+	if tenant == platform.NoTenant {
+		return nil
+	}
+	return s.emit(ctx, tx, tenant, kind, session, p, sessionEvent{SessionID: session, UserID: p.Subject})
+}
 
-// Sessions returns up to limit of the user's living sessions, in all
-// organizations, the oldest first, and the cursor for more.
+// Sessions returns up to limit of the user's living sessions, the oldest first, and
+// the cursor for more.
 func (s *Service) Sessions(ctx context.Context, p platform.Principal, limit int, cursor string) ([]Session, string, error) {
 	if p.Kind != platform.PrincipalUser {
 		return nil, "", errUserNeeded()
@@ -202,13 +144,10 @@ func (s *Service) Sessions(ctx context.Context, p platform.Principal, limit int,
 	if err != nil {
 		return nil, "", err
 	}
-	now := micros(s.now())
 	var sessions []Session
 	err = s.db.AcrossTenants(ctx, s.cross.sessions, func(ctx context.Context, tx store.CrossTx) error {
 		var err error
-		sessions, err = queryAll(ctx, tx, scanSession, `SELECT `+sessionColumns+` FROM user_sessions
-			WHERE user_id = ? AND id > ? AND revoked_at = 0 AND idle_until > ? AND ends_at > ? ORDER BY id LIMIT ?`,
-			p.Subject, after, now, now, pageLimit(limit)+1)
+		sessions, err = s.sessions(ctx, tx, p.Subject, after, pageLimit(limit)+1)
 		return err
 	}, store.ReadOnly)
 	if err != nil {
@@ -221,36 +160,79 @@ func (s *Service) Sessions(ctx context.Context, p platform.Principal, limit int,
 	return sessions, next, nil
 }
 
+// livingGrants are the grants that work now, of a user's sessions after an id.
+const livingGrants = ` FROM user_sessions x JOIN user_session_grants g ON g.session = x.id
+	WHERE x.user_id = ? AND x.id > ? AND x.revoked_at = 0 AND x.ends_at > ? AND g.revoked_at = 0 AND g.idle_until > ? AND g.ends_at > ?`
+
+func (s *Service) sessions(ctx context.Context, tx store.Queries, user, after string, limit int) ([]Session, error) {
+	now := micros(s.now())
+	all, err := queryAll(ctx, tx, scanSession, `SELECT x.id, x.name, x.address, x.created_at, x.ends_at, max(g.last_used_at),
+		max(CASE WHEN g.idle_until < g.ends_at THEN g.idle_until ELSE g.ends_at END)`+livingGrants+`
+		GROUP BY x.id, x.name, x.address, x.created_at, x.ends_at ORDER BY x.id LIMIT ?`, user, after, now, now, now, limit)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	visits, err := queryAll(ctx, tx, func(row scanner) (v visit, err error) { return v, row.Scan(&v.tenant, &v.session) },
+		`SELECT g.organization, x.id`+livingGrants+` AND x.id <= ? AND g.organization <> ? ORDER BY x.id, g.organization`,
+		user, after, now, now, now, all[len(all)-1].ID, string(platform.NoTenant))
+	for _, v := range visits {
+		i, _ := slices.BinarySearchFunc(all, v.session, func(x Session, id string) int { return cmp.Compare(x.ID, id) })
+		all[i].Organizations = append(all[i].Organizations, v.tenant)
+	}
+	return all, err
+}
+
 func scanSession(row scanner) (Session, error) {
 	var (
 		x                         Session
-		created, used, idle, ends int64
+		created, ends, used, idle int64
 	)
-	err := row.Scan(&x.ID, &x.Organization, &created, &used, &idle, &ends)
+	err := row.Scan(&x.ID, &x.Name, &x.Address, &created, &ends, &used, &idle)
 	x.CreatedAt, x.LastUsedAt, x.ExpiresAt = fromMicros(created), fromMicros(used), fromMicros(min(idle, ends))
 	return x, err
 }
 
 // endSessions ends the sessions of a user in one organization, or in all where
 // tenant is "", but for the one to keep; in the latter case the half-done sign-ins
-// too. The caller then makes it known with changed(userKey).
+// too. The caller then makes it known with changed(userKey). A browser whose cookie
+// leads to that organization stays signed in, to none.
 func (s *Service) endSessions(ctx context.Context, tx store.Queries, user string, tenant platform.TenantID, keep string) error {
-	query := `UPDATE user_sessions SET revoked_at = ? WHERE user_id = ? AND revoked_at = 0 AND id <> ?`
-	args := []any{micros(s.now()), user, keep}
-	if tenant != "" {
-		query, args = query+` AND organization = ?`, append(args, string(tenant))
-	} else if _, err := tx.Exec(ctx, `DELETE FROM user_pending_sign_ins WHERE user_id = ?`, user); err != nil {
+	now := micros(s.now())
+	if tenant == "" {
+		if _, err := tx.Exec(ctx, `DELETE FROM user_pending_sign_ins WHERE user_id = ?`, user); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE user_sessions SET revoked_at = ? WHERE user_id = ? AND revoked_at = 0 AND id <> ?`, now, user, keep)
 		return err
 	}
-	_, err := tx.Exec(ctx, query, args...)
-	return err
+	if _, err := tx.Exec(ctx, `UPDATE user_session_grants SET revoked_at = ? WHERE organization = ? AND revoked_at = 0 AND session <> ?
+		AND session IN (SELECT id FROM user_sessions WHERE user_id = ?)`, now, string(tenant), keep, user); err != nil {
+		return err
+	}
+	moved, err := queryAll(ctx, tx, scanID, `UPDATE user_sessions SET organization = ?, previous_until = 0 WHERE user_id = ? AND organization = ?
+		AND revoked_at = 0 AND id <> ? AND cookie_hash <> ? RETURNING id`,
+		string(platform.NoTenant), user, string(tenant), keep, []byte{})
+	if err != nil {
+		return err
+	}
+	for _, id := range moved {
+		e := entry{arrival: arrival{user: user, kind: CookieSession}, tenant: platform.NoTenant, session: id}
+		if _, err := s.grant(ctx, tx, e, s.now(), s.limitsOf(0, 0)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // purgeSessions removes the rows of sessions that ended long ago; until then
 // a stolen token of theirs is told apart from an invented one.
 func (s *Service) purgeSessions(ctx context.Context) error {
+	ended := micros(s.now().Add(-7 * day))
 	err := s.db.AcrossTenants(ctx, s.cross.purge, func(ctx context.Context, tx store.CrossTx) error {
-		_, err := tx.Exec(ctx, `DELETE FROM user_sessions WHERE ends_at < ?`, micros(s.now().Add(-7*day)))
+		if _, err := tx.Exec(ctx, `DELETE FROM user_session_grants WHERE session IN (SELECT id FROM user_sessions WHERE ends_at < ?)`, ended); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `DELETE FROM user_sessions WHERE ends_at < ?`, ended)
 		return err
 	}, store.Reserved)
 	if err != nil {

@@ -55,6 +55,8 @@ type ConfirmSignUp struct {
 	Password     Secret
 	Name         string
 	Organization string
+	// Session is how the client holds the session; empty is [TokenSession].
+	Session SessionKind
 }
 
 // ConfirmSignUp is [Service.SignUp] of the address that the token was sent to, which
@@ -68,7 +70,7 @@ func (s *Service) ConfirmSignUp(ctx context.Context, in ConfirmSignUp) (SignedUp
 	if err != nil {
 		return SignedUp{}, err
 	}
-	checked, err := s.checkSignUp(ctx, SignUp{Email: m.email, Password: in.Password, Name: in.Name, Organization: in.Organization})
+	checked, err := s.checkSignUp(ctx, SignUp{Email: m.email, Password: in.Password, Name: in.Name, Organization: in.Organization, Session: in.Session})
 	if err != nil {
 		return SignedUp{}, err
 	}

@@ -13,16 +13,17 @@ import (
 
 // Tokens are what a signed-in client holds.
 type Tokens struct {
-	// Access is a JWT (RFC 9068) that names one organization. It is sent
-	// with every request.
+	// Access is a JWT (RFC 9068) that names one organization, or none. It is
+	// sent with every request.
 	Access Secret
 	// Refresh buys new tokens once; the answer holds its successor.
 	Refresh Secret
 	// ExpiresIn is how long Access is valid.
 	ExpiresIn time.Duration
-	// Organization is the one that Access names.
+	// Organization is the one that Access names; "" is none.
 	Organization platform.TenantID
-	// Session is the id of the session that both belong to.
+	// Session is the id of the session that both belong to: of the device, in
+	// whatever organization.
 	Session string
 }
 
@@ -39,7 +40,7 @@ type claims struct {
 	Issuer    string `json:"iss"`
 	Audience  string `json:"aud"`
 	Subject   string `json:"sub"`
-	Org       string `json:"org"`
+	Org       string `json:"org,omitempty"` // absent for a person without organization
 	Session   string `json:"sid"`
 	IssuedAt  int64  `json:"iat"`
 	NotBefore int64  `json:"nbf"`
@@ -55,7 +56,7 @@ type claims struct {
 func (s *Service) issueAccess(k signingKey, user, session string, tenant platform.TenantID, in signIn) (Secret, error) {
 	now := s.now()
 	c := claims{
-		Issuer: s.cfg.Issuer, Audience: s.cfg.Audience, Subject: user, Org: string(tenant), Session: session,
+		Issuer: s.cfg.Issuer, Audience: s.cfg.Audience, Subject: user, Org: string(named(tenant)), Session: session,
 		IssuedAt: now.Unix(), NotBefore: now.Unix(), Expires: now.Add(s.cfg.AccessTTL).Unix(), ID: s.newID("tok"),
 		Methods: in.methods,
 	}
@@ -106,7 +107,7 @@ func (s *Service) parseAccess(ctx context.Context, token string) (claims, error)
 	}
 	now, skew := s.now().Unix(), int64(clockSkew/time.Second)
 	if c.Issuer != s.cfg.Issuer || c.Audience != s.cfg.Audience || c.Subject == "" || c.Session == "" ||
-		platform.TenantID(c.Org).Validate() != nil ||
+		c.Org != "" && platform.TenantID(c.Org).Validate() != nil ||
 		c.Expires <= now || c.NotBefore > now+skew || c.IssuedAt > now+skew {
 		return c, errBadCredential()
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // Verify returns who presents a credential: an access token, an API key or
-// an operator's key. The
+// an operator's key; a session cookie is for [Service.Cookie]. The
 // error is of [platform.KindUnauthenticated] for one that is not valid, for
 // whatever reason.
 //
@@ -23,6 +23,14 @@ import (
 // acts on the next call. The principal shares its slices with other calls: who
 // wants to change them clones it.
 func (s *Service) Verify(ctx context.Context, credential string) (platform.Principal, error) {
+	if strings.HasPrefix(credential, cookiePrefix+"_") {
+		return platform.Principal{}, errBadCredential()
+	}
+	return s.verified(ctx, credential)
+}
+
+// verified is Verify for any credential, cookies too: no two sorts look the same.
+func (s *Service) verified(ctx context.Context, credential string) (platform.Principal, error) {
 	if len(credential) > maxToken {
 		return platform.Principal{}, errBadCredential()
 	}
@@ -62,22 +70,46 @@ func (s *Service) verify(ctx context.Context, credential string) (platform.Princ
 	if strings.HasPrefix(credential, operatorPrefix+"_") {
 		return s.verifyOperator(ctx, credential)
 	}
+	if strings.HasPrefix(credential, cookiePrefix+"_") {
+		return s.verifyCookie(ctx, credential)
+	}
 	c, err := s.parseAccess(ctx, credential)
 	if err != nil {
 		return platform.Principal{}, time.Time{}, err
 	}
-	tenant := platform.TenantID(c.Org)
+	return s.verifyAccess(ctx, c)
+}
+
+// verifyAccess reads what the claims of an access token refer to.
+func (s *Service) verifyAccess(ctx context.Context, c claims) (platform.Principal, time.Time, error) {
+	tenant, now := platform.TenantID(c.Org), micros(s.now())
 	var (
-		roles          string
-		requiresFactor bool
+		roles               = "[]"
+		ends, idle, longest int64
+		requiresFactor      bool
+		err                 error
 	)
-	err = store.ReadRow(ctx, s.db, tenant, `SELECT m.roles, o.require_factor = 1 FROM user_memberships m
-		JOIN user_organizations o ON o.tenant = m.tenant
-		JOIN user_accounts a ON a.id = m.user_id
-		JOIN user_sessions x ON x.user_id = m.user_id AND x.organization = m.tenant
-		WHERE m.tenant = ? AND m.user_id = ? AND x.id = ? AND x.revoked_at = 0 AND x.ends_at > ?
-		AND m.status = 'active' AND o.status = 'active' AND a.status = 'active'`,
-		[]any{c.Org, c.Subject, c.Session, micros(s.now())}, &roles, &requiresFactor)
+	if tenant == "" {
+		tenant = platform.NoTenant
+		err = s.db.AcrossTenants(ctx, s.cross.sessions, func(ctx context.Context, tx store.CrossTx) error {
+			return tx.QueryRow(ctx, `SELECT x.ends_at, g.idle_until, g.ends_at FROM user_sessions x
+				JOIN user_accounts a ON a.id = x.user_id
+				JOIN user_session_grants g ON g.session = x.id AND g.organization = ?
+				WHERE x.id = ? AND x.user_id = ? AND x.revoked_at = 0 AND x.ends_at > ?
+				AND g.revoked_at = 0 AND g.idle_until > ? AND g.ends_at > ? AND a.status = 'active'`,
+				string(tenant), c.Session, c.Subject, now, now, now).Scan(&ends, &idle, &longest)
+		}, store.ReadOnly)
+	} else {
+		err = store.ReadRow(ctx, s.db, tenant, `SELECT m.roles, o.require_factor = 1, x.ends_at, g.idle_until, g.ends_at FROM user_memberships m
+			JOIN user_organizations o ON o.tenant = m.tenant
+			JOIN user_accounts a ON a.id = m.user_id
+			JOIN user_sessions x ON x.user_id = m.user_id
+			JOIN user_session_grants g ON g.session = x.id AND g.organization = m.tenant
+			WHERE m.tenant = ? AND m.user_id = ? AND x.id = ? AND x.revoked_at = 0 AND x.ends_at > ?
+			AND g.revoked_at = 0 AND g.idle_until > ? AND g.ends_at > ?
+			AND m.status = 'active' AND o.status = 'active' AND a.status = 'active'`,
+			[]any{c.Org, c.Subject, c.Session, now, now, now}, &roles, &requiresFactor, &ends, &idle, &longest)
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		err = errBadCredential()
 	}
@@ -95,5 +127,12 @@ func (s *Service) verify(ctx context.Context, credential string) (platform.Princ
 	if c.AuthTime != 0 {
 		p.SignedInAt = time.Unix(c.AuthTime, 0).UTC()
 	}
-	return p, time.Unix(c.Expires, 0), err
+	return p, earliest(time.Unix(c.Expires, 0), fromMicros(min(ends, idle, longest))), err
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }

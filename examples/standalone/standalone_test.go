@@ -119,7 +119,7 @@ func TestOpenAPI(t *testing.T) {
 var contract = map[string]string{
 	"auth.signup": "POST /v1/auth/signup", "auth.login": "POST /v1/auth/login", "auth.refresh": "POST /v1/auth/refresh",
 	"auth.logout": "POST /v1/auth/logout", "auth.switch": "POST /v1/auth/switch",
-	"me.get": "GET /v1/me", "me.update": "PATCH /v1/me", "me.sessions.list": "GET /v1/me/sessions", "me.sessions.revoke": "DELETE /v1/me/sessions/{id}",
+	"me.get": "GET /v1/me", "me.update": "PATCH /v1/me", "me.sessions.list": "GET /v1/me/sessions", "me.sessions.clear": "DELETE /v1/me/sessions", "me.sessions.revoke": "DELETE /v1/me/sessions/{id}",
 	"organizations.get": "GET /v1/organization", "organizations.update": "PATCH /v1/organization",
 	"organizations.list": "GET /v1/organizations", "organizations.create": "POST /v1/organizations",
 	"members.list": "GET /v1/members", "members.update": "PATCH /v1/members/{id}", "members.remove": "DELETE /v1/members/{id}",
