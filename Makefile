@@ -100,8 +100,9 @@ tokens: ## verify tokens of each signing algorithm with jose (npm) and joserfc (
 	./integration/outside/tokens.sh
 
 .PHONY: browser
-browser: ## make and use a passkey in Chromium against the built server; needs Node and Chromium
+browser: ## use passkeys and session cookies in Chromium against built servers; needs Chromium and Node
 	./integration/outside/browser.sh
+	./integration/outside/cookies.sh
 
 .PHONY: clients
 clients: ## generate clients in TypeScript, Go and Python, and use them against the built server; needs Node, Python and Java
