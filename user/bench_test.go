@@ -46,6 +46,30 @@ func BenchmarkVerify(b *testing.B) {
 			}
 		})
 	})
+	b.Run("repeated cookie", func(b *testing.B) {
+		svc, _, _ := setup(b)
+		var w browser
+		w.logIn(b, svc, "ann@example.com")
+		cookies, value := svc.Cookie(), string(w.cookie.Value)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := cookies.Verify(b.Context(), value); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("new cookie", func(b *testing.B) {
+		svc, _, _ := setup(b)
+		var w browser
+		w.logIn(b, svc, "ann@example.com")
+		b.ReportAllocs()
+		for b.Loop() {
+			svc.ForgetCredentials()
+			if _, err := svc.Cookie().Verify(b.Context(), string(w.cookie.Value)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("new token", func(b *testing.B) {
 		svc, ann, _ := setup(b)
 		b.ReportAllocs()
@@ -66,4 +90,16 @@ func BenchmarkVerify(b *testing.B) {
 			}
 		}
 	})
+}
+
+func BenchmarkRefresh(b *testing.B) {
+	svc := open(b, func(c *user.Config) { c.Now = time.Now })
+	tokens := svc.signUp(b, "ann@example.com").Tokens
+	b.ReportAllocs()
+	for b.Loop() {
+		var err error
+		if tokens, err = svc.Refresh(b.Context(), tokens.Refresh); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
