@@ -27,7 +27,7 @@ var keepTenant = map[string]string{
 // ofPersons are the methods whose principal is a person before an organization
 // is chosen: what they touch is that person's.
 var ofPersons = []string{"user.Me", "user.UpdateMe", "user.Organizations", "user.CreateOrganization", "user.Switch", "user.LogOut", "user.RevokeSession", "user.Sessions", "user.AcceptInvitation",
-	"user.LeaveOrganization", "user.RevokeSessions",
+	"user.LeaveOrganization", "user.RevokeSessions", "user.StepUp", "user.StepUpOptions",
 	"user.PasskeyOptions", "user.AddPasskey", "user.Passkeys", "user.RenamePasskey", "user.RemovePasskey",
 	"user.Factors", "user.BeginTOTP", "user.ConfirmTOTP", "user.RemoveTOTP", "user.MakeRecoveryCodes", "user.SecurityEvents", "user.Refused",
 	"user.Emails", "user.AddEmail", "user.RemoveEmail", "user.SetPrimaryEmail"}

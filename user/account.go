@@ -237,7 +237,8 @@ type MeChange struct {
 	CurrentPassword Secret
 }
 
-// UpdateMe changes the account of the signed-in user.
+// UpdateMe changes the account of the signed-in user. A new password needs a
+// recent sign-in: who has a second factor has shown it then, see [Service.StepUp].
 func (s *Service) UpdateMe(ctx context.Context, p platform.Principal, in MeChange) (User, error) {
 	if p.Kind != platform.PrincipalUser {
 		return User{}, errUserNeeded()
@@ -254,6 +255,9 @@ func (s *Service) UpdateMe(ctx context.Context, p platform.Principal, in MeChang
 		old  int64
 	)
 	if in.Password != nil {
+		if err := s.recent(p); err != nil {
+			return User{}, err
+		}
 		var err error
 		if hash, old, err = s.newPassword(ctx, p.Subject, in); err != nil {
 			return User{}, err

@@ -56,6 +56,7 @@ var auditActions = map[string]string{
 	"session.logged_out":          "A person signed out.",
 	"session.refresh_reused":      "A refresh token was shown again after its successor, and its session ended: somebody has a copy.",
 	"session.revoked":             "A person ended one of their sessions.",
+	"session.stepped_up":          "A person proved again who they are, before a sensitive act.",
 	"session.switched":            "A person signed in to the organization from another one.",
 	"signing_key.revoked":         "An operator ended a key that signs access tokens, and with it the tokens that it had signed.",
 	"signing_key.rotated":         "An operator had a new key sign access tokens from a time on.",

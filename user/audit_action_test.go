@@ -235,6 +235,10 @@ var auditCauses = map[string]auditCase{
 	"session.revoked": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
 		return b.RevokeSession(ctx, ann.p, ann.p.Credential)
 	}},
+	"session.stepped_up": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
+		_, err := b.StepUp(ctx, ann.p, user.StepUp{Password: goodPassword})
+		return err
+	}},
 	"session.switched": {platform.PrincipalUser, func(ctx context.Context, b *bundle, ann person) error {
 		_, err := b.Switch(ctx, ann.p, ann.p.Tenant)
 		return err

@@ -17,6 +17,7 @@ func (s *Service) routes() *rest.API {
 	s.routeAuth(api)
 	s.routeFactors(api)
 	s.routePasskeys(api)
+	s.routeStepUp(api)
 	s.routeMe(api)
 	s.routeEmails(api)
 	s.routeSessions(api)

@@ -19,6 +19,7 @@ var bodies = map[string]string{
 	"me.emails.add":          `{"email":"zoe@example.org"}`,
 	"me.emails.primary":      `{"email":"ann@example.com"}`,
 	"me.totp.confirm":        `{"code":"000000"}`,
+	"auth.stepUp":            `{"password":"wrong one entirely"}`,
 	"me.passkeys.create":     `{"name":"X","passkey":{}}`,
 	"me.passkeys.update":     `{"name":"X"}`,
 	"organizations.create":   `{"name":"X"}`,
@@ -116,7 +117,7 @@ func TestIsolation(t *testing.T) {
 		"auth.emailCode.request", "auth.emailCode.confirm", "auth.emails.verify", "auth.emails.restore", "me.emails.primary", "auth.signup.request", "auth.signup.confirm",
 		// A half-done sign-in neither, and one's factors have no id.
 		"auth.factor.options", "auth.factor.enroll", "auth.factor.verify", "me.totp.confirm", "me.totp.remove", "me.recoveryCodes.create",
-		"auth.passkey.options", "auth.passkey.verify", "me.passkeys.options", "me.passkeys.create",
+		"auth.passkey.options", "auth.passkey.verify", "me.passkeys.options", "me.passkeys.create", "auth.stepUp", "auth.stepUp.options",
 		"invitations.accept", "invitations.preview", "auth.invitation", "auth.signup", "auth.login", "auth.refresh", "jwks", "auth.logout"}
 
 	bens := []string{ben.User.ID, "ben@example.com", string(ben.p.Tenant), ben.p.Credential, benMember.ID, role.ID, "bens-role", key.ID, "bens-key", inv.ID, "cyd@example.com", team.ID, "bens-team", rule.ID}

@@ -68,7 +68,7 @@ func TestKeysAreNeverFresh(t *testing.T) {
 func TestPersonWithoutOrganization(t *testing.T) {
 	b := open(t)
 	ann := b.signUp(t, "ann@example.com")
-	alone := platform.Principal{Tenant: platform.NoTenant, Subject: ann.User.ID, Kind: platform.PrincipalUser}
+	alone := platform.Principal{Tenant: platform.NoTenant, Subject: ann.User.ID, Kind: platform.PrincipalUser, SignedInAt: b.clock.Now()}
 	me, err := b.Me(t.Context(), alone)
 	noError(t, err)
 	if me.User.ID != ann.User.ID || me.Organization != "" {
