@@ -169,6 +169,7 @@ func TestRoutes(t *testing.T) {
 	public := []string{"auth.signup", "auth.login", "auth.refresh", "auth.factor.options", "auth.factor.enroll", "auth.factor.verify", "auth.passkey.options", "auth.passkey.verify", "jwks"}
 	public = append(public, "auth.passwordReset.request", "auth.passwordReset.confirm", "auth.emailLink.request", "auth.emailLink.confirm",
 		"auth.emailCode.request", "auth.emailCode.confirm", "auth.emails.verify", "auth.emails.restore", "auth.signup.request", "auth.signup.confirm")
+	public = append(public, "invitations.preview", "auth.invitation")
 	var doc struct {
 		Paths map[string]map[string]struct {
 			OperationID string `json:"operationId"`

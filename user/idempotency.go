@@ -31,6 +31,8 @@ type keptSignedIn struct {
 	Organization    platform.TenantID
 	Session         string
 	Cookie          *keptCookie
+	Pending         *PendingSignIn
+	PendingToken    string // of Pending, which hides it
 }
 
 type keptCookie struct {
@@ -46,6 +48,9 @@ func keepSignedIn(in SignedIn) keptSignedIn {
 	if c := in.Cookie; c != nil {
 		kept.Cookie = &keptCookie{c.Name, string(c.Value), c.Ends}
 	}
+	if p := in.Pending; p != nil {
+		kept.Pending, kept.PendingToken = p, string(p.Token)
+	}
 	return kept
 }
 
@@ -55,6 +60,14 @@ func (k keptSignedIn) signedIn() SignedIn {
 	}}
 	if c := k.Cookie; c != nil {
 		in.Cookie = &Cookie{c.Name, Secret(c.Value), c.Ends}
+	}
+	if k.Pending != nil {
+		pending := *k.Pending
+		pending.Token = Secret(k.PendingToken)
+		if string(pending.Passkey) == "null" { // what JSON makes of none
+			pending.Passkey = nil
+		}
+		in.Pending = &pending
 	}
 	return in
 }

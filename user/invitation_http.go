@@ -44,6 +44,7 @@ type joinInput struct {
 		Token    string `json:"token" maxLength:"300" doc:"That of the mail"`
 		Name     string `json:"name" maxLength:"400" example:"Ben"`
 		Password string `json:"password,omitempty" maxLength:"256" doc:"8 to 256 characters; absent makes an account without one"`
+		Session  string `json:"session,omitempty" enum:"token,cookie" doc:"How to hold the session: token (the default) answers with tokens, cookie sets a cookie that no script reads, for browsers"`
 	}
 }
 
@@ -110,7 +111,9 @@ func (s *Service) routeAcceptance(api *rest.API) {
 		}))
 	rest.Handle(api, post("auth.invitation", "/v1/auth/invitation", "Accept an invitation as a new person: an account, a membership and tokens", platform.Public(), http.StatusOK),
 		func(ctx context.Context, in *joinInput) (*signedInOutput, error) {
-			out, err := s.JoinByInvitation(ctx, Joining{Token: Secret(in.Body.Token), Name: in.Body.Name, Password: Secret(in.Body.Password)}, rest.IdempotencyKey(ctx))
+			out, err := s.JoinByInvitation(ctx, Joining{
+				Token: Secret(in.Body.Token), Name: in.Body.Name, Password: Secret(in.Body.Password), Session: SessionKind(in.Body.Session),
+			}, rest.IdempotencyKey(ctx))
 			return signedInAnswer(out, err)
 		})
 }

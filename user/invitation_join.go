@@ -16,6 +16,8 @@ type Joining struct {
 	// Password may be empty: the account then has none, until its owner sets
 	// one by a reset.
 	Password Secret
+	// Session is how the client holds the session; "" is in tokens.
+	Session SessionKind
 }
 
 // JoinByInvitation makes the account of an invited person, with the invited
@@ -31,7 +33,7 @@ func (s *Service) JoinByInvitation(ctx context.Context, in Joining, keys ...*pla
 		return SignedIn{}, err
 	}
 	call, err := s.repeats.Call(ctx, idempotency.Only(keys), platform.Principal{Subject: o.id}, "auth.invitation",
-		[]string{string(in.Token), in.Name, string(in.Password)})
+		[]string{string(in.Token), in.Name, string(in.Password), string(in.Session)})
 	if err != nil {
 		return SignedIn{}, err
 	}
@@ -88,6 +90,7 @@ func (s *Service) joinedBefore(ctx context.Context, call *idempotency.Call, o of
 type joiner struct {
 	user User
 	hash string // "" is no password
+	kind SessionKind
 }
 
 // joining checks what a person gives. It hashes a password only for an
@@ -128,7 +131,7 @@ func (s *Service) joining(ctx context.Context, o offer, in Joining) (joiner, err
 	if fields != nil {
 		return joiner{}, platform.Invalid(fields...)
 	}
-	j := joiner{user: User{ID: s.newID("usr"), Email: inv.Email, Name: name, CreatedAt: now, UpdatedAt: now, EmailVerifiedAt: now}}
+	j := joiner{user: User{ID: s.newID("usr"), Email: inv.Email, Name: name, CreatedAt: now, UpdatedAt: now, EmailVerifiedAt: now}, kind: in.Session}
 	if password != "" {
 		j.hash, err = s.passwords.hash(ctx, "", password)
 	}
@@ -152,7 +155,7 @@ func (s *Service) join(ctx context.Context, tx store.Tx, o offer, j joiner, memb
 	if _, err := s.accept(ctx, tx, o, acceptance{user: j.user, by: platform.Principal{Subject: j.user.ID, Kind: platform.PrincipalUser}, members: members}); err != nil {
 		return entry{}, err
 	}
-	entered, err := s.enter(ctx, tx, o.tenant, arrival{user: j.user.ID, signIn: s.byInvitation()})
+	entered, err := s.enter(ctx, tx, o.tenant, arrival{user: j.user.ID, signIn: s.byInvitation(), kind: j.kind})
 	if err != nil {
 		return entry{}, err
 	}
@@ -182,32 +185,3 @@ func (s *Service) insertInvited(ctx context.Context, tx store.Tx, j joiner) (mad
 
 // byInvitation is a sign-in that read a mail now: one secret that works once.
 func (s *Service) byInvitation() signIn { return signIn{at: s.now(), methods: []string{methodOTP}} }
-
-// keptSignedIn is a SignedIn as it is kept for a second call, see keptTokens.
-type keptSignedIn struct {
-	UserID  string
-	Tokens  keptTokens
-	Pending *PendingSignIn
-	Token   string // of Pending, which hides it
-}
-
-func keepSignedIn(in SignedIn) keptSignedIn {
-	kept := keptSignedIn{UserID: in.UserID, Tokens: keepTokens(in.Tokens), Pending: in.Pending}
-	if in.Pending != nil {
-		kept.Token = string(in.Pending.Token)
-	}
-	return kept
-}
-
-func (k keptSignedIn) signedIn() SignedIn {
-	out := SignedIn{UserID: k.UserID, Tokens: k.Tokens.tokens(), Pending: k.Pending}
-	if k.Pending != nil {
-		pending := *k.Pending
-		pending.Token = Secret(k.Token)
-		if string(pending.Passkey) == "null" { // what JSON makes of none
-			pending.Passkey = nil
-		}
-		out.Pending = &pending
-	}
-	return out
-}
