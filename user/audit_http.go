@@ -40,7 +40,7 @@ type auditInput struct {
 	Action  string    `query:"action" maxLength:"100" doc:"An action such as login.failed, or a noun with a star such as session.*"`
 	Actor   string    `query:"actor" maxLength:"100" doc:"Only what this user, operator or part of the host did"`
 	Target  string    `query:"target" maxLength:"100" doc:"Only what was done to the thing of this id"`
-	Outcome string    `query:"outcome" enum:"ok,failed,refused"`
+	Outcome string    `query:"outcome" enum:"ok,failed,refused" doc:"Only what ended so"`
 	From    time.Time `query:"from" doc:"The first moment"`
 	To      time.Time `query:"to" doc:"The first moment that is left out"`
 	Order   string    `query:"order" enum:"newest,oldest" default:"newest" doc:"Which come first"`

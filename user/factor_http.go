@@ -160,7 +160,7 @@ func (s *Service) routeFactors(api *rest.API) {
 		asPerson(func(ctx context.Context, p platform.Principal, _ *noInput) (*noOutput, error) {
 			return &noOutput{}, s.RemoveTOTP(ctx, p)
 		}))
-	rest.Handle(api, postAgain("me.recoveryCodes.create", "/v1/me/recovery-codes", "Replace one's recovery codes with new ones", platform.Account().Fresh(freshFor), http.StatusCreated),
+	rest.Handle(api, postAgain("me.recoveryCodes.create", "/v1/me/recovery-codes", "Replace one's recovery codes with new ones", platform.Account().Fresh(freshFor), http.StatusOK),
 		asPerson(func(ctx context.Context, p platform.Principal, _ *noInput) (*recoveryCodesOutput, error) {
 			return recoveryCodesAnswer(s.MakeRecoveryCodes(ctx, p))
 		}))

@@ -59,7 +59,7 @@ func TestTheSecretOfAMailIsInTheMailAlone(t *testing.T) {
 		t.Errorf("the token of the first try: %v", err)
 	}
 	_, _, err = b.AcceptInvitation(t.Context(), ben.p, tokenOf(t, seen[1]))
-	want(t, err, platform.KindNotFound, "")
+	want(t, err, platform.KindConflict, "invitation_used")
 }
 
 // What the host's hook says of a mail is kept with the dead job, without the secret.

@@ -113,7 +113,10 @@ func TestLeaveOrganization(t *testing.T) {
 	token := b.invited(t, ben, "cyd@example.com", user.RoleViewer)
 	there, err := b.LogIn(t.Context(), user.LogIn{Email: "ben@example.com", Password: goodPassword, Organization: ann.p.Tenant})
 	noError(t, err)
-	own, err := b.LogIn(t.Context(), user.LogIn{Email: "ben@example.com", Password: goodPassword})
+	all, _, err := b.Organizations(t.Context(), ben, 10, "")
+	noError(t, err)
+	bens := slices.DeleteFunc(all, func(o user.Organization) bool { return o.ID == ann.p.Tenant })[0].ID
+	own, err := b.LogIn(t.Context(), user.LogIn{Email: "ben@example.com", Password: goodPassword, Organization: bens})
 	noError(t, err)
 	b.verify(t, key)
 	home := b.verify(t, own.Access)

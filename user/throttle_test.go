@@ -237,7 +237,7 @@ func TestDevicesSurviveARestart(t *testing.T) {
 // and are of nobody else.
 func TestDevicesAreBounded(t *testing.T) {
 	b := open(t)
-	ann := b.signUp(t, "ann@example.com")
+	b.signUp(t, "ann@example.com")
 	b.signUp(t, "ben@example.com")
 	visit := func(client, email string) {
 		t.Helper()
@@ -257,7 +257,9 @@ func TestDevicesAreBounded(t *testing.T) {
 	}
 	password := user.Secret("another good one 77")
 	here := fmt.Sprint("192.0.2.", user.MaxDevices)
-	_, err := b.UpdateMe(from(t.Context(), here), ann.p, user.MeChange{Password: &password, CurrentPassword: goodPassword})
+	in, err := b.LogIn(from(t.Context(), here), user.LogIn{Email: "ann@example.com", Password: goodPassword})
+	noError(t, err)
+	_, err = b.UpdateMe(from(t.Context(), here), b.verify(t, in.Access), user.MeChange{Password: &password, CurrentPassword: goodPassword})
 	noError(t, err)
 	if n := b.count(t, "user_devices WHERE network = '"+here+"'"); n != 1 {
 		t.Error("the device of the change is forgotten")

@@ -80,7 +80,7 @@ func TestConventions(t *testing.T) {
 					t.Errorf("%s: %s, Location is described: %t", op.ID, status, location)
 				}
 				body := resolve(schemas, answer.Content["application/json"].Schema)
-				if _, next := body.Properties["next_cursor"]; paged && (!next || body.Properties["data"].Items == nil) {
+				if _, next := body.Properties["next_cursor"]; paged && (!next || body.Properties["data"].Items == nil && !strings.HasSuffix(op.ID, ".verify")) { // a check goes on and lists nothing
 					t.Errorf("%s: takes a cursor and has no list data with next_cursor", op.ID)
 				}
 			}
