@@ -98,6 +98,7 @@ func TestAClaimYieldsToWhoProvesIt(t *testing.T) {
 	if n := len(mail.sent("work@example.com", user.MailVerifyEmail)); n != 2 {
 		t.Errorf("%d mails asked to confirm", n)
 	}
+	want(t, b.VerifyEmail(t.Context(), thirds), platform.KindNotFound, "token_not_valid") // with a claim again
 	addEmail(t, b, &mail, thief.p, "thief@example.com")
 	noError(t, b.SetPrimaryEmail(t.Context(), thief.p, "thief@example.com"))
 	if me, err := b.Me(t.Context(), thief.p); err != nil || me.User.Email != "thief@example.com" {

@@ -70,7 +70,7 @@ func (s *Service) RestoreEmail(ctx context.Context, token Secret) error {
 		} else if !ok {
 			return errBadMailToken()
 		}
-		if _, err := s.spendMailToken(ctx, tx, MailEmailChanged, token); err != nil {
+		if err := s.spendMailToken(ctx, tx, MailEmailChanged, token); err != nil {
 			return err
 		}
 		return s.restoreEmail(ctx, tx, m)

@@ -36,8 +36,7 @@ func (s *Service) SignInByLink(ctx context.Context, token Secret, organization p
 		return SignedIn{}, err
 	}
 	return s.admitByMail(ctx, m, organization, kind, func(ctx context.Context, tx writer) error {
-		_, err := s.spendMailToken(ctx, tx, MailSignInLink, token)
-		return err
+		return s.spendMailToken(ctx, tx, MailSignInLink, token)
 	})
 }
 

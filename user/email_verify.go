@@ -134,7 +134,7 @@ func (s *Service) VerifyEmail(ctx context.Context, token Secret) error {
 		} else if !ok {
 			return errBadMailToken()
 		}
-		if _, err := s.spendMailToken(ctx, tx, MailVerifyEmail, token); err != nil {
+		if err := s.spendMailToken(ctx, tx, MailVerifyEmail, token); err != nil {
 			return err
 		}
 		if err := s.ownEmail(ctx, tx, m); err != nil {

@@ -50,7 +50,7 @@ func (s *Service) ResetPassword(ctx context.Context, in PasswordReset) error {
 		} else if !ok {
 			return errBadMailToken()
 		}
-		if _, err := s.spendMailToken(ctx, tx, MailPasswordReset, in.Token); err != nil {
+		if err := s.spendMailToken(ctx, tx, MailPasswordReset, in.Token); err != nil {
 			return err
 		}
 		return s.resetPassword(ctx, tx, m, hash, in.KeepSessions)

@@ -76,8 +76,7 @@ func (s *Service) ConfirmSignUp(ctx context.Context, in ConfirmSignUp) (SignedUp
 	}
 	checked.locale = m.locale
 	checked.spend = func(ctx context.Context, tx store.Tx) error {
-		_, err := s.spendMailToken(ctx, tx, MailFinishSignUp, in.Token)
-		return err
+		return s.spendMailToken(ctx, tx, MailFinishSignUp, in.Token)
 	}
 	return s.signUp(ctx, checked, nil)
 }
