@@ -267,6 +267,11 @@ func (s *Service) ResetFactors(ctx context.Context, user string) error {
 		if err := s.endSessions(ctx, tx, user, "", ""); err != nil {
 			return err
 		}
+		if f.any() {
+			if err := s.sendMail(ctx, tx, mailRequest{kind: MailFactorChanged, user: user}); err != nil {
+				return err
+			}
+		}
 		for _, kind := range f.kinds() {
 			if kind == FactorRecoveryCode {
 				continue

@@ -160,6 +160,19 @@ func TestHashingStaysWithinItsMemory(t *testing.T) {
 	l.ReleaseWithin(room)
 }
 
+// A turn that is free is not given where its memory is not.
+func TestNoTurnWithoutMemory(t *testing.T) {
+	testdb.SQLiteOnly(t)
+	l := user.NewHashLinesWithin(4, 10, 64)
+	noError(t, l.AcquireWithin(t.Context(), "", 40))
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if l.AcquireWithin(gone, "", 40) == nil {
+		t.Error("80 of 64 are given")
+	}
+	noError(t, l.AcquireWithin(gone, "", 24))
+}
+
 // A hash that needs much memory waits until there is room, is not overtaken, and
 // keeps nobody waiting once it has left.
 func TestALargeHashWaitsItsTurn(t *testing.T) {

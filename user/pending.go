@@ -239,7 +239,10 @@ func (s *Service) VerifyFactor(ctx context.Context, token Secret, proof FactorPr
 				return errBadPending()
 			}
 		}
-		return shown.spend(ctx, tx)
+		if err := shown.spend(ctx, tx); err != nil || !row.enroll && shown.kind != FactorRecoveryCode {
+			return err
+		}
+		return s.sendMail(ctx, tx, mailRequest{kind: MailFactorChanged, user: row.user})
 	})
 	if err != nil {
 		s.noteBadFactor(ctx, row, err)

@@ -40,7 +40,7 @@ func TestSprayingIsCaught(t *testing.T) {
 			want(t, err, platform.KindLimited, "too_many_logins")
 		}
 	}
-	if made < user.SprayAccounts || made > 200 { // 98 is expected of 1,000
+	if made <= user.SprayAccounts || made > 200 { // 98 is expected of 1,000
 		t.Errorf("%d of %d tries were made", made, accounts)
 	}
 	told, _, err := b.OperatorAudit(t.Context(), platform.System(platform.NoTenant, "test"), user.AuditFilter{Action: "login.sprayed"}, 0, "")
@@ -238,6 +238,29 @@ func TestAnOfficeBehindOneAddress(t *testing.T) {
 	}
 	_, err := b.LogIn(office, user.LogIn{Email: "p1@example.com", Password: goodPassword})
 	noError(t, err)
+}
+
+// Accounts of one's own clear nothing of what was guessed at others from there, each
+// used for the first time.
+func TestOwnAccountsClearNothing(t *testing.T) {
+	b := open(t)
+	for i := range 10 {
+		b.signUp(t, fmt.Sprintf("own%d@example.com", i))
+	}
+	there, made := from(t.Context(), "192.0.2.1"), 0
+	for i := range 100 {
+		_, err := b.LogIn(there, user.LogIn{Email: fmt.Sprintf("q%d@example.com", i), Password: user.Secret(fmt.Sprint("guess ", i))})
+		if isKind(err, platform.KindUnauthenticated) {
+			made++
+		}
+		if i%10 == 5 && i < 50 {
+			_, err := b.LogIn(there, user.LogIn{Email: fmt.Sprintf("own%d@example.com", i/10), Password: goodPassword})
+			noError(t, err)
+		}
+	}
+	if made > user.FreeSpray+2 {
+		t.Errorf("%d guesses were made", made)
+	}
 }
 
 // Of 50 guesses at the same moment no more are made than one after the other: from
