@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The code of the README and the guide is code that is compiled: each block stands in one of
+// The code of the README, the guide and docs/accounts.md is code that is compiled: each block stands in one of
 // the files it is said to be from.
 func TestGuide(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
@@ -18,9 +18,14 @@ func TestGuide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	accounts, err := os.ReadFile("docs/accounts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	guide = append(guide, accounts...)
 	var sources []string
 	for _, name := range []string{
-		"example_test.go", "store/storetest/driver_test.go", "standard/example_test.go", "store/consumer/example_test.go",
+		"example_test.go", "store/storetest/driver_test.go", "standard/example_test.go", "standard/example_accounts_test.go", "store/consumer/example_test.go",
 		"examples/embed/greetings.go", "examples/embed/hosts.go", "examples/embed/accounts.go",
 	} {
 		b, err := os.ReadFile(name)
