@@ -73,6 +73,9 @@ func (v *visit) assertion() {
 					role = service
 				}
 			}
+			if strings.HasPrefix(op.ID, "operator.rule") {
+				role = roleNotify
+			}
 			asked[role]++
 			for i, r := range v.replicas[role] {
 				a := direct.at(r.url).do(strings.ToUpper(method), pathParameter.ReplaceAllString(path, "x"), nil)
