@@ -102,6 +102,9 @@ var auditCauses = map[string]auditCase{
 		return err
 	}},
 	"audit.trimmed": {platform.PrincipalSystem, func(ctx context.Context, b *bundle, _ person) error {
+		if err := b.Stop(ctx); err != nil { // what it does in the background would be first
+			return err
+		}
 		b.clock.Advance(402 * 24 * time.Hour)
 		return b.TrimAudit(ctx)
 	}},
