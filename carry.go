@@ -6,8 +6,8 @@ import "context"
 // the value in the same piece of memory: each request carries several, and so each
 // costs one allocation and not two. K is the type of the key, which has no fields.
 type carrier[K comparable, V any] struct {
-	context.Context
-	value V
+	context.Context //nolint:containedctx // it is a context
+	value           V
 }
 
 func carry[K comparable, V any](ctx context.Context, _ K, value V) context.Context {

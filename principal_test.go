@@ -26,16 +26,20 @@ var keepTenant = map[string]string{
 
 // ofPersons are the methods whose principal is a person before an organization
 // is chosen: what they touch is that person's.
-var ofPersons = []string{"user.Me", "user.UpdateMe", "user.Organizations", "user.CreateOrganization", "user.Switch", "user.LogOut", "user.RevokeSession", "user.Sessions", "user.AcceptInvitation",
+var ofPersons = []string{
+	"user.Me", "user.UpdateMe", "user.Organizations", "user.CreateOrganization", "user.Switch", "user.LogOut", "user.RevokeSession", "user.Sessions", "user.AcceptInvitation",
 	"user.LeaveOrganization", "user.RevokeSessions", "user.StepUp", "user.StepUpOptions",
 	"user.PasskeyOptions", "user.AddPasskey", "user.Passkeys", "user.RenamePasskey", "user.RemovePasskey",
 	"user.Factors", "user.BeginTOTP", "user.ConfirmTOTP", "user.RemoveTOTP", "user.MakeRecoveryCodes", "user.SecurityEvents", "user.Refused",
-	"user.Emails", "user.AddEmail", "user.RemoveEmail", "user.SetPrimaryEmail"}
+	"user.Emails", "user.AddEmail", "user.RemoveEmail", "user.SetPrimaryEmail",
+}
 
 // ofOperators are the methods of who runs the installation: they refuse everybody
 // else, and take the principal for the record.
-var ofOperators = []string{"user.AllOrganizations", "user.OperateOrganization", "user.OperatorKeys", "user.RevokeOperatorKey", "user.ImportUsers", "user.ImportLines", "user.OperatorAudit", "user.CheckOperatorAudit", "user.ExportOperatorAudit", "user.RecordOperator", "notify.DisableRule", "notify.RuleFailures",
-	"user.RevokeSigningKey", "user.RotateSigningKey", "user.SigningKeys"}
+var ofOperators = []string{
+	"user.AllOrganizations", "user.OperateOrganization", "user.OperatorKeys", "user.RevokeOperatorKey", "user.ImportUsers", "user.ImportLines", "user.OperatorAudit", "user.CheckOperatorAudit", "user.ExportOperatorAudit", "user.RecordOperator", "notify.DisableRule", "notify.RuleFailures",
+	"user.RevokeSigningKey", "user.RotateSigningKey", "user.SigningKeys",
+}
 
 func TestMethodsTakeThePrincipal(t *testing.T) {
 	var (

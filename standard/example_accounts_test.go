@@ -11,7 +11,7 @@ import (
 )
 
 // Accounts of a product on the internet: see docs/accounts.md.
-func ExampleOpen_accounts() {
+func ExampleOpen_accounts() { //nolint:testableexamples // it needs a database
 	ctx, url := context.Background(), os.Getenv("DATABASE_URL")
 	if url == "" {
 		return // there is no database here

@@ -107,7 +107,7 @@ func (s *Service) checkSignUp(ctx context.Context, in SignUp) (signUp, error) {
 		fields = append(fields, nameField("/organization"))
 	}
 	password := normalizePassword(in.Password)
-	if f, err := s.checkPassword(ctx, "/password", password, email); err != nil {
+	if f, err := s.checkPassword(ctx, password, email); err != nil {
 		return signUp{}, err
 	} else if f != nil {
 		fields = append(fields, *f)
@@ -372,7 +372,7 @@ func (s *Service) newPassword(ctx context.Context, user string, in MeChange) (ha
 		return "", 0, notFound(err, "user")
 	}
 	password := normalizePassword(*in.Password)
-	if f, err := s.checkPassword(ctx, "/password", password, email); err != nil {
+	if f, err := s.checkPassword(ctx, password, email); err != nil {
 		return "", 0, err
 	} else if f != nil {
 		return "", 0, platform.Invalid(*f)

@@ -9,7 +9,7 @@ import (
 // with what each tells. A record of another action is refused, and the
 // transaction of its effect with it, so that the list is whole. Each has a test
 // that makes it happen (auditCauses).
-var auditActions = map[string]string{
+var auditActions = map[string]string{ //nolint:gosec // names, no credentials
 	"access.refused":              "A principal was refused an operation that changes something, or an operator's; the target is the operation. A record with a count tells of repeated ones.",
 	"access_rule.created":         "Something was allowed or denied to a role or team; the detail has the rule.",
 	"access_rule.deleted":         "A rule that allowed or denied something was removed; the detail has the rule.",

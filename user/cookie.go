@@ -48,7 +48,7 @@ func (c Cookie) HTTP() *http.Cookie {
 // cookieRemoved makes the browser forget the cookie of that name. Nothing more of
 // the site is cleared (Clear-Site-Data): the host may keep things of its own there.
 func cookieRemoved(name string) string {
-	c := Cookie{Name: name}.HTTP()
+	c := Cookie{Name: name}.HTTP() //nolint:gosec // HTTP sets the attributes
 	c.MaxAge = -1
 	return c.String()
 }

@@ -308,7 +308,7 @@ func TestHalfDoneSignInsEnd(t *testing.T) {
 	b := open(t)
 	ann := b.signUp(t, "ann@example.com")
 	phone, _ := b.addTOTP(t, ann.p)
-	p := b.strong(t, "ann@example.com", phone)
+	b.strong(t, "ann@example.com", phone)
 
 	pending := b.half(t, "ann@example.com", "")
 	_, err := b.Verify(t.Context(), string(pending.Token))
@@ -328,7 +328,7 @@ func TestHalfDoneSignInsEnd(t *testing.T) {
 		want(t, err, platform.KindUnauthenticated, "invalid_sign_in")
 	}
 
-	p = b.strong(t, "ann@example.com", phone)
+	p := b.strong(t, "ann@example.com", phone)
 	pending = b.half(t, "ann@example.com", "")
 	password := user.Secret("another tractor 9 umbrella")
 	_, err = b.UpdateMe(t.Context(), p, user.MeChange{Password: &password, CurrentPassword: goodPassword})

@@ -95,7 +95,9 @@ func TestEveryOperationHonoursTheKey(t *testing.T) {
 		},
 		"auth.invitation": {
 			"", "/v1/auth/invitation", fmt.Sprintf(`{"token":%q,"name":"Gil","password":%q}`, joins, goodPassword),
-			fmt.Sprintf(`{"token":%q,"name":"Gus","password":%q}`, joins, goodPassword), []string{"access_token", "refresh_token"}, 200,
+			fmt.Sprintf(`{"token":%q,"name":"Gus","password":%q}`, joins, goodPassword),
+			[]string{"access_token", "refresh_token"},
+			200,
 		},
 		"organizations.transfer": {
 			heir.Tokens.Access, "/v1/organization/transfer", fmt.Sprintf(`{"member":%q}`, ownedMember.ID), fmt.Sprintf(`{"member":%q,"leave":true}`, ownedMember.ID), nil, 200,

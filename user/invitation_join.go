@@ -122,7 +122,7 @@ func (s *Service) joining(ctx context.Context, o offer, in Joining) (joiner, err
 	}
 	password := normalizePassword(in.Password)
 	if password != "" {
-		if f, err := s.checkPassword(ctx, "/password", password, inv.Email); err != nil {
+		if f, err := s.checkPassword(ctx, password, inv.Email); err != nil {
 			return joiner{}, err
 		} else if f != nil {
 			fields = append(fields, *f)

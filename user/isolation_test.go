@@ -103,8 +103,10 @@ func TestIsolation(t *testing.T) {
 		"me.emails.remove":       "ben@example.com",
 		"organizations.transfer": benMember.ID, "me.organizations.leave": string(ben.p.Tenant),
 	}
-	reads := []string{"me.get", "me.factors.get", "me.sessions.list", "organizations.get", "organizations.list", "members.list", "invitations.list", "roles.list", "apiKeys.list",
-		"audit.list", "audit.head", "audit.verify", "audit.retention.get", "audit.export", "me.securityEvents.list"}
+	reads := []string{
+		"me.get", "me.factors.get", "me.sessions.list", "organizations.get", "organizations.list", "members.list", "invitations.list", "roles.list", "apiKeys.list",
+		"audit.list", "audit.head", "audit.verify", "audit.retention.get", "audit.export", "me.securityEvents.list",
+	}
 	writes := []string{"me.update", "me.sessions.clear", "me.totp.begin", "organizations.create", "organizations.update", "invitations.create", "roles.create", "apiKeys.create", "audit.retention.update"}
 	reads = append(reads, "me.passkeys.list")
 	reads, writes = append(reads, "me.emails.list"), append(writes, "me.emails.add")
@@ -118,7 +120,8 @@ func TestIsolation(t *testing.T) {
 		// A half-done sign-in neither, and one's factors have no id.
 		"auth.factor.options", "auth.factor.enroll", "auth.factor.verify", "me.totp.confirm", "me.totp.remove", "me.recoveryCodes.create",
 		"auth.passkey.options", "auth.passkey.verify", "me.passkeys.options", "me.passkeys.create", "auth.stepUp", "auth.stepUp.options",
-		"invitations.accept", "invitations.preview", "auth.invitation", "auth.signup", "auth.login", "auth.refresh", "jwks", "auth.logout"}
+		"invitations.accept", "invitations.preview", "auth.invitation", "auth.signup", "auth.login", "auth.refresh", "jwks", "auth.logout",
+	}
 
 	bens := []string{ben.User.ID, "ben@example.com", string(ben.p.Tenant), ben.p.Credential, benMember.ID, role.ID, "bens-role", key.ID, "bens-key", inv.ID, "cyd@example.com", team.ID, "bens-team", rule.ID}
 	snapshot := func() (all string) {

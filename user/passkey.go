@@ -40,7 +40,7 @@ type passkeyRow struct {
 	key  PasskeyKey
 }
 
-const passkeyColumns = `id, user_id, name, credential, public_key, aaguid, sign_count, backup_eligible = 1, backed_up = 1, created_at, last_used_at`
+const passkeyColumns = `id, user_id, name, credential, public_key, aaguid, sign_count, backup_eligible = 1, backed_up = 1, created_at, last_used_at` //nolint:gosec // no credential
 
 func scanPasskey(row scanner) (passkeyRow, error) {
 	var (

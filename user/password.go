@@ -29,15 +29,15 @@ func normalizePassword(password Secret) string { return norm.NFC.String(string(p
 // checkPassword returns what is wrong with a new password, or nil; it never
 // repeats it. Every way to set a password asks it, outside of a transaction: it
 // may ask Config.Breaches.
-func (s *Service) checkPassword(ctx context.Context, path, password, email string) (*platform.Field, error) {
-	if f := passwordFault(path, password, email); f != nil {
+func (s *Service) checkPassword(ctx context.Context, password, email string) (*platform.Field, error) {
+	if f := passwordFault("/password", password, email); f != nil {
 		return f, nil
 	}
 	breached, err := s.breached(ctx, password)
 	if err != nil || !breached {
 		return nil, err
 	}
-	return &platform.Field{Path: path, Code: "breached", Detail: "this password is known from a breach; take another"}, nil
+	return &platform.Field{Path: "/password", Code: "breached", Detail: "this password is known from a breach; take another"}, nil
 }
 
 // passwordFault is what can be told of a new password without asking anybody.

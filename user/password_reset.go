@@ -35,7 +35,7 @@ func (s *Service) ResetPassword(ctx context.Context, in PasswordReset) error {
 		return err
 	}
 	password := normalizePassword(in.Password)
-	if f, err := s.checkPassword(ctx, "/password", password, m.email); err != nil {
+	if f, err := s.checkPassword(ctx, password, m.email); err != nil {
 		return err
 	} else if f != nil {
 		return platform.Invalid(*f)

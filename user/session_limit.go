@@ -22,12 +22,12 @@ const minSession = 5 * time.Minute
 
 // limitsOf are those that an organization sets, in µs, or the host's where it sets
 // none or what the host does not allow any more.
-func (s *Service) limitsOf(idle, max int64) limits {
+func (s *Service) limitsOf(idle, whole int64) limits {
 	l := limits{s.cfg.RefreshIdle, s.cfg.RefreshMax}
 	if set := time.Duration(idle) * time.Microsecond; set > 0 && set < l.idle {
 		l.idle = set
 	}
-	if set := time.Duration(max) * time.Microsecond; set > 0 && set < l.max {
+	if set := time.Duration(whole) * time.Microsecond; set > 0 && set < l.max {
 		l.max = set
 	}
 	return l

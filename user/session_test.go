@@ -172,9 +172,11 @@ func TestSessionsFromBeforeGrants(t *testing.T) {
 			{`INSERT INTO user_accounts (id, email, name, status, created_at, updated_at) VALUES ('usr_a', 'a@example.com', 'A', 'active', 1, 1)`, nil},
 			{`INSERT INTO user_organizations (tenant, name, status, authz_version, created_at, updated_at) VALUES ('org_1', '1', 'active', 1, 1, 1)`, nil},
 			{`INSERT INTO user_memberships (tenant, id, user_id, roles, status, created_at, updated_at) VALUES ('org_1', 'mem_1', 'usr_a', '["owner"]', 'active', 1, 1)`, nil},
-			{`INSERT INTO user_sessions (id, user_id, organization, created_at, last_used_at, idle_until, ends_at, revoked_at, generation, tag_key,
+			{
+				`INSERT INTO user_sessions (id, user_id, organization, created_at, last_used_at, idle_until, ends_at, revoked_at, generation, tag_key,
 				token_hash, parent_hash, nonce, rotated_at, signed_in_at, methods) VALUES ('ses_1', 'usr_a', 'org_1', ?, ?, ?, ?, 0, 3, ?, ?, ?, ?, ?, ?, '["pwd"]')`,
-				[]any{at, at, at + int64(time.Hour/time.Microsecond), at + 2*int64(time.Hour/time.Microsecond), tagKey, hash[:], []byte{}, []byte{}, at, at}},
+				[]any{at, at, at + int64(time.Hour/time.Microsecond), at + 2*int64(time.Hour/time.Microsecond), tagKey, hash[:], []byte{}, []byte{}, at, at},
+			},
 		} {
 			if _, err := tx.Exec(ctx, s.query, s.args...); err != nil {
 				return err
