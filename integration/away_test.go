@@ -12,6 +12,7 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 
+	"github.com/acme/platform/internal/test/testseal"
 	"github.com/acme/platform/internal/test/teststack"
 )
 
@@ -20,7 +21,7 @@ import (
 func TestDatabaseComesLater(t *testing.T) {
 	db := teststack.Start(t, teststack.PostgresServer)
 	db.Stop(t)
-	s, err := spawn(t, place{"--postgres", db.URL()})
+	s, err := spawn(t, place{"--postgres", db.URL(), "--sealing-keys", testseal.Keyset})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +44,7 @@ func TestStoreStaysAway(t *testing.T) {
 	nobody := l.Addr().String()
 	l.Close()
 	for _, at := range []place{
-		{"--postgres", "postgres://ann:hunter2@" + nobody + "/acme"},
+		{"--sealing-keys", testseal.Keyset, "--postgres", "postgres://ann:hunter2@" + nobody + "/acme"},
 		{"--data", t.TempDir(), "--redis", "redis://ann:hunter2@" + nobody},
 		{"--data", t.TempDir(), "--mongo", "mongodb://ann:hunter2@" + nobody + "/acme"},
 		{"--data", t.TempDir(), "--kafka", "kafka://ann:hunter2@" + nobody + "/acme?sasl=scram-sha-256"},
@@ -70,7 +71,7 @@ func TestStoreStaysAway(t *testing.T) {
 func TestWrongPassword(t *testing.T) {
 	u := mustParse(t, teststack.Postgres(t))
 	u.User = url.UserPassword("postgres", "hunter2")
-	s, err := launch(t, place{"--postgres", u.String()})
+	s, err := launch(t, place{"--postgres", u.String(), "--sealing-keys", testseal.Keyset})
 	if err == nil {
 		t.Fatal("it started")
 	}
@@ -86,7 +87,7 @@ func TestWrongPassword(t *testing.T) {
 // that serves requests can neither migrate nor read across tenants.
 func TestThreeLogins(t *testing.T) {
 	owner := teststack.Postgres(t)
-	if code := start(t, place{"--postgres", owner}).stop(); code != 0 { // makes the roles
+	if code := start(t, place{"--postgres", owner, "--sealing-keys", testseal.Keyset}).stop(); code != 0 { // makes the roles
 		t.Fatalf("exit code %d", code)
 	}
 	db, err := sql.Open("pgx", owner)
@@ -94,7 +95,7 @@ func TestThreeLogins(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	at := place{"--postgres", owner}
+	at := place{"--postgres", owner, "--sealing-keys", testseal.Keyset}
 	for _, role := range []string{"runtime", "system"} {
 		login := fmt.Sprintf("login_%s_%d", role, places.Add(1))
 		exec := func(statement string) {

@@ -42,6 +42,9 @@ func TestBackup(t *testing.T) {
 	if err := os.CopyFS(backup, os.DirFS(data)); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Chmod(filepath.Join(backup, "acme.keys"), 0o600); err != nil { // which CopyFS does not keep
+		t.Fatal(err)
+	}
 	first, second := start(t, folder(data)), start(t, folder(backup))
 	one, two := first.logIn("ann@example.com"), second.logIn("ann@example.com")
 	second.client(c.token).want(http.StatusOK, "GET", "/v1/me", nil, nil) // sessions are in the folder, too

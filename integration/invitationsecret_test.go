@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/acme/platform/internal/test/testdb"
+	"github.com/acme/platform/internal/test/testseal"
 	"github.com/acme/platform/store"
 )
 
@@ -185,7 +186,7 @@ func privateMails(t *testing.T, at place) {
 // TestNoWayForMail: a server on PostgreSQL has no data folder. Without one for
 // mails it says that nobody can be invited, rather than to lose the token.
 func TestNoWayForMail(t *testing.T) {
-	s := start(t, onPostgres(t)[:2])
+	s := start(t, append(onPostgres(t)[:2:2], "--sealing-keys", testseal.Keyset))
 	a := s.signUp("ann@example.com", "Ann's").do("POST", "/v1/invitations", map[string]any{"email": "bob@example.com", "roles": []string{"member"}})
 	if a.status != http.StatusConflict || !strings.Contains(string(a.body), "email_not_configured") {
 		t.Errorf("got %d %s", a.status, a.body)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/acme/platform"
 	"github.com/acme/platform/gateway"
+	"github.com/acme/platform/internal/test/testseal"
 	"github.com/acme/platform/notify"
 	"github.com/acme/platform/standard"
 	"github.com/acme/platform/standard/all"
@@ -31,6 +32,9 @@ func assembled(t *testing.T, at place, accounts standard.Accounts) *httptest.Ser
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+	if cfg.Relational != nil {
+		cfg.Sealer = testseal.Opener()
 	}
 	api, err := standard.Open(t.Context(), cfg)
 	if err != nil {

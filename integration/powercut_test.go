@@ -188,7 +188,7 @@ func parseCall(t *testing.T, call, args string) (op, bool) {
 		o.path = unhex(t, between(args, "<", ">"))
 		o.bytes = []byte(unhex(t, between(args, `"`, `"`)))
 		o.offset = lastNumber(t, args)
-	case "unlink":
+	case "unlink", "unlinkat": // the latter of the keys of secrets alone, which have no part in a cut
 		o.path = unhex(t, between(args, `"`, `"`))
 	default:
 		t.Fatalf("the replay does not know %s", call)
@@ -262,5 +262,14 @@ func writeImage(t *testing.T, ops []op, cut time.Time, data, image string) {
 		if err := os.WriteFile(filepath.Join(image, strings.TrimPrefix(path, data+"/")), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	// The keys of secrets are synced, with their folder, before the first of them
+	// is used.
+	keys, err := os.ReadFile(filepath.Join(data, "acme.keys"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(image, "acme.keys"), keys, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
