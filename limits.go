@@ -199,7 +199,7 @@ func OverLimit(name string, limit int64) *Error {
 }
 
 // OverRate returns the error of a call that would exceed a limit that begins
-// anew after the given time. It is of [KindLimited].
+// again after the given time. It is of [KindLimited].
 func OverRate(name string, limit int64, after time.Duration) *Error {
 	e := Errorf(KindLimited, "rate_exceeded",
 		"the organization has reached its limit %s of %d for now; GET /v1/usage shows what is used", name, limit)

@@ -133,7 +133,7 @@ func kept(t *testing.T, db store.Relational, tenant platform.TenantID) (ids []st
 }
 
 // Events are removed some time after they came in, of every tenant and name, in
-// small steps, and by a service that is started anew. History that was imported
+// small steps, and by a service that is started again. History that was imported
 // late stays as long as anything else.
 func TestOldEventsAreRemoved(t *testing.T) {
 	db := testdb.NewPlace(t).Open(t)

@@ -211,7 +211,7 @@ func (s *Service) event(p platform.Principal, typ, subject string, data []byte) 
 	}
 }
 
-// attempts is how often a change that lost against another one is made anew
+// attempts is how often a change that lost against another one is made again
 // where the caller did not say which version it means: about half a second.
 const attempts = 30
 

@@ -52,7 +52,7 @@ func newThings(now func() time.Time, trusted func() []ed25519.PublicKey) *things
 // RoundTrip makes the service a transport.
 func (s *things) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
-	in, err := http.NewRequestWithContext(r.Context(), r.Method, r.URL.String(), r.Body) // parses the path anew
+	in, err := http.NewRequestWithContext(r.Context(), r.Method, r.URL.String(), r.Body) // parses the path again
 	if err != nil {
 		return nil, err
 	}

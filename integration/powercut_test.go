@@ -160,7 +160,7 @@ func readTrace(t *testing.T, trace, data string) []op {
 			}
 			o, ok := parseCall(t, string(m[3]), string(m[4]))
 			if !ok || !strings.HasPrefix(o.path, data+"/acme.db") || strings.HasSuffix(o.path, "-shm") {
-				continue // the shared memory is made anew at every start
+				continue // the shared memory is made again at every start
 			}
 			sec, _ := strconv.ParseInt(string(m[1]), 10, 64)
 			usec, _ := strconv.ParseInt(string(m[2]), 10, 64)

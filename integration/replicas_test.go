@@ -262,7 +262,7 @@ func (r *receiver) size() int {
 }
 
 // TestKillReplicas kills one of two replicas again and again while both are
-// under load, starts it anew while the other goes on serving, and at last kills
+// under load, starts it again while the other goes on serving, and at last kills
 // both: nothing that either has acknowledged is lost or doubled.
 func TestKillReplicas(t *testing.T) {
 	replicated(t, nil, func(t *testing.T, set setup, at place, one, two *server) {

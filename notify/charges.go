@@ -109,7 +109,7 @@ func overFanOut(l platform.Limits, n int) error {
 }
 
 // underLimit checks the number of what a tenant has defined before one is
-// added. The caller holds the book, so the number stays.
+// added. The caller has locked the ruleset, so the number stays.
 func underLimit(ctx context.Context, tx store.Tx, name, query string, most int64) error {
 	if most < 0 {
 		return nil
@@ -136,7 +136,7 @@ type spentDay struct {
 }
 
 func newSpentDays() (*spentDays, error) {
-	days, err := lru.New[platform.TenantID, spentDay](bookTenants)
+	days, err := lru.New[platform.TenantID, spentDay](rulesetTenants)
 	return &spentDays{days: days}, err
 }
 

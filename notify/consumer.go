@@ -25,7 +25,7 @@ func (s *Service) consume(ctx context.Context, batch []platform.Event) error {
 		}
 		byTenant[t] = append(byTenant[t], &batch[i])
 	}
-	current, err := s.books.of(ctx, order)
+	current, err := s.rulesets.of(ctx, order)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ const (
 // pass is the work on events of one tenant.
 type pass struct {
 	tenant platform.TenantID
-	rules  *book
+	rules  *ruleset
 	limits platform.Limits
 	known  bool // the limits are
 	job    bool // of one event, which cannot be left to a later job
@@ -62,7 +62,7 @@ type pass struct {
 	rows   int  // left
 }
 
-func (s *Service) consumeTenant(ctx context.Context, tenant platform.TenantID, b *book, events []*platform.Event) error {
+func (s *Service) consumeTenant(ctx context.Context, tenant platform.TenantID, b *ruleset, events []*platform.Event) error {
 	var (
 		p       = &pass{tenant: tenant, rules: b, steps: passSteps, rows: passRows}
 		effects []*effect
@@ -138,7 +138,7 @@ type match struct {
 
 func (m *match) none() bool { return m.rules == nil && m.endpoints == nil }
 
-func (b *book) match(e *platform.Event) (m match) {
+func (b *ruleset) match(e *platform.Event) (m match) {
 	if e.Source != "/notify" {
 		for _, r := range b.rules {
 			if typeMatches(r.Event, e.Type) && (r.filter.IsZero() || r.filter.Match(e.Data, e.Subject)) {

@@ -415,7 +415,7 @@ func readDelivery(ctx context.Context, tx store.Tx, id string) (Delivery, error)
 
 // restart puts a delivery at the beginning of its schedule, and reports whether
 // it is a failed one: of two calls at once, one finds it so. An e-mail counts
-// anew for the actor of its message.
+// again for the actor of its message.
 func (s *Service) restart(ctx context.Context, tx store.Tx, l platform.Limits, d Delivery, actor string) (bool, error) {
 	n, err := affected(tx.Exec(ctx, `UPDATE notify_deliveries SET status = ?, tries = 0, next_attempt_at = NULL, updated_at = ?
 WHERE tenant = ? AND id = ? AND status = ?`, DeliveryPending, s.cfg.Now().UnixMicro(), tx.Tenant(), d.ID, DeliveryFailed))

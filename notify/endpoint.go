@@ -106,7 +106,7 @@ func (s *Service) CreateEndpoint(ctx context.Context, p platform.Principal, e En
 	e.UpdatedAt = e.CreatedAt
 	var out keptEndpoint
 	err = s.inTenant(ctx, p, call, &out, func(ctx context.Context, tx store.Tx) error {
-		if err := holdBook(ctx, tx); err != nil {
+		if err := lockRuleset(ctx, tx); err != nil {
 			return err
 		}
 		err := underLimit(ctx, tx, limitEndpoints, countEndpoints, limits.Endpoints)
@@ -171,7 +171,7 @@ func (s *Service) UpdateEndpoint(ctx context.Context, p platform.Principal, id s
 	}
 	var e Endpoint
 	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		if err := holdBook(ctx, tx); err != nil {
+		if err := lockRuleset(ctx, tx); err != nil {
 			return err
 		}
 		old, err := readEndpoint(ctx, tx, id)
@@ -212,7 +212,7 @@ func (s *Service) DeleteEndpoint(ctx context.Context, p platform.Principal, id s
 		return err
 	}
 	return s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		if err := holdBook(ctx, tx); err != nil {
+		if err := lockRuleset(ctx, tx); err != nil {
 			return err
 		}
 		e, err := readEndpoint(ctx, tx, id)
@@ -250,7 +250,7 @@ func (s *Service) RotateSecret(ctx context.Context, p platform.Principal, id str
 		secret = newSecret()
 	)
 	err = s.inTenant(ctx, p, call, &out, func(ctx context.Context, tx store.Tx) error {
-		err := holdBook(ctx, tx)
+		err := lockRuleset(ctx, tx)
 		if err != nil {
 			return err
 		}

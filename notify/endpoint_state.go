@@ -99,7 +99,7 @@ func (s *Service) recordEndpoint(ctx context.Context, tx store.Tx, p *pending, o
 		reason = "failing"
 	}
 	if reason != "" {
-		if err := holdBook(ctx, tx); err != nil {
+		if err := lockRuleset(ctx, tx); err != nil {
 			return err
 		}
 	}

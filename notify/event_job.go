@@ -52,7 +52,7 @@ func (s *Service) runEvent(ctx context.Context, job queue.Job) error {
 	if err := json.Unmarshal([]byte(raw), &e); err != nil { //nolint:musttag // putOff wrote it
 		return queue.Discard(fmt.Errorf("notify: waiting event %s: %w", id, err))
 	}
-	current, err := s.books.of(ctx, []platform.TenantID{job.Tenant})
+	current, err := s.rulesets.of(ctx, []platform.TenantID{job.Tenant})
 	if err != nil {
 		return err
 	}

@@ -192,7 +192,7 @@ func (l *live) follow(ctx context.Context, tenant platform.TenantID, f *feed) {
 	}
 }
 
-// forget lets the next stream of the tenant begin anew.
+// forget lets the next stream of the tenant begin again.
 func (l *live) forget(tenant platform.TenantID, f *feed) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -58,7 +58,7 @@ func (c *changes) add(tenant platform.TenantID, users ...string) {
 	c.signal.Set()
 }
 
-// take returns what was noted, and begins anew.
+// take returns what was noted, and begins again.
 func (c *changes) take() map[platform.TenantID]map[string]struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()

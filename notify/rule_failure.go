@@ -94,7 +94,7 @@ type tally struct {
 }
 
 // tallies sums up what happened to rules, by rule.
-func (s *Service) tallies(b *book, effects []*effect, refused []refusal) []*tally {
+func (s *Service) tallies(b *ruleset, effects []*effect, refused []refusal) []*tally {
 	byID := make(map[string]*tally)
 	of := func(rule string) *tally {
 		t := byID[rule]
@@ -144,11 +144,11 @@ func (s *Service) tallies(b *book, effects []*effect, refused []refusal) []*tall
 
 // recordFailures counts how rules failed and switches off those that exceed
 // their budget again and again. It returns the messages that tell about it.
-func (s *Service) recordFailures(ctx context.Context, tx store.Tx, b *book, effects []*effect, refused []refusal) ([]*plan, error) {
+func (s *Service) recordFailures(ctx context.Context, tx store.Tx, b *ruleset, effects []*effect, refused []refusal) ([]*plan, error) {
 	all := s.tallies(b, effects, refused)
 	if slices.ContainsFunc(all, func(t *tally) bool { return t.strikes > 0 || t.worked && b.failing[t.rule] }) {
 		// All processes have to know it, and a rule may be switched off.
-		if err := holdBook(ctx, tx); err != nil {
+		if err := lockRuleset(ctx, tx); err != nil {
 			return nil, err
 		}
 	}

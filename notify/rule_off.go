@@ -11,7 +11,7 @@ import (
 
 // switchRuleOff disables a rule and returns the message that tells those who
 // are responsible. It returns nil where the rule is off already, or gone. The
-// caller holds the book.
+// caller has locked the ruleset.
 func (s *Service) switchRuleOff(ctx context.Context, tx store.Tx, by platform.Principal, id, reason string) (*plan, error) {
 	r, err := s.readRule(ctx, tx, id)
 	if errors.Is(err, platform.ErrNotFound) || err == nil && r.Disabled && r.DisabledReason == reason {
@@ -67,7 +67,7 @@ func (s *Service) DisableRule(ctx context.Context, p platform.Principal, tenant 
 		return err
 	}
 	return s.db.InTenant(ctx, tenant, func(ctx context.Context, tx store.Tx) error {
-		if err := holdBook(ctx, tx); err != nil {
+		if err := lockRuleset(ctx, tx); err != nil {
 			return err
 		}
 		if _, err := s.readRule(ctx, tx, id); err != nil {

@@ -67,7 +67,7 @@ updated_at = excluded.updated_at`, tx.Tenant(), id, bit(disabled), reason, now)
 }
 
 func (s *Service) builtinRule(id string, switches map[string]builtinSwitch) (Rule, bool) {
-	for _, r := range s.books.builtin {
+	for _, r := range s.rulesets.builtin {
 		if r.ID == id {
 			rule := r.Rule
 			if b, said := switches[id]; said {
@@ -135,7 +135,7 @@ func (s *Service) CreateRule(ctx context.Context, p platform.Principal, r Rule, 
 	r.UpdatedAt = r.CreatedAt
 	var out Rule
 	err = inTenantLarge(ctx, s, p, call, &out, &out.ID, s.readRule, func(ctx context.Context, tx store.Tx) error {
-		if err := holdBook(ctx, tx); err != nil {
+		if err := lockRuleset(ctx, tx); err != nil {
 			return err
 		}
 		err := underLimit(ctx, tx, limitRules, countRules, limits.Rules)
@@ -209,7 +209,7 @@ func (s *Service) Rules(ctx context.Context, p platform.Principal, limit int, cu
 	}
 	var out []Rule
 	if cursor == "" {
-		for _, r := range s.books.builtin {
+		for _, r := range s.rulesets.builtin {
 			rule, _ := s.builtinRule(r.ID, switches)
 			out = append(out, rule)
 		}
@@ -260,7 +260,7 @@ func (s *Service) UpdateRule(ctx context.Context, p platform.Principal, id strin
 // replaceRule writes r where the rule is still what before says.
 func (s *Service) replaceRule(ctx context.Context, p platform.Principal, before string, r Rule) (Rule, error) {
 	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		if err := holdBook(ctx, tx); err != nil {
+		if err := lockRuleset(ctx, tx); err != nil {
 			return err
 		}
 		present, err := s.readRule(ctx, tx, r.ID)
@@ -302,7 +302,7 @@ func (s *Service) DeleteRule(ctx context.Context, p platform.Principal, id strin
 		return err
 	}
 	return s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		if err := holdBook(ctx, tx); err != nil {
+		if err := lockRuleset(ctx, tx); err != nil {
 			return err
 		}
 		r, err := s.readRule(ctx, tx, id)

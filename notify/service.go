@@ -28,16 +28,16 @@ const Group = "notify"
 // Service is the messages of all tenants. It is made by [New]; its methods are
 // safe for concurrent use.
 type Service struct {
-	cfg    Config
-	log    *slog.Logger
-	db     store.Relational
-	cross  crossings
-	api    *rest.API
-	books  *books
-	people *directoryCache
-	spent  *spentDays
-	client *http.Client
-	live   *live // nil without a PubSub
+	cfg      Config
+	log      *slog.Logger
+	db       store.Relational
+	cross    crossings
+	api      *rest.API
+	rulesets *rulesets
+	people   *directoryCache
+	spent    *spentDays
+	client   *http.Client
+	live     *live // nil without a PubSub
 
 	group   background.Group
 	removal *retention.Removal
@@ -58,7 +58,7 @@ func New(cfg Config) (*Service, error) {
 		people: newDirectoryCache(cfg.Directory, cfg.Now),
 		client: newHTTPClient(cfg.AllowPrivateNetworks),
 	}
-	if s.books, err = newBooks(cfg); err != nil {
+	if s.rulesets, err = newRulesets(cfg); err != nil {
 		return nil, err
 	}
 	if s.spent, err = newSpentDays(); err != nil {

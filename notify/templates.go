@@ -100,7 +100,7 @@ func (s *Service) CreateTemplate(ctx context.Context, p platform.Principal, t Te
 	t.UpdatedAt = t.CreatedAt
 	var out Template
 	err = inTenantLarge(ctx, s, p, call, &out, &out.ID, readTemplate, func(ctx context.Context, tx store.Tx) error {
-		if err := holdBook(ctx, tx); err != nil {
+		if err := lockRuleset(ctx, tx); err != nil {
 			return err
 		}
 		err := underLimit(ctx, tx, limitTemplates, countTemplates, limits.Templates)
@@ -214,7 +214,7 @@ var errChanged = errors.New("notify: changed meanwhile")
 // replaceTemplate writes t where the template is still the old one.
 func (s *Service) replaceTemplate(ctx context.Context, p platform.Principal, ref string, old, t Template) error {
 	return s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		if err := holdBook(ctx, tx); err != nil {
+		if err := lockRuleset(ctx, tx); err != nil {
 			return err
 		}
 		now, err := readTemplate(ctx, tx, ref)
@@ -243,7 +243,7 @@ func (s *Service) DeleteTemplate(ctx context.Context, p platform.Principal, ref 
 		return err
 	}
 	return s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		if err := holdBook(ctx, tx); err != nil {
+		if err := lockRuleset(ctx, tx); err != nil {
 			return err
 		}
 		t, err := readTemplate(ctx, tx, ref)

@@ -276,7 +276,7 @@ func testGone(t *testing.T) {
 	if n := len(r.all()); n != 1 {
 		t.Errorf("%d calls", n)
 	}
-	// Switched on again it starts anew.
+	// Switched on again it starts again.
 	r.set(nil)
 	e = w.want(200, acme, "ann", "PATCH", "/v1/notify/endpoints/"+id, `{"enabled":true}`)
 	if e["disabled_reason"] != nil || e["failing_since"] != nil {

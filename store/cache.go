@@ -58,7 +58,7 @@ type Message struct {
 	// a gap: a connection that was lost and is there again.
 	Payload []byte
 	// Dropped is how many messages before this one were lost because the
-	// receiver was slow; a connection that was lost and made anew counts as
+	// receiver was slow; a connection that was lost and made again counts as
 	// one, whatever was missed.
 	Dropped int
 }

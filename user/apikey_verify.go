@@ -17,7 +17,7 @@ import (
 )
 
 // verifyKey returns the principal of an API key and until when it is valid at
-// most. The owner's roles are read anew, so a key never outlives them.
+// most. The owner's roles are read again, so a key never outlives them.
 func (s *Service) verifyKey(ctx context.Context, credential string) (platform.Principal, time.Time, error) {
 	none := platform.Principal{}
 	id, secret, ok := s.parseKey(credential)
@@ -90,7 +90,7 @@ func (u *keyUsage) note(k keyRef, now time.Time) {
 	u.mu.Unlock()
 }
 
-// take returns what was collected, by tenant, and begins anew.
+// take returns what was collected, by tenant, and begins again.
 func (u *keyUsage) take() map[platform.TenantID]map[string]time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()

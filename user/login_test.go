@@ -257,7 +257,7 @@ func TestFailedLoginIsRecorded(t *testing.T) {
 	}
 }
 
-// A hash of other parameters still verifies and is made anew.
+// A hash of other parameters still verifies and is made again.
 func TestRehash(t *testing.T) {
 	b := open(t)
 	b.signUp(t, "ann@example.com")

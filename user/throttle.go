@@ -19,7 +19,7 @@ import (
 //
 //   - A known device has tries of its own: freeTries, then one per delay, which
 //     doubles up to maxDelay; failureWindow after the first failure the count
-//     starts anew.
+//     starts again.
 //   - A stranger's network has freeTries at an account in strangerWindow, then
 //     one per delay, which doubles up to maxStrangerDelay.
 //   - Beside that, the n-th tries of all strangers at an account compete with

@@ -157,7 +157,7 @@ func (r *replica) kill() {
 	<-r.done
 }
 
-// restart starts the killed replica anew at its address.
+// restart starts the killed replica again at its address.
 func (s *stack) restart(role string, i int) {
 	s.t.Helper()
 	s.replicas[role][i] = s.launch(role, strings.TrimPrefix(s.replicas[role][i].url, "http://"))

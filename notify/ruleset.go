@@ -15,12 +15,12 @@ import (
 	"github.com/acme/platform/store"
 )
 
-// bookTenants is how many tenants' books are kept in memory.
-const bookTenants = 4096
+// rulesetTenants is how many tenants' rulesets are kept in memory.
+const rulesetTenants = 4096
 
-// book is what the events of a tenant are held against: its rules and its
+// ruleset is what the events of a tenant are held against: its rules and its
 // endpoints. It does not change once it is made.
-type book struct {
+type ruleset struct {
 	generation int64
 	rules      []*activeRule
 	endpoints  []endpointEntry
@@ -32,20 +32,20 @@ type endpointEntry struct {
 	types []string
 }
 
-// books keeps the books of tenants. Each change of a rule, a template or an
+// rulesets keeps the rulesets of tenants. Each change of a rule, a template or an
 // endpoint raises the tenant's generation in its own transaction, and each
-// batch of events reads the generations first: a book is never older than the
+// batch of events reads the generations first: a ruleset is never older than the
 // events that it is applied to, in however many processes.
-type books struct {
+type rulesets struct {
 	cfg     Config
 	cross   store.Crossing
 	builtin []*activeRule
-	none    *book // of a tenant that has never changed anything
-	kept    *lru.Cache[platform.TenantID, *book]
+	none    *ruleset // of a tenant that has never changed anything
+	kept    *lru.Cache[platform.TenantID, *ruleset]
 }
 
-func newBooks(cfg Config) (*books, error) {
-	b := &books{cfg: cfg, cross: newCrossings(cfg.DB).rules}
+func newRulesets(cfg Config) (*rulesets, error) {
+	b := &rulesets{cfg: cfg, cross: newCrossings(cfg.DB).rules}
 	for _, r := range cfg.Rules {
 		r.Builtin = true
 		active, err := activate(r, nil, make(map[source]*text))
@@ -54,9 +54,9 @@ func newBooks(cfg Config) (*books, error) {
 		}
 		b.builtin = append(b.builtin, active)
 	}
-	b.none = &book{rules: enabled(b.builtin)}
+	b.none = &ruleset{rules: enabled(b.builtin)}
 	var err error
-	b.kept, err = lru.New[platform.TenantID, *book](bookTenants)
+	b.kept, err = lru.New[platform.TenantID, *ruleset](rulesetTenants)
 	return b, err
 }
 
@@ -70,13 +70,13 @@ func enabled(rules []*activeRule) []*activeRule {
 	return out
 }
 
-// of returns the current books of the tenants.
-func (b *books) of(ctx context.Context, tenants []platform.TenantID) (map[platform.TenantID]*book, error) {
+// of returns the current rulesets of the tenants.
+func (b *rulesets) of(ctx context.Context, tenants []platform.TenantID) (map[platform.TenantID]*ruleset, error) {
 	generations, err := b.generations(ctx, tenants)
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[platform.TenantID]*book, len(tenants))
+	out := make(map[platform.TenantID]*ruleset, len(tenants))
 	for _, t := range tenants {
 		generation := generations[t]
 		if generation == 0 {
@@ -100,7 +100,7 @@ func (b *books) of(ctx context.Context, tenants []platform.TenantID) (map[platfo
 
 // generations reads those of all tenants of a batch at once; it looks at
 // nothing else of theirs.
-func (b *books) generations(ctx context.Context, tenants []platform.TenantID) (map[platform.TenantID]int64, error) {
+func (b *rulesets) generations(ctx context.Context, tenants []platform.TenantID) (map[platform.TenantID]int64, error) {
 	out := make(map[platform.TenantID]int64, len(tenants))
 	scan := func(rows *sql.Rows, err error) error {
 		_, err = collect(rows, err, func(rows *sql.Rows) (_ struct{}, err error) {
@@ -133,12 +133,12 @@ func (b *books) generations(ctx context.Context, tenants []platform.TenantID) (m
 	return out, nil
 }
 
-// read reads a tenant's book from the store. What earlier, which may be nil,
+// read reads a tenant's ruleset from the store. What earlier, which may be nil,
 // has compiled already is taken from there: a tenant that changes one rule
 // again and again must not have all of them compiled each time.
-func (b *books) read(ctx context.Context, tenant platform.TenantID, earlier *book) (*book, error) {
+func (b *rulesets) read(ctx context.Context, tenant platform.TenantID, earlier *ruleset) (*ruleset, error) {
 	var (
-		out       = &book{failing: make(map[string]bool)}
+		out       = &ruleset{failing: make(map[string]bool)}
 		rules     []Rule
 		templates = make(map[string]*Template)
 		off       map[string]builtinSwitch
@@ -204,8 +204,8 @@ func (b *books) read(ctx context.Context, tenant platform.TenantID, earlier *boo
 	return out, nil
 }
 
-// texts are those of a book, by source.
-func (b *book) texts() map[source]*text {
+// texts are those of a ruleset, by source.
+func (b *ruleset) texts() map[source]*text {
 	out := make(map[source]*text)
 	if b != nil {
 		for _, r := range b.rules {
@@ -215,16 +215,16 @@ func (b *book) texts() map[source]*text {
 	return out
 }
 
-// holdBook raises the tenant's generation and holds its row. Every transaction
+// lockRuleset raises the tenant's generation and locks its row. Every transaction
 // that changes a rule, a template or an endpoint begins with it, so that they
 // wait for each other: what one has counted, or found to be free or unused,
 // stays so until it commits.
 //
 // All transactions of the service take what they share in this order: the lock of
-// a message's id, the rows of deliveries by id, the counters of the day, the book,
+// a message's id, the rows of deliveries by id, the counters of the day, the ruleset,
 // the row of an endpoint, the failures of rules by id, inbox entries, the counters
 // of unread messages by user.
-func holdBook(ctx context.Context, tx store.Tx) error {
+func lockRuleset(ctx context.Context, tx store.Tx) error {
 	_, err := tx.Exec(ctx, `INSERT INTO notify_generations (tenant, generation) VALUES (?, 1)
 ON CONFLICT (tenant) DO UPDATE SET generation = notify_generations.generation + 1`, tx.Tenant())
 	if err != nil {
