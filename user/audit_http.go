@@ -62,7 +62,7 @@ func wireHead(h AuditHead) auditHeadWire { return auditHeadWire(h) }
 
 type auditCheckInput struct {
 	Cursor string `query:"cursor" doc:"The next_cursor of the call before; none begins with the oldest record"`
-	Anchor string `query:"anchor" maxLength:"100" pattern:"^[0-9]{1,18}:[0-9a-f]{64,66}$" example:"1204:02ab…" doc:"A head that was kept elsewhere, as sequence:hash, which the chain must still have"`
+	Anchor string `query:"anchor" maxLength:"100" pattern:"^[0-9]{1,18}:[0-9a-f]{64,66}$" example:"1204:02abababababababababababababababababababababababababababababababab" doc:"A head that was kept elsewhere, as sequence:hash, which the chain must still have"`
 }
 
 type auditCheckWire struct {
