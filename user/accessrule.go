@@ -47,30 +47,16 @@ const maxAccessRules = 200
 // roles list as their permissions are not among them. The principal needs
 // "user.roles.read".
 func (s *Service) AccessRules(ctx context.Context, p platform.Principal) ([]AccessRule, error) {
-	if err := s.Authorize(ctx, p, permRolesRead); err != nil {
-		return nil, err
-	}
-	var all []AccessRule
-	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		var err error
-		all, err = accessRules(ctx, tx, p.Tenant)
-		return err
-	}, store.ReadOnly)
-	return all, err
+	return readAs(ctx, s, p, permRolesRead, func(ctx context.Context, tx store.Tx) ([]AccessRule, error) {
+		return accessRules(ctx, tx, p.Tenant)
+	})
 }
 
 // AccessRule returns a rule by its id. The principal needs "user.roles.read".
 func (s *Service) AccessRule(ctx context.Context, p platform.Principal, id string) (AccessRule, error) {
-	if err := s.Authorize(ctx, p, permRolesRead); err != nil {
-		return AccessRule{}, err
-	}
-	var r AccessRule
-	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		var err error
-		r, err = accessRuleByID(ctx, tx, p.Tenant, id)
-		return err
-	}, store.ReadOnly)
-	return r, err
+	return readAs(ctx, s, p, permRolesRead, func(ctx context.Context, tx store.Tx) (AccessRule, error) {
+		return accessRuleByID(ctx, tx, p.Tenant, id)
+	})
 }
 
 // CreateAccessRule makes a rule. Nobody allows or denies what they do not have.

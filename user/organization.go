@@ -163,16 +163,9 @@ func (s *Service) Organizations(ctx context.Context, p platform.Principal, limit
 
 // Organization returns the principal's organization.
 func (s *Service) Organization(ctx context.Context, p platform.Principal) (Organization, error) {
-	if err := s.Authorize(ctx, p, permOrganizationRead); err != nil {
-		return Organization{}, err
-	}
-	var org Organization
-	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		var err error
-		org, err = organizationOf(ctx, tx, p.Tenant)
-		return err
-	}, store.ReadOnly)
-	return org, err
+	return readAs(ctx, s, p, permOrganizationRead, func(ctx context.Context, tx store.Tx) (Organization, error) {
+		return organizationOf(ctx, tx, p.Tenant)
+	})
 }
 
 func organizationOf(ctx context.Context, tx store.Queries, tenant platform.TenantID) (Organization, error) {

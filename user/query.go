@@ -48,6 +48,18 @@ func queryAll[T any](ctx context.Context, tx store.Queries, scan func(scanner) (
 	return all, rows.Err()
 }
 
+// readAs returns what read finds in the tenant of p, who needs the permission.
+func readAs[T any](ctx context.Context, s *Service, p platform.Principal, permission string, read func(context.Context, store.Tx) (T, error)) (found T, err error) {
+	if err := s.Authorize(ctx, p, permission); err != nil {
+		return found, err
+	}
+	err = s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) (err error) {
+		found, err = read(ctx, tx)
+		return err
+	}, store.ReadOnly)
+	return found, err
+}
+
 // changedOne reports whether a statement changed a row.
 func changedOne(ctx context.Context, tx store.Queries, query string, args ...any) (bool, error) {
 	res, err := tx.Exec(ctx, query, args...)

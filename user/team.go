@@ -47,30 +47,16 @@ const (
 // Teams returns the teams of the organization, by name. The principal needs
 // "user.teams.read".
 func (s *Service) Teams(ctx context.Context, p platform.Principal) ([]Team, error) {
-	if err := s.Authorize(ctx, p, permTeamsRead); err != nil {
-		return nil, err
-	}
-	var all []Team
-	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		var err error
-		all, err = allTeams(ctx, tx, p.Tenant)
-		return err
-	}, store.ReadOnly)
-	return all, err
+	return readAs(ctx, s, p, permTeamsRead, func(ctx context.Context, tx store.Tx) ([]Team, error) {
+		return allTeams(ctx, tx, p.Tenant)
+	})
 }
 
 // Team returns a team by its id. The principal needs "user.teams.read".
 func (s *Service) Team(ctx context.Context, p platform.Principal, id string) (Team, error) {
-	if err := s.Authorize(ctx, p, permTeamsRead); err != nil {
-		return Team{}, err
-	}
-	var t Team
-	err := s.db.InTenant(ctx, p.Tenant, func(ctx context.Context, tx store.Tx) error {
-		var err error
-		t, err = teamByID(ctx, tx, p.Tenant, id)
-		return err
-	}, store.ReadOnly)
-	return t, err
+	return readAs(ctx, s, p, permTeamsRead, func(ctx context.Context, tx store.Tx) (Team, error) {
+		return teamByID(ctx, tx, p.Tenant, id)
+	})
 }
 
 // CreateTeam makes a team. It may have no role that has more than the principal,
